@@ -1,0 +1,128 @@
+"""InterCAD, the inter-level co-aggregation domain: from tokens at all levels to one shared and one private code.
+
+[paper] Summaries of tokens; learned anchors and an MLP with softmax weigh the levels; attention weighs the
+modalities' shared summaries; a sigmoid gates each modality's private one.
+[ours] How anchors meet the context (joined, one MLP for all levels); the shared summary weighted by the
+allocation, so that unfunded tokens do not dilute it; missing modalities leave every mean and softmax.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class Aggregated(NamedTuple):
+    """What InterCAD makes of the tokens. `pooled_*` are the summaries before their LayerNorm."""
+
+    pooled_shared: dict[str, Float[Tensor, "batch level rank"]]
+    pooled_private: dict[str, Float[Tensor, "batch level private_rank"]]
+    shared_summary: dict[str, Float[Tensor, "batch level rank"]]
+    private_summary: dict[str, Float[Tensor, "batch level private_rank"]]
+    context: Float[Tensor, "batch level rank"]
+    level_gate: Float[Tensor, "batch level"]
+    modality_gate: Float[Tensor, "batch modality"]
+    private_gate: Float[Tensor, "batch modality"]
+    shared_code: Float[Tensor, "batch rank"]
+    private_code: Float[Tensor, "batch private_rank"]
+
+
+class InterCAD(nn.Module):
+    """Summaries, level gates, modality gates and private gates. gates=False makes all of them uniform."""
+
+    def __init__(self, levels: int, rank: int, private_rank: int, gates: bool = True) -> None:
+        super().__init__()
+        self.gates = gates
+        self.shared_norm = LevelNorm(levels, rank)
+        self.private_norm = LevelNorm(levels, private_rank)
+        self.anchors = nn.Parameter(torch.randn(levels, rank) / rank**0.5)
+        self.level_mlp = nn.Sequential(nn.Linear(2 * rank, rank), nn.GELU(), nn.Linear(rank, 1))
+        self.modality_query = nn.Linear(rank, rank, bias=False)
+        self.modality_key = nn.Linear(rank, rank, bias=False)
+        self.private_mlp = nn.Sequential(
+            nn.Linear(private_rank, private_rank, bias=False),
+            nn.LayerNorm(private_rank),
+            nn.Linear(private_rank, 1),
+        )
+
+    def forward(
+        self,
+        exchanged: dict[str, Float[Tensor, "batch level _ rank"]],
+        private: dict[str, Float[Tensor, "batch level _ private_rank"]],
+        allocation: dict[str, Float[Tensor, "batch level _"]],
+        masks: dict[str, Bool[Tensor, "batch _"]],
+    ) -> Aggregated:
+        present = torch.stack([mask.any(1) for mask in masks.values()], dim=1)
+        pooled_shared = {m: weighted_mean(x, allocation[m]) for m, x in exchanged.items()}
+        pooled_private = {
+            m: weighted_mean(x, masks[m][:, None, :].expand(x.shape[:3]).to(x.dtype)) for m, x in private.items()
+        }
+        here = {m: present[:, i, None, None] for i, m in enumerate(masks)}
+        shared_summary = {m: self.shared_norm(x) * here[m] for m, x in pooled_shared.items()}
+        private_summary = {m: self.private_norm(x) * here[m] for m, x in pooled_private.items()}
+        s = torch.stack(list(shared_summary.values()), dim=1)
+        p = torch.stack(list(private_summary.values()), dim=1)
+
+        context = s.sum(1) / present.sum(1).clamp(min=1)[:, None, None]
+        level_gate = self._level_gate(context)
+        s_bar = torch.einsum("bl,bmlk->bmk", level_gate, s)
+        p_bar = torch.einsum("bl,bmlk->bmk", level_gate, p)
+        modality_gate = self._modality_gate(s_bar, present)
+        private_gate = self._private_gate(p_bar, present)
+        return Aggregated(
+            pooled_shared,
+            pooled_private,
+            shared_summary,
+            private_summary,
+            context,
+            level_gate,
+            modality_gate,
+            private_gate,
+            shared_code=torch.einsum("bm,bmk->bk", modality_gate, s_bar),
+            private_code=weighted_mean(p_bar, private_gate),
+        )
+
+    def _level_gate(self, context: Tensor) -> Tensor:
+        """omega: softmax over levels of an MLP on each level's context joined with its anchor."""
+        if not self.gates:
+            return context.new_full(context.shape[:2], 1 / context.shape[1])
+        joined = torch.cat([context, self.anchors.expand_as(context)], dim=-1)
+        return self.level_mlp(joined).squeeze(-1).softmax(-1)
+
+    def _modality_gate(self, s_bar: Tensor, present: Tensor) -> Tensor:
+        """Scaled dot product of the mean summary with each modality's; missing ones get 0."""
+        mean = s_bar.sum(1) / present.sum(1).clamp(min=1)[:, None]
+        if not self.gates:
+            return present / present.sum(1, keepdim=True).clamp(min=1)
+        logits = torch.einsum("bk,bmk->bm", self.modality_query(mean), self.modality_key(s_bar))
+        return (logits / s_bar.shape[-1] ** 0.5).masked_fill(~present, -1e4).softmax(-1) * present
+
+    def _private_gate(self, p_bar: Tensor, present: Tensor) -> Tensor:
+        """eta = sigmoid(w^T LayerNorm(W p)); missing modalities get 0."""
+        if not self.gates:
+            return present.to(p_bar.dtype)
+        return self.private_mlp(p_bar).squeeze(-1).sigmoid() * present
+
+
+class LevelNorm(nn.Module):
+    """LayerNorm over the last axis, with a scale and a shift of its own for each level."""
+
+    def __init__(self, levels: int, rank: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(levels, rank))
+        self.shift = nn.Parameter(torch.zeros(levels, rank))
+
+    def forward(self, x: Float[Tensor, "batch level rank"]) -> Float[Tensor, "batch level rank"]:
+        return F.layer_norm(x, x.shape[-1:]) * self.scale + self.shift
+
+
+def weighted_mean(
+    x: Float[Tensor, "*batch token rank"], weight: Float[Tensor, "*batch token"]
+) -> Float[Tensor, "*batch rank"]:
+    """Mean over tokens with these weights (>= 0); zero where all of them are zero."""
+    total = weight.sum(-1, keepdim=True)
+    return torch.einsum("...tk,...t->...k", x, weight) / total.clamp(min=1e-6)

@@ -1,0 +1,43 @@
+"""Early fusion: one pool of tokens from all modalities, one transformer over it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clcrkit.aggregation import weighted_mean
+from clcrkit.baselines.base import Baseline
+from clcrkit.batch import Batch
+from clcrkit.hierarchy import HierarchyEncoder
+from clcrkit.model import CLCRConfig
+
+
+class EarlyFusion(Baseline):
+    """The deepest tokens of CLCR's encoders, marked by modality, in one pool under two transformer layers; the
+    mean over all of them goes to CLCR's head."""
+
+    def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
+        super().__init__(config, modalities)
+        width = config.width
+        self.encoders = nn.ModuleDict(
+            {m: HierarchyEncoder(x.size, x.ids, width, config.levels, config.dropout) for m, x in self.inputs.items()}
+        )
+        self.marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in self.modalities})
+        self.mixer = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, config.heads, 2 * width, config.dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(2)
+        )
+        self.head = self.make_head(width)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
+        masks = torch.cat([batch.masks[m] for m in self.modalities], dim=1)
+        pool = torch.cat(
+            [self.encoders[m](batch.tokens[m], batch.masks[m])[:, -1] + self.marks[m] for m in self.modalities], dim=1
+        )
+        hidden = ~masks & masks.any(1, keepdim=True)  # a sample with nothing at all must not become NaN
+        for layer in self.mixer:
+            pool = layer(pool, src_key_padding_mask=hidden)
+        return self.head(weighted_mean(pool, masks.to(pool.dtype)))

@@ -1,0 +1,101 @@
+"""Token budgets: how much of the exchange each token gets.
+
+[paper] Evidence e_t = ||h_sh,t||; a raw activation from it by a learnable scale and a level threshold; the
+allocation is the Euclidean projection of the activations on the truncated simplex
+{0 <= a <= 1, sum a <= B_l} with a learnable budget B_l.
+[ours] activation = sigmoid(scale_l (e_t / sqrt(rank) - threshold_l)); B_l = gamma * rho_l * (real tokens), with
+rho_l in (0, 1) learned and gamma a multiplier that the user turns at inference.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+def project_truncated_simplex(
+    values: Float[Tensor, "*batch token"],
+    budget: Float[Tensor, "*batch"],
+    mask: Bool[Tensor, "*batch token"] | None = None,
+) -> tuple[Float[Tensor, "*batch token"], Float[Tensor, "*batch"]]:
+    """The point of {0 <= a <= 1, sum a <= budget} nearest to `values`, and the cut-off lambda that gives it.
+
+    The answer is clip(values - lambda, 0, 1) with one lambda >= 0 for each row: 0 where the budget does not
+    bind, else just so large that the row sums to the budget (>= 0). Tokens outside the mask get 0 and do not count.
+
+    lambda is first bracketed by bisection, outside the graph; that settles which tokens are free (strictly
+    between 0 and 1). One linear equation over the free set F then gives lambda to float precision, and its
+    derivative is the closed form: for an incoming gradient g, g - mean_F(g) on F for the values, and mean_F(g)
+    for the budget.
+    """
+    if mask is not None:
+        values = values.masked_fill(~mask, -torch.inf)
+    with torch.no_grad():
+        high = values.amax(-1).clamp(min=0)
+        low = torch.zeros_like(high)
+        binds = values.clamp(0, 1).sum(-1) > budget
+        for _ in range(28 if values.dtype == torch.float32 else 58):
+            middle = (low + high) / 2
+            above = (values - middle[..., None]).clamp(0, 1).sum(-1) > budget
+            low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        bracketed = (low + high) / 2
+        shifted = values - bracketed[..., None]
+        free = (shifted > 0) & (shifted < 1)
+        full = (shifted >= 1).sum(-1)
+        count = free.sum(-1)
+    solved = (values.masked_fill(~free, 0).sum(-1) + full - budget) / count.clamp(min=1)
+    cutoff = torch.where(binds, torch.where(count > 0, solved, bracketed), torch.zeros_like(solved))
+    return (values - cutoff[..., None]).clamp(0, 1), cutoff
+
+
+class Allocation(NamedTuple):
+    """What a budget decided for one modality."""
+
+    evidence: Float[Tensor, "batch level token"]
+    activation: Float[Tensor, "batch level token"]
+    allocation: Float[Tensor, "batch level token"]
+    budget: Float[Tensor, "batch level"]
+    cutoff: Float[Tensor, "batch level"]
+
+
+class TokenBudget(nn.Module):
+    """Evidence to allocation, with scale, threshold and budget learned for each level."""
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.full((levels,), 1.5))
+        self.threshold = nn.Parameter(torch.full((levels,), 0.5))
+        self.rho_logit = nn.Parameter(torch.zeros(levels))
+
+    @property
+    def rho(self) -> Float[Tensor, "level"]:
+        """Tokens' worth of budget for each real token, in (0, 1)."""
+        return self.rho_logit.sigmoid()
+
+    def forward(
+        self,
+        shared: Float[Tensor, "batch level token rank"],
+        mask: Bool[Tensor, "batch token"],
+        gamma: float = 1.0,
+        mute: Bool[Tensor, "batch level token"] | None = None,
+    ) -> Allocation:
+        """Allocate; `mute` marks tokens whose activation is set to 0, so that they get no share."""
+        evidence = torch.linalg.vector_norm(shared.float(), dim=-1)
+        real = mask[:, None, :].expand_as(evidence)
+        height = evidence / shared.shape[-1] ** 0.5 - self.threshold[:, None]
+        activation = torch.sigmoid(self.log_scale.exp()[:, None] * height) * real
+        if mute is not None:
+            activation = activation.masked_fill(mute, 0)
+        budget = gamma * self.rho * mask.sum(1, keepdim=True)
+        allocation, cutoff = project_truncated_simplex(activation, budget, real)
+        return Allocation(evidence, activation, allocation, budget, cutoff)
+
+
+def participation(
+    allocation: Float[Tensor, "batch level token"], mask: Bool[Tensor, "batch token"]
+) -> Float[Tensor, "batch level"]:
+    """r = allocated share per real token, in [0, 1]; 0 where the modality is missing."""
+    return allocation.sum(-1) / mask.sum(1, keepdim=True).clamp(min=1)

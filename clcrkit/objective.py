@@ -1,0 +1,174 @@
+"""The objective: task loss, and the terms that keep shared and private apart within and between levels.
+
+[paper] L = L_task + lambda_inter L_inter + lambda_intra L_intra. L_intra: whitened cross-correlation, squared
+Frobenius norm over the rank, between the private streams of each pair of modalities and between shared and
+private of each modality, at every level. L_inter: cross-level private redundancy, cross-level
+shared-to-private leakage, and a penalty on levels that disagree being open together.
+[ours] A stream is a summary before its LayerNorm; a small ridge in the whitening; what independent streams of
+so few samples would show on average is subtracted (`debias`); the form of the third inter-level term. Every
+term is a mean over its pairs, so the lambdas mean the same for any number of levels and modalities.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from clcrkit.aggregation import Aggregated
+
+
+class Losses(NamedTuple):
+    """The objective and its terms, each a scalar; `inter` is the sum of private, leakage and mix."""
+
+    total: Float[Tensor, ""]
+    task: Float[Tensor, ""]
+    intra: Float[Tensor, ""]
+    inter: Float[Tensor, ""]
+    inter_private: Float[Tensor, ""]
+    inter_leakage: Float[Tensor, ""]
+    inter_mix: Float[Tensor, ""]
+
+
+def whiten(
+    streams: Float[Tensor, "stream sample rank"], present: Bool[Tensor, "stream sample"], ridge: float = 1e-3
+) -> Float[Tensor, "stream sample rank"]:
+    """Centre each stream over its present samples and make its covariance the identity; absent samples are 0.
+
+    `ridge` is added to the covariance's diagonal, as a share of its mean, so that streams with fewer samples
+    than rank stay finite. The whitening is by Cholesky factor; a rotation of it changes no Frobenius norm.
+    """
+    weight = present.to(streams.dtype)[..., None]
+    count = weight.sum(1, keepdim=True)
+    centred = (streams - (streams * weight).sum(1, keepdim=True) / count.clamp(min=1)) * weight
+    covariance = centred.mT @ centred / (count - 1).clamp(min=1)
+    level = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
+    eye = torch.eye(streams.shape[-1], dtype=streams.dtype, device=streams.device)
+    # the constant keeps a stream that never varies (a dead unit, one sample) factorable
+    factor, _ = torch.linalg.cholesky_ex(covariance + (ridge * level + 1e-8) * eye)
+    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT
+
+
+def whitened_cross_correlation(
+    streams: Float[Tensor, "stream sample rank"],
+    present: Bool[Tensor, "stream sample"] | None = None,
+    ranks: Float[Tensor, "stream"] | None = None,
+    ridge: float = 1e-3,
+    debias: bool = True,
+) -> Float[Tensor, "stream stream"]:
+    """How much every stream tells, linearly, about every other: ||C||_F^2 / rank for each pair.
+
+    C is the cross-covariance of the two whitened streams over the samples both have, so the value is the mean
+    squared canonical correlation: 1 for a stream against itself, 0 for streams that share nothing. Estimated
+    from few samples it is far above 0 even then; `debias` subtracts its exact mean over all ways to shuffle
+    one stream's samples, tr(G_x) tr(G_y) / (samples - 1) for the covariances G of the whitened streams, after
+    which independent streams give 0 on average. Streams of less than full width are filled up with zeros and
+    `ranks` gives their true ranks; the smaller of the two divides.
+    """
+    if present is None:
+        present = torch.ones(streams.shape[:2], dtype=torch.bool, device=streams.device)
+    white = whiten(streams, present, ridge)
+    together = present.to(streams.dtype) @ present.to(streams.dtype).T
+    degrees = (together - 1).clamp(min=1)
+    stream, sample, rank = white.shape
+    flat = white.transpose(0, 1).reshape(sample, stream * rank)
+    squared = (flat.T @ flat).square().unflatten(0, (stream, rank)).unflatten(2, (stream, rank))
+    value = squared.sum((1, 3)) / degrees**2
+    if debias:
+        # energy[x, y]: tr(G_x) over the samples that x and y both have
+        energy = (white.square().sum(-1) @ present.to(streams.dtype).T) / degrees
+        value = value - energy * energy.T / degrees
+    ranks = streams.new_full((stream,), rank) if ranks is None else ranks
+    return value / torch.minimum(ranks[:, None], ranks[None, :])
+
+
+class StreamPairs(NamedTuple):
+    """Which entries of the stream-by-stream matrix each term averages; weights that sum to 1 (or are all 0)."""
+
+    intra: Float[Tensor, "stream stream"]
+    private: Float[Tensor, "stream stream"]
+    leakage: Float[Tensor, "stream stream"]
+
+
+def stream_pairs(modalities: int, levels: int) -> StreamPairs:
+    """Streams are ordered kind (shared, private), then modality, then level."""
+    kind, modality, level = torch.meshgrid(
+        torch.arange(2), torch.arange(modalities), torch.arange(levels), indexing="ij"
+    )
+    k, m, lv = kind.flatten(), modality.flatten(), level.flatten()
+    same_m, same_l = m[:, None] == m, lv[:, None] == lv
+    both_private = (k[:, None] == 1) & (k == 1)
+    shared_private = (k[:, None] == 0) & (k == 1)
+    ahead = torch.ones(len(k), len(k)).triu(1).bool()
+    private_pairs = both_private & ~same_m & same_l & ahead
+    split_pairs = shared_private & same_m & same_l
+
+    def mean(chosen: Tensor) -> Tensor:
+        return chosen.float() / chosen.sum().clamp(min=1)
+
+    return StreamPairs(
+        intra=mean(private_pairs) + mean(split_pairs),
+        private=mean(both_private & same_m & ~same_l & ahead),
+        leakage=mean(shared_private & same_m & ~same_l),
+    )
+
+
+def regularisers(
+    aggregated: Aggregated,
+    masks: dict[str, Bool[Tensor, "batch _"]],
+    ridge: float = 1e-3,
+    debias: bool = True,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+    """L_intra, and the parts of L_inter: private redundancy, leakage, mix. In float32 at least, also under autocast."""
+    kinds = [list(aggregated.pooled_shared.values()), list(aggregated.pooled_private.values())]
+    device = aggregated.level_gate.device
+    with torch.autocast(device.type, enabled=False):
+        rank = max(x.shape[-1] for streams in kinds for x in streams)
+        wide = [F.pad(at_least_float32(x), (0, rank - x.shape[-1])) for streams in kinds for x in streams]
+        levels = wide[0].shape[1]
+        streams = torch.stack(wide, dim=0).permute(0, 2, 1, 3).flatten(0, 1)
+        ranks = torch.tensor(
+            [float(x.shape[-1]) for streams in kinds for x in streams for _ in range(levels)],
+            dtype=streams.dtype,
+        ).to(device, non_blocking=True)
+        here = torch.stack([mask.any(1) for mask in masks.values()])
+        present = here.repeat_interleave(levels, 0).repeat(2, 1)
+        value = whitened_cross_correlation(streams, present, ranks, ridge, debias)
+        pairs = stream_pairs(len(masks), levels)
+        intra, private, leakage = ((w.to(value) * value).sum() for w in pairs)
+        return (
+            intra,
+            private,
+            leakage,
+            level_mix(at_least_float32(aggregated.level_gate), at_least_float32(aggregated.context)),
+        )
+
+
+def level_mix(
+    level_gate: Float[Tensor, "batch level"], context: Float[Tensor, "batch level rank"]
+) -> Float[Tensor, ""]:
+    """Levels that disagree being open together: sum over pairs of omega_l omega_k (1 - cos(context_l, context_k)),
+    mean over the batch. [ours]"""
+    direction = F.normalize(context, dim=-1)
+    apart = 1 - direction @ direction.mT
+    open_together = level_gate[:, :, None] * level_gate[:, None, :]
+    return (open_together * apart).triu(1).sum((1, 2)).mean()
+
+
+def task_loss(
+    task: str, prediction: Float[Tensor, "batch output"], labels: Shaped[Tensor, "batch ..."]
+) -> Float[Tensor, ""]:
+    """[paper] Cross-entropy for 'classification', L1 for 'regression', binary cross-entropy for 'multilabel'."""
+    prediction = at_least_float32(prediction)
+    if task == "classification":
+        return F.cross_entropy(prediction, labels)
+    if task == "regression":
+        return F.l1_loss(prediction, labels.reshape(prediction.shape))
+    return F.binary_cross_entropy_with_logits(prediction, labels)
+
+
+def at_least_float32(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    return x if x.dtype == torch.float64 else x.float()

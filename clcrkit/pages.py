@@ -1,0 +1,185 @@
+"""Pages: a notebook, executed and written as one HTML file that needs neither network nor kernel.
+
+python -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import plotly.io
+from jinja2 import pass_context
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from latex2mathml.converter import convert
+from markupsafe import escape
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from plotly.offline import get_plotlyjs
+
+from clcrkit.errors import DataError
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_PLOTLY = "application/vnd.plotly.v1+json"
+_NEEDS_KERNEL = "<p><em>A widget: run the notebook to use it.</em></p>"
+
+# The lab template without what it would load from elsewhere: require.js, MathJax, mermaid, widget manager.
+_TEMPLATE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block jupyter_widgets -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_css -%}
+<link rel="icon" href="data:,">
+<style>
+  main { max-width: 72rem; margin: 0 auto; }
+  math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", math; font-size: 1.1em; }
+  math[display="block"] { margin: 0.8em 0; }
+  details { margin: 0.6em 0; }
+  summary { cursor: pointer; }
+</style>
+{% if resources.plotlyjs %}<script>{{ resources.plotlyjs }}</script>{% endif %}
+{%- endblock -%}
+"""
+
+# latex2mathml's gaps, in words that it knows
+_KNOWN_TO_CONVERTER = {
+    r"\lVert": r"\|",
+    r"\rVert": r"\|",
+    r"\lvert": "|",
+    r"\rvert": "|",
+    r"\operatorname*": r"\mathrm",
+    "{aligned}": "{align*}",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Execute the notebook, write the page, print the page's path."""
+    parser = argparse.ArgumentParser(prog="python -m clcrkit.pages", description=main.__doc__)
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("page", type=Path)
+    options = parser.parse_args(arguments)
+    print(write_page(options.notebook, options.page))
+
+
+def write_page(notebook: Path, page: Path) -> Path:
+    """Execute `notebook` and write the page. The notebook file stays as it is. Returns the page's full path.
+
+    Raises DataError where the file is no notebook, nbclient's CellExecutionError where a cell fails.
+    """
+    executed = execute(read_notebook(notebook), notebook.parent, {"CLCRKIT_EMBED_PAGES": "1"})
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(to_html(executed, notebook.stem), encoding="utf-8")
+    return page.resolve()
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """The notebook in the file. Raises DataError where there is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise DataError(f"{path}: not a notebook that can be read ({error})") from error
+
+
+def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
+    """A copy of the notebook with fresh outputs, run in `folder` by this very Python, headless.
+
+    Raises nbclient's CellExecutionError at the first cell that fails without the tag `raises-exception`.
+    """
+    # Without kernel folders only the native kernel is left: a kernel of the same name in the user's home,
+    # which may belong to another environment, is not picked up.
+    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    executed = copy.deepcopy(notebook)
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(executed, km=kernel, timeout=600, record_timing=False, resources=resources)
+    client.execute(env={**os.environ, **(environment or {})})
+    return executed
+
+
+def to_html(notebook: NotebookNode, title: str) -> str:
+    """The executed notebook as one self-contained HTML page; plotly figures stay interactive."""
+    shown = copy.deepcopy(notebook)
+    figures = 0
+    for cell in shown.cells:
+        if cell.cell_type == "code":
+            kept = []
+            for output in cell.outputs:
+                data = output.get("data", {})
+                if _PLOTLY in data:
+                    figures += 1
+                    output["data"] = {"text/html": _figure_html(data[_PLOTLY], f"figure-{figures}")}
+                elif data.pop(_WIDGET, None) is not None and "text/html" not in data:
+                    if "%|" in data.get("text/plain", ""):
+                        continue  # a progress bar says nothing once all is done
+                    output["data"] = {"text/html": _NEEDS_KERNEL}  # better than the widget's Python text
+                kept.append(output)
+            cell.outputs = kept
+    exporter = _PageExporter(raw_template=_TEMPLATE, exclude_anchor_links=True)
+    resources = {"metadata": {"name": title}, "plotlyjs": get_plotlyjs() if figures else ""}
+    return str(exporter.from_notebook_node(shown, resources)[0])
+
+
+def math_to_mathml(tex: str, display: bool) -> str:
+    """One formula as MathML, which browsers draw themselves; the TeX text where it cannot be converted."""
+    known = tex
+    for word, replacement in _KNOWN_TO_CONVERTER.items():
+        known = known.replace(word, replacement)
+    try:
+        return convert(known.strip(), display="block" if display else "inline")
+    except Exception:  # the converter's errors share no base; a raw formula is better than no page
+        return f"<code>{escape(tex)}</code>"
+
+
+def _figure_html(figure: dict[str, Any], name: str) -> str:
+    return plotly.io.to_html(
+        {"data": figure["data"], "layout": figure.get("layout", {}), "frames": figure.get("frames", [])},
+        config={"displaylogo": False, "responsive": True},
+        include_plotlyjs=False,
+        full_html=False,
+        auto_play=False,
+        validate=False,
+        div_id=name,
+    )
+
+
+class _MathRenderer(IPythonRenderer):
+    """nbconvert's Markdown renderer with formulas as MathML instead of text for MathJax."""
+
+    def inline_math(self, body: str) -> str:
+        return math_to_mathml(body, display=False)
+
+    def block_math(self, body: str) -> str:
+        return math_to_mathml(body, display=True)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return math_to_mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", display=True)
+
+    def _html_embed_images(self, html: str) -> str:
+        # The base class parses each piece of raw HTML alone and so closes a <details> at once.
+        return super()._html_embed_images(html) if "<img" in html else html
+
+
+class _PageExporter(HTMLExporter):
+    """The notebook's Markdown, with images embedded and formulas as MathML."""
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        attachments = context.get("cell", {}).get("attachments", {})
+        folder = context.get("resources", {}).get("metadata", {}).get("path", "")
+        renderer = _MathRenderer(
+            escape=False, attachments=attachments, embed_images=True, path=folder, exclude_anchor_links=True
+        )
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+if __name__ == "__main__":
+    main()

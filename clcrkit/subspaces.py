@@ -1,0 +1,53 @@
+"""Shared and private subspaces: orthonormal frames, and the split of a token into coordinates in them.
+
+[paper] At each level U_sh (common to all modalities) and U_pr (one for each modality) are orthonormal, and
+U_sh is orthogonal to each U_pr: exact by construction, on the Stiefel manifold.
+[ours] The map onto it: one batched QR of [A_sh, A_pr] with the signs of R's diagonal made positive, which
+makes the frames a smooth function of A. Coordinates h U stand in for the projections h U U^T: they have the
+same lengths and angles and are shorter to compute with.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Subspaces(nn.Module):
+    """The frames of all levels and modalities, from free parameters A."""
+
+    def __init__(self, modalities: tuple[str, ...], levels: int, width: int, rank: int, private_rank: int) -> None:
+        super().__init__()
+        self.rank = rank
+        self.free_shared = nn.Parameter(torch.randn(levels, width, rank) / width**0.5)
+        self.free_private = nn.ParameterDict(
+            {m: nn.Parameter(torch.randn(levels, width, private_rank) / width**0.5) for m in modalities}
+        )
+
+    def frames(
+        self,
+    ) -> tuple[Float[Tensor, "level width rank"], dict[str, Float[Tensor, "level width private_rank"]]]:
+        """U_sh, and U_pr by modality. Computed in float32 at least, also under autocast."""
+        names = list(self.free_private.keys())
+        free = torch.stack([torch.cat([self.free_shared, self.free_private[m]], dim=-1) for m in names])
+        # the first columns of a QR depend on A_sh alone, so every modality gets the same shared frame
+        with torch.autocast(free.device.type, enabled=False):
+            u = orthonormal(free.float() if free.dtype in (torch.bfloat16, torch.float16) else free)
+        return u[0, ..., : self.rank], {m: u[i, ..., self.rank :] for i, m in enumerate(names)}
+
+    def forward(
+        self, tokens: dict[str, Float[Tensor, "batch level _ width"]]
+    ) -> tuple[dict[str, Float[Tensor, "batch level _ rank"]], dict[str, Float[Tensor, "batch level _ private_rank"]]]:
+        """Shared and private coordinates of each modality's level tokens."""
+        shared_frame, private_frame = self.frames()
+        shared = {m: h @ shared_frame for m, h in tokens.items()}
+        private = {m: h @ private_frame[m] for m, h in tokens.items()}
+        return shared, private
+
+
+def orthonormal(free: Float[Tensor, "*batch width rank"]) -> Float[Tensor, "*batch width rank"]:
+    """Orthonormal columns that span the columns of `free`: the Q of its QR, with R's diagonal positive."""
+    q, r = torch.linalg.qr(free)
+    sign = torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(q.dtype)
+    return q * sign[..., None, :]

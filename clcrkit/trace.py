@@ -1,0 +1,174 @@
+"""Trace: everything one forward pass computed, as named arrays. The only bridge from model to analysis and pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clcrkit.batch import Batch, concatenate, pad_axis
+from clcrkit.errors import DataError
+from clcrkit.files import read_tensors, write_tensors
+
+_TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One forward pass. Levels run from shallow to deep; modalities keep the batch's order.
+
+    By modality, on the tokens (zero at padded positions):
+      tokens            (batch, level, token, width)    H, the encoder's level tokens
+      shared, private   (batch, level, token, rank)     coordinates in the shared and the private frame
+      exchanged         (batch, level, token, rank)     shared coordinates after the exchange
+      evidence          (batch, level, token)           length of the shared coordinates
+      activation        (batch, level, token)           what is projected: sigmoid(scale (evidence/sqrt(k) - threshold))
+      allocation        (batch, level, token)           share of the budget, in [0, 1]
+      attention         (batch, level, head, token, other)  rows are this modality's tokens; columns are the tokens
+                        of the other modalities, joined in the order of `others(modality)`
+    By modality, on the levels:
+      budget, participation            (batch, level)   tokens' worth of budget; share of it used per valid token
+      cutoff                           (batch, level)   lambda: what the projection takes from every activation
+      shared_summary, private_summary  (batch, level, rank)
+    On the sample:
+      level_gate        (batch, level)                  omega; each row sums to 1
+      modality_gate     (batch, modality)               how much of the shared code each modality gives; sums to 1
+      private_gate      (batch, modality)               eta in (0, 1)
+      shared_code, private_code        (batch, rank)
+      prediction        (batch, output)                 logits, or the regressed value
+    batch               the input, with ids, masks, labels, attributes
+    gamma               the budget multiplier the pass ran with
+    """
+
+    batch: Batch
+    gamma: float
+    tokens: dict[str, Float[Tensor, "batch level _ width"]]
+    shared: dict[str, Float[Tensor, "batch level _ rank"]]
+    private: dict[str, Float[Tensor, "batch level _ private_rank"]]
+    exchanged: dict[str, Float[Tensor, "batch level _ rank"]]
+    evidence: dict[str, Float[Tensor, "batch level _"]]
+    activation: dict[str, Float[Tensor, "batch level _"]]
+    allocation: dict[str, Float[Tensor, "batch level _"]]
+    attention: dict[str, Float[Tensor, "batch level head _ _"]]
+    budget: dict[str, Float[Tensor, "batch level"]]
+    participation: dict[str, Float[Tensor, "batch level"]]
+    cutoff: dict[str, Float[Tensor, "batch level"]]
+    shared_summary: dict[str, Float[Tensor, "batch level rank"]]
+    private_summary: dict[str, Float[Tensor, "batch level private_rank"]]
+    level_gate: Float[Tensor, "batch level"]
+    modality_gate: Float[Tensor, "batch modality"]
+    private_gate: Float[Tensor, "batch modality"]
+    shared_code: Float[Tensor, "batch rank"]
+    private_code: Float[Tensor, "batch private_rank"]
+    prediction: Float[Tensor, "batch output"]
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def __repr__(self) -> str:
+        return f"Trace({len(self)} samples, {self.level_gate.shape[1]} levels, {', '.join(self.modalities)})"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.batch.modalities
+
+    def others(self, modality: str) -> tuple[str, ...]:
+        """The modalities whose tokens are the columns of `attention[modality]`, in order."""
+        return tuple(name for name in self.modalities if name != modality)
+
+    def select(self, index: Any) -> Trace:
+        """The samples at `index`: a slice, a list of positions or a bool mask."""
+        if not isinstance(index, slice):
+            index = torch.as_tensor(index, device=self.level_gate.device)
+        return self._map(lambda _name, _modality, tensor: tensor[index], self.batch.select(index))
+
+    def to(self, device: torch.device | str) -> Trace:
+        """A copy on `device`."""
+        return self._map(lambda _name, _modality, tensor: tensor.to(device), self.batch.to(device))
+
+    def _map(self, function: Callable[[str, str, Tensor], Tensor], batch: Batch) -> Trace:
+        values: dict[str, Any] = {"batch": batch, "gamma": self.gamma}
+        for name, value in _entries(self):
+            if isinstance(value, dict):
+                values[name] = {m: function(name, m, tensor) for m, tensor in value.items()}
+            else:
+                values[name] = function(name, "", value)
+        return Trace(**values)
+
+    @staticmethod
+    def join(parts: Sequence[Trace]) -> Trace:
+        """One trace of many, along the batch axis; shorter sequences are padded with zeros."""
+        if not parts:
+            raise DataError("traces: empty; at least 1 trace is needed")
+        batch = concatenate([part.batch for part in parts])
+        length = {m: batch.masks[m].shape[1] for m in batch.modalities}
+
+        def lengthened(part: Trace) -> Trace:
+            def pad(name: str, modality: str, tensor: Tensor) -> Tensor:
+                if name in _TOKEN_WISE:
+                    return pad_axis(tensor, 2, length[modality])
+                if name == "attention":
+                    # columns are several modalities side by side: each is padded within its own stretch
+                    own = {m: part.batch.masks[m].shape[1] for m in part.others(modality)}
+                    pieces = tensor.split(list(own.values()), dim=4)
+                    columns = [pad_axis(p, 4, length[m]) for m, p in zip(own, pieces, strict=True)]
+                    return pad_axis(torch.cat(columns, dim=4), 3, length[modality])
+                return tensor
+
+            return part._map(pad, part.batch)
+
+        padded = [lengthened(part) for part in parts]
+        streams = iter(zip(*(_tensors(part) for part in padded), strict=True))
+        return padded[0]._map(lambda _name, _modality, _tensor: torch.cat(next(streams)), batch)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to one safetensors file, atomically."""
+        tensors: dict[str, Tensor] = {}
+        for name, value in [*_entries(self), *_entries(self.batch, prefix="batch.")]:
+            if isinstance(value, dict):
+                tensors.update({f"{name}/{inner}": tensor for inner, tensor in value.items()})
+            elif value is not None:
+                tensors[name] = value
+        write_tensors(path, tensors, {"kind": "trace", "gamma": self.gamma, "modalities": self.modalities})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Trace:
+        """Read what `save` wrote. Raises DataError for any other file."""
+        tensors, about = read_tensors(path)
+        if about.get("kind") != "trace":
+            raise DataError(f"{path}: holds a {about.get('kind')}, not a trace")
+
+        def group(name: str) -> Any:
+            if name in tensors:
+                return tensors[name]
+            inner = {key.split("/", 1)[1]: t for key, t in tensors.items() if key.startswith(name + "/")}
+            ordered = [m for m in about["modalities"] if m in inner]  # a file keeps no order of its own
+            return {m: inner[m] for m in [*ordered, *sorted(set(inner) - set(ordered))]}
+
+        try:
+            batch = Batch(
+                **{f.name: group(f"batch.{f.name}") for f in fields(Batch) if f.name != "labels"},
+                labels=tensors.get("batch.labels"),
+            )
+            names = [f.name for f in fields(Trace) if f.name not in ("batch", "gamma")]
+            return Trace(batch=batch, gamma=float(about["gamma"]), **{name: group(name) for name in names})
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path}: a trace of another version, or damaged ({error})") from error
+
+
+def _entries(holder: Trace | Batch, prefix: str = "") -> list[tuple[str, Any]]:
+    skipped = ("batch", "gamma") if isinstance(holder, Trace) else ()
+    return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in skipped]
+
+
+def _tensors(trace: Trace) -> list[Tensor]:
+    """All entries in the order in which `_map` visits them."""
+    found: list[Tensor] = []
+    for _, value in _entries(trace):
+        found.extend(value.values() if isinstance(value, dict) else [value])
+    return found
