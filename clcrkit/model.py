@@ -67,11 +67,6 @@ class CLCRConfig:
     shuffle_levels: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self,
-            "modalities",
-            {m: x if isinstance(x, Modality) else Modality(**x) for m, x in dict(self.modalities).items()},
-        )
         room = self.width - self.rank
         few = 2 if self.task == "classification" else 1
         rules = [
@@ -126,8 +121,14 @@ class CLCRConfig:
         return cls(**settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `CLCRConfig(**d)` makes the same configuration again."""
+        """Plain values for JSON; `CLCRConfig.from_dict` makes the same configuration again."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CLCRConfig:
+        """The configuration that `to_dict` described."""
+        modalities = {m: Modality(**spec) for m, spec in values["modalities"].items()}
+        return cls(**{**values, "modalities": modalities})
 
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {

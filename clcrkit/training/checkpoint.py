@@ -23,7 +23,7 @@ def load(path: str | os.PathLike[str]) -> CLCR:
     if about.get("kind") != "model":
         raise DataError(f"{path}: holds a {about.get('kind')}, not a model")
     try:
-        model = CLCR(CLCRConfig(**about["config"]))
+        model = CLCR(CLCRConfig.from_dict(about["config"]))
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ConfigError, RuntimeError) as error:
         raise DataError(f"{path}: a model of another version, or damaged ({error})") from error

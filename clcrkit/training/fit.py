@@ -171,7 +171,7 @@ class _Run:
         self.model, self.config, self.steps, self.device = model, config, steps, device
         self.optimizer = make_optimizer(model, config)
         self.epoch = 0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, float | int]] = []
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.best_epoch = 0
         self.best_weights = to_cpu(model.state_dict())
@@ -181,7 +181,7 @@ class _Run:
     def out_of_patience(self) -> bool:
         return bool(self.config.patience) and self.epoch - self.best_epoch >= self.config.patience
 
-    def one_epoch(self, train: Batch, valid: Batch) -> dict[str, float]:
+    def one_epoch(self, train: Batch, valid: Batch) -> dict[str, float | int]:
         # Everything random in an epoch follows from (seed, epoch), so a resumed run needs no generator's state.
         torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(train))
@@ -192,7 +192,7 @@ class _Run:
             rate = self.config.learning_rate * schedule(self.config.schedule, done, self.config.epochs * self.steps)
             for name, value in self._step(batch, rate)._asdict().items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch)
-        row = {name: float(total) / len(train) for name, total in sums.items()}
+        row: dict[str, float | int] = {name: float(total) / len(train) for name, total in sums.items()}
         if not math.isfinite(row["total"]):
             raise TrainingError(
                 f"loss: {row['total']} in epoch {self.epoch + 1}; a learning rate below {self.config.learning_rate:g} "

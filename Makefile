@@ -1,0 +1,52 @@
+# make tour   train CLCR on the bundled digits, look inside, write build/tour.html
+# make lab    the same notebooks, live
+# make test   everything: format, lint, types, unit tests, notebooks, browser
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+# Two threads that spin while they wait make each other several times slower on a busy machine.
+export OMP_WAIT_POLICY ?= passive
+export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
+
+.PHONY: tour lab test lint types unit notebooks browser data clean
+
+tour: $(READY)
+	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
+
+lab: $(READY)
+	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks
+
+test: lint types unit notebooks browser
+
+lint: $(READY)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+
+types: $(READY)
+	$(PY) -m mypy
+
+unit: $(READY)
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser -n 2 --dist loadfile \
+	    --jaxtyping-packages=clcrkit,beartype.beartype
+
+notebooks: $(READY)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(NOTEBOOKS) --nbval --nbval-current-env -n 2 --dist loadfile \
+	    --nbval-sanitize-with tests/notebooks/nbval_sanitize.cfg --nbval-cell-timeout 180 --nbval-kernel-startup-timeout 60
+
+browser: $(READY)
+	$(PY) -m pytest tests/browser
+
+data: $(READY)
+	$(PY) data/make_digits.py
+
+clean:
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -e '.[dev]' -c constraints.txt
+	touch $(READY)

@@ -1,0 +1,1 @@
+"""Reading what a CLCR computed: probes and projections. Arrays in, tables and arrays out; never a model."""

@@ -1,0 +1,126 @@
+"""Pictures of a space: from many coordinates to two, fitted once and then applied to anything alike.
+
+A projection is fitted on one set of rows and transforms others, so that points of several modalities or
+training epochs are seen through the same eyes. Fits and transforms are cached by a hash of what went in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from clcrkit.errors import ConfigError, DataError
+
+METHODS = ("pca", "umap")
+_UMAP_ROWS = 3000  # UMAP is fitted on at most this many rows, evenly taken, and transforms the rest
+_KEPT = 256
+_cache: OrderedDict[str, Any] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A fitted map to the plane. `key` is the hash of the rows, the method and the seed it was fitted with."""
+
+    method: str
+    key: str
+    _apply: Callable[[Any], Any]
+
+    def __repr__(self) -> str:
+        return f"Projection({self.method}, {self.key[:8]})"
+
+    def transform(self, values: Float[ndarray, "row feature"]) -> Float[ndarray, "row 2"]:
+        """Where these rows lie in the plane, float32; cached by a hash of the rows."""
+        values = _checked(values)
+        points: Any = _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
+        return points
+
+
+def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 0) -> Projection:
+    """Fit a projection to two dimensions. The same input and arguments give the cached one.
+
+    PCA: the two directions of largest variance, each with its largest component positive, so that the picture
+    is the same on every run. UMAP: 15 neighbours, seeded; the first fit in a process compiles for some 20 s.
+    Raises ConfigError for another method, DataError for rows that are not finite or too few (UMAP: 5).
+    """
+    if method not in METHODS:
+        raise ConfigError(f"method: {method!r}, but one of {', '.join(METHODS)} is needed")
+    values = _checked(values)
+    key = f"{method}:{seed}:{_digest(values)}"
+    made: Any = _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
+    return made
+
+
+def align(
+    points: Float[ndarray, "row 2"], reference: Float[ndarray, "row 2"]
+) -> tuple[Float[ndarray, "row 2"], Float[ndarray, "2 2"]]:
+    """Turn (or mirror) a picture about the origin so that its rows come nearest to the same rows of another.
+
+    Distances within the picture do not change. Also returns the 2 x 2 matrix, to turn more rows alike.
+    """
+    left, _, right = np.linalg.svd(points.T.astype(np.float64) @ reference.astype(np.float64))
+    turn = (left @ right).astype(np.float32)
+    return points @ turn, turn
+
+
+def _pca(values: Any, seed: int) -> Callable[[Any], Any]:
+    # scikit-learn would do, but its import costs seconds that every first look at a trace would pay
+    centre = values.mean(0)
+    _, _, directions = np.linalg.svd(np.cov((values - centre).T, ddof=0).reshape((values.shape[1],) * 2))
+    axes = np.zeros((values.shape[1], 2))
+    axes[:, : min(2, len(directions))] = directions[:2].T
+    biggest = np.abs(axes).argmax(0)
+    axes *= np.where(axes[biggest, [0, 1]] < 0, -1, 1)
+    return lambda rows: ((rows - centre) @ axes).astype(np.float32)
+
+
+def _umap(values: Any, seed: int) -> Callable[[Any], Any]:
+    if len(values) < 5:
+        raise DataError(f"UMAP: {len(values)} rows, but at least 5 are needed")
+    import umap
+
+    rows = np.linspace(0, len(values) - 1, min(len(values), _UMAP_ROWS)).astype(int)
+    mapper = umap.UMAP(n_neighbors=min(15, len(rows) - 1), random_state=seed, n_jobs=1)
+    mapper.fit(values[rows])
+    centre = mapper.embedding_.mean(0)
+    seen = {row.tobytes(): point for row, point in zip(values[rows], mapper.embedding_, strict=True)}
+
+    def apply(asked: Any) -> Any:
+        # rows of the fit keep the place the fit gave them; only new rows are placed among them
+        new = np.array([row.tobytes() not in seen for row in asked])
+        points = np.array([seen.get(row.tobytes(), (0, 0)) for row in asked], dtype=np.float32)
+        if new.any():
+            points[new] = mapper.transform(asked[new])
+        return (points - centre).astype(np.float32)
+
+    return apply
+
+
+def _checked(values: Any) -> Any:
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(f"values: shape {values.shape}, but (row, feature) with no empty axis is needed")
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).any(1).argmax())
+        raise DataError(f"values: NaN or inf (first: row {row}); only finite numbers are allowed")
+    return values
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+
+
+def _cached(key: str, make: Callable[[], Any]) -> Any:
+    if key in _cache:
+        _cache.move_to_end(key)
+    else:
+        _cache[key] = make()
+        while len(_cache) > _KEPT:
+            _cache.popitem(last=False)
+    return _cache[key]

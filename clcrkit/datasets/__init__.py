@@ -1,0 +1,6 @@
+"""Data sets, one file for each source. All of them give the same `Split` of Batches."""
+
+from clcrkit.datasets.digits import digits
+from clcrkit.datasets.split import Split
+
+__all__ = ["Split", "digits"]

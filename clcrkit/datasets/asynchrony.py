@@ -1,0 +1,306 @@
+"""Asynchrony: synthetic sequences whose shared and private factors, and the tokens that hold them, are known.
+
+Everything here is [ours]. Three modalities (language, vision, acoustic) of different length and width. Most
+tokens are distractors. A few, at times of their own in each modality, hold binary factors that all share,
+one for each level of the hierarchy:
+
+shallow  the pattern of one token; where it lies does not matter
+mid      the order of two neighbours: A B or B A. Both orders have the same bag of tokens
+deep     the order in which markers of three kinds, 5 or 6 tokens apart, follow each other: five steps of the
+         turn A B C A B ... or of A C B A C ..., begun anywhere. Each kind comes first, second and so on equally
+         often in both, so that neither the bag, nor a marker with its position, nor a window of 5 tokens says
+         anything
+
+The label is the triple: 8 classes, chance 0.125. Each modality also has a private factor of four values,
+independent of all others, on two tokens and in two input directions that nothing else uses.
+
+The setting `evidence` says how the modalities relate:
+
+redundant      each modality holds each factor whole. Exchange cannot add anything
+complementary  at each level two modalities testify, and a referee token in the third says whom to believe.
+               The right witness shows the factor; the other one, with probability `lies`, a coin toss, else
+               nothing. So one witness knows 0.75, a vote of the two 1 - lies / 4, and only who joins the
+               referee's token with the witnesses' tokens knows all
+
+One modality alone is thus bounded by 0.75 * 0.75 * 0.5 = 0.281 (it testifies at two levels, it is the referee
+at the third), a vote by (1 - lies / 4)^3, 0.67 at the default, the whole by 1. We prefer this to an exclusive-or
+across modalities, where no part alone says anything and small models do not get started: here a vote is the
+first step, and looking up the right witness the second, which is what attention between tokens is made for.
+`lies` turns how much there is to win by the second step; it also makes the factors harder to learn, as it puts
+the wrong evidence into a witness in `lies` / 4 of the samples.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clcrkit.batch import Batch, concatenate
+from clcrkit.datasets.split import Split
+from clcrkit.errors import ConfigError
+
+MODALITIES = ("language", "vision", "acoustic")
+LEVELS = ("shallow", "mid", "deep")
+WIDTHS = {"language": 20, "vision": 16, "acoustic": 12}
+LENGTHS = {"language": (28, 33), "vision": (30, 36), "acoustic": (28, 35)}  # shortest and longest, in tokens
+REFEREES = {"language": "deep", "vision": "shallow", "acoustic": "mid"}  # the level each one is the referee of
+
+GAPS = (5, 6)  # from one deep marker to the next, in tokens: smallest and largest
+DROWNED = 5.0  # noise that drowns a modality, in units of a feature's standard deviation
+SILENT = -1  # the claim of who shows nothing at a level
+_BLOCK = 256  # samples that share one random stream: sample i is the same whatever the chunk size
+_DECOYS = 6  # patterns without a meaning
+_PRIVATE = 2  # private tokens in a sequence
+MARKERS = 5  # deep markers in a sequence
+_STARTS = np.arange(3)[:, None] + np.arange(MARKERS)
+_TURNS = np.stack([_STARTS % 3, -_STARTS % 3])  # (deep, start, time): A B C A B, ...; A C B A C, ...
+
+
+@dataclass(frozen=True)
+class _World:
+    """What each pattern looks like in one modality: rows of norm sqrt(feature), mutually orthogonal but the decoys."""
+
+    shallow: NDArray[np.float32]  # (2, feature)
+    mid: NDArray[np.float32]
+    deep: NDArray[np.float32]  # (3, feature)
+    referee: NDArray[np.float32]  # (2, feature)
+    private: NDArray[np.float32]  # (4, feature): two directions and their opposites
+    decoys: NDArray[np.float32]  # (_DECOYS, feature)
+    common: NDArray[np.float32]  # (feature - 2, feature): an orthonormal basis of all that is not private
+
+
+def asynchrony(
+    samples: tuple[int, ...] = (3000, 500, 1000),
+    seed: int = 0,
+    evidence: str = "complementary",
+    lies: float = 0.5,
+    noise: float = 0.4,
+    missing: float = 0.0,
+    noisy: float = 0.0,
+) -> Split:
+    """Sequences of three modalities with known factors and known evidence; see the top of this file. [ours]
+
+    samples: how many for training, validation and test; at least 1 each.
+    seed: 0 or more. It sets the world (what the patterns look like) and the samples; all parts share the world.
+    evidence: "complementary" (single modalities hold a part only) or "redundant" (each could do alone).
+    lies: probability, 0 to 1, that the wrong witness shows a coin toss and not nothing; matters only for
+        complementary evidence.
+    noise: standard deviation of the Gaussian noise on every feature of every token, 0 to 10; the tokens
+        themselves have root mean square 1. Another noise changes nothing else.
+    missing: probability, 0 to 1, that a modality is absent in a sample (its mask is all False). A sample that
+        would lose all keeps one of them.
+    noisy: probability, 0 to 1, that a modality is drowned in a sample (noise of standard deviation 5).
+
+    Returns a Split. Batch.labels: (batch,) classes 4 shallow + 2 mid + deep. Batch.attributes: the factors
+    shallow, mid, deep (0 or 1) and private_language, private_vision, private_acoustic (0 to 3).
+    Batch.evidence[m]: (batch, 3, token), the tokens of modality m that take part in showing the factor of each
+    level: the witnesses' (right or wrong: their own modality cannot tell) and the referee's. It is False where
+    a modality is missing or drowned. Factors stay known where the modalities that show them are lost.
+    Raises ConfigError for a setting outside its range.
+    """
+    if len(samples) != 3 or min(map(operator.index, samples)) < 1:
+        raise ConfigError(f"samples: {samples}, but three numbers of at least 1 are needed (train, valid, test)")
+    chunks = asynchrony_chunks(
+        sum(samples), seed=seed, evidence=evidence, lies=lies, noise=noise, missing=missing, noisy=noisy
+    )
+    whole = concatenate(list(chunks))
+    ends = np.cumsum((0, *samples)).tolist()
+    train, valid, test = (whole.select(slice(*part)) for part in pairwise(ends))
+    return Split(
+        train,
+        valid,
+        test,
+        label_names=tuple(f"s{s} m{m} d{d}" for s in (0, 1) for m in (0, 1) for d in (0, 1)),
+        attribute_names={
+            "shallow": ("pattern 0", "pattern 1"),
+            "mid": ("A B", "B A"),
+            "deep": ("A B C A B", "A C B A C"),
+        },
+    )
+
+
+def asynchrony_chunks(
+    samples: int,
+    chunk: int = 1024,
+    seed: int = 0,
+    evidence: str = "complementary",
+    lies: float = 0.5,
+    noise: float = 0.4,
+    missing: float = 0.0,
+    noisy: float = 0.0,
+) -> Iterator[Batch]:
+    """The samples of `asynchrony`, made on demand, `chunk` at a time; memory does not grow with `samples`. [ours]
+
+    Sample i (its id) is the same whatever `samples` and `chunk` are; asynchrony() gives ids 0, 1, ... to its
+    training part and goes on through validation and test. Settings and errors as there.
+    """
+    for name, count, least in (("samples", samples, 1), ("chunk", chunk, 1), ("seed", seed, 0)):
+        if count < least:
+            raise ConfigError(f"{name}: {count}, but at least {least} is needed")
+    if evidence not in ("complementary", "redundant"):
+        raise ConfigError(f'evidence: "{evidence}", but "complementary" or "redundant" is needed')
+    for name, value, most in (("lies", lies, 1), ("noise", noise, 10), ("missing", missing, 1), ("noisy", noisy, 1)):
+        if not 0 <= value <= most:
+            raise ConfigError(f"{name}: {value}, but a number from 0 to {most} is needed")
+    return _chunks(samples, chunk, seed, evidence, lies, noise, missing, noisy)
+
+
+def _chunks(
+    samples: int, chunk: int, seed: int, evidence: str, lies: float, noise: float, missing: float, noisy: float
+) -> Iterator[Batch]:
+    world = _make_world(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))))
+    waiting: list[Batch] = []
+    for start in range(0, samples, _BLOCK):
+        stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, start // _BLOCK)))
+        block = _make_block(world, stream, start, evidence, lies, noise, missing, noisy)
+        waiting.append(block.select(slice(samples - start)))
+        held = sum(map(len, waiting))
+        if held >= chunk or start + _BLOCK >= samples:
+            joined = concatenate(waiting)
+            full = held if start + _BLOCK >= samples else held - held % chunk
+            for first in range(0, full, chunk):
+                yield joined.select(slice(first, min(first + chunk, full)))
+            waiting = [joined.select(slice(full, None))] if full < held else []
+
+
+def _make_world(random: np.random.Generator) -> dict[str, _World]:
+    world = {}
+    for modality in MODALITIES:
+        width = WIDTHS[modality]
+        basis = np.linalg.qr(random.standard_normal((width, width)))[0].astype(np.float32)
+        common = basis[2:]
+        decoys = _unit(random.standard_normal((_DECOYS, width - 2))) @ common
+        scale = np.float32(np.sqrt(width))
+        world[modality] = _World(
+            private=scale * np.concatenate([basis[:2], -basis[:2]]),
+            shallow=scale * basis[2:4],
+            mid=scale * basis[4:6],
+            deep=scale * basis[6:9],
+            referee=scale * basis[9:11],
+            decoys=scale * decoys,
+            common=common,
+        )
+    return world
+
+
+def _unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _make_block(
+    world: dict[str, _World],
+    random: np.random.Generator,
+    start: int,
+    evidence: str,
+    lies: float,
+    noise: float,
+    missing: float,
+    noisy: float,
+) -> Batch:
+    """Samples start, start + 1, ... of one block, from its own stream."""
+    factors = random.integers(2, size=(_BLOCK, 3))
+    private = random.integers(4, size=(_BLOCK, 3))
+    believed = random.integers(2, size=(_BLOCK, 3))  # per level: which of the two witnesses is right
+    coins = random.integers(2, size=(_BLOCK, 3))  # per level: what the other witness shows, if anything
+    wrong = np.where(random.random((_BLOCK, 3)) < lies, coins, SILENT)
+    lost = _lost(random, missing)
+    drowned = random.random((_BLOCK, 3)) < noisy
+
+    tokens, masks, marked = {}, {}, {}
+    heard = np.zeros(3, dtype=np.int64)  # per level: witnesses so far
+    for m, modality in enumerate(MODALITIES):
+        claims, referees = factors.copy(), None
+        if evidence == "complementary":
+            referees = LEVELS.index(REFEREES[modality])
+            claims = np.where(believed == heard, factors, wrong)
+            claims[:, referees] = SILENT
+            heard += np.arange(3) != referees
+        values, mask, shown = _make_modality(
+            world[modality], random, modality, claims, private[:, m], referees, believed
+        )
+        strength = np.where(drowned[:, m], max(noise, DROWNED), noise).astype(np.float32)
+        values += strength[:, None, None] * random.standard_normal(values.shape, dtype=np.float32)
+        mask &= ~lost[:, m, None]
+        tokens[modality], masks[modality] = values, mask
+        marked[modality] = shown & mask[:, None] & ~drowned[:, m, None, None]
+
+    attributes = {level: factors[:, i] for i, level in enumerate(LEVELS)}
+    attributes |= {f"private_{modality}": private[:, m] for m, modality in enumerate(MODALITIES)}
+    labels = factors @ np.array([4, 2, 1])
+    ids = start + np.arange(_BLOCK)
+    return Batch.from_arrays(tokens, labels, masks, ids, attributes, marked)
+
+
+def _lost(random: np.random.Generator, missing: float) -> NDArray[np.bool_]:
+    """(_BLOCK, 3): which modalities are absent; never all."""
+    lost = random.random((_BLOCK, 3)) < missing
+    kept = random.integers(3, size=_BLOCK)
+    alone = lost.all(1)
+    lost[alone, kept[alone]] = False
+    return lost
+
+
+def _make_modality(
+    world: _World,
+    random: np.random.Generator,
+    modality: str,
+    claims: NDArray[np.int64],
+    private: NDArray[np.int64],
+    referees: int | None,
+    believed: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tokens without noise, their mask and their evidence.
+
+    claims: (batch, level), what this modality shows at each level: 0, 1 or SILENT. believed: (batch, level),
+    which witness is right; shown at the level that this modality `referees`.
+    """
+    shortest, longest = LENGTHS[modality]
+    rows = np.arange(len(claims))
+    lengths = random.integers(shortest, longest + 1, size=len(claims))
+    mask = np.arange(longest) < lengths[:, None]
+
+    # Distractors everywhere: half of them patterns without a meaning, half of them directions of no pattern.
+    directions = _unit(random.standard_normal((len(claims), longest, len(world.common)))) @ world.common
+    values = directions * np.float32(np.sqrt(WIDTHS[modality]))
+    words = world.decoys[random.integers(_DECOYS, size=mask.shape)]
+    values = np.where(random.random(mask.shape)[..., None] < 0.5, words, values)
+    shown = np.zeros((len(claims), 3, longest), dtype=bool)
+    free = mask.copy()
+
+    def place(
+        at: NDArray[np.int64],
+        patterns: NDArray[np.float32],
+        level: int | None,
+        who: NDArray[np.bool_] | slice = slice(None),
+    ) -> None:
+        values[rows[who], at[who]] = patterns[who]
+        free[rows[who], at[who]] = False
+        if level is not None:
+            shown[rows[who], level, at[who]] = True
+
+    def anywhere(allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.where(allowed, random.random(allowed.shape), -1.0).argmax(1)
+
+    shallow, mid, deep = claims.T
+    gaps = random.integers(GAPS[0], GAPS[1] + 1, size=(len(claims), MARKERS - 1))
+    times = np.pad(gaps, ((0, 0), (1, 0))).cumsum(1)
+    times += (random.random(len(claims)) * (lengths - gaps.sum(1))).astype(np.int64)[:, None]
+    turns = _TURNS[deep, random.integers(3, size=len(claims))]
+    for step in range(MARKERS):
+        place(times[:, step], world.deep[turns[:, step]], 2, deep != SILENT)
+    neighbours = np.zeros_like(free)
+    neighbours[:, :-1] = free[:, :-1] & free[:, 1:]
+    at = anywhere(neighbours)
+    place(at, world.mid[mid], 1, mid != SILENT)
+    place(at + 1, world.mid[1 - mid.clip(0)], 1, mid != SILENT)
+    place(anywhere(free), world.shallow[shallow], 0, shallow != SILENT)
+    if referees is not None:
+        place(anywhere(free), world.referee[believed[:, referees]], referees)
+    for _ in range(_PRIVATE):
+        place(anywhere(free), world.private[private], None)
+    return values, mask, shown

@@ -1,0 +1,12 @@
+"""Pictures of a trace: one explorer with four linked views, and each view on its own.
+
+from clcrkit import viz
+explorer = viz.Explorer(trace, model, split)   # all four views
+viz.budget(trace)                              # one of them
+explorer.selection                             # the sample ids picked in any view
+explorer.export("page.html")                   # a page that needs no kernel and no network
+"""
+
+from clcrkit.viz.explorer import VIEWS, Explorer, attention, budget, gates, subspaces
+
+__all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "subspaces"]

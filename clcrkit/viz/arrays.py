@@ -1,0 +1,360 @@
+"""From a trace to what the explorer draws: small typed arrays, the same for the live widget and the saved page.
+
+An array travels as {"dtype", "shape", "scale", "data"}: raw little-endian bytes, times `scale` where there is one.
+`table` holds what is known of every sample, `points` where samples lie in each space, and `block` the token-level
+arrays of some samples; the axes of every array are those of the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from clcrkit.analysis import projections
+from clcrkit.budget import participation, project_truncated_simplex
+from clcrkit.datasets.split import Split
+from clcrkit.errors import DataError
+from clcrkit.trace import Trace
+
+SPACES = ("shared", "private", "shared_code", "private_code")
+_CATEGORIES = 40  # an attribute with more values than this is shown as a number, not as groups
+_BINS = 32  # wider token features are averaged into this many before they are drawn
+_TEXT = 24  # longer token descriptions are cut
+
+
+def pack(array: Any, dtype: str = "f4", scale: float | None = None) -> dict[str, Any]:
+    """One array for the way to the browser. dtype: f4, f8, i4, u2, u1. With `scale`, whole steps of it travel."""
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    packed: dict[str, Any] = {"dtype": dtype, "shape": list(values.shape)}
+    if scale is not None:
+        packed["scale"] = scale
+        values = np.rint(values / scale)
+    packed["data"] = np.ascontiguousarray(values, dtype=f"<{dtype}").tobytes()
+    return packed
+
+
+def pack_steps(array: Any) -> dict[str, Any]:
+    """Non-negative values in 65,536 steps of two bytes each."""
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    return pack(values, "u2", scale=max(float(values.max(initial=0)), 1e-6) / 65535)
+
+
+def level_names(count: int) -> tuple[str, ...]:
+    """What the levels are called, from shallow to deep."""
+    return ("shallow", "mid", "deep") if count == 3 else tuple(f"level {i + 1}" for i in range(count))
+
+
+def task_of(trace: Trace) -> str:
+    """'classes', 'labels' (several at once) or 'value' (regression), read off the labels."""
+    labels = trace.batch.labels
+    if labels is None:
+        return "value" if trace.prediction.shape[1] == 1 else "classes"
+    if labels.ndim == 2:
+        return "labels"
+    return "value" if labels.is_floating_point() else "classes"
+
+
+def columns(trace: Trace, split: Split | None) -> list[dict[str, Any]]:
+    """What points can be coloured by: label, prediction, error and each attribute, one value for each sample.
+
+    kind 'category': `values` are positions in `names`, -1 where unknown. kind 'number': `values` are floats.
+    """
+    task, labels, prediction = task_of(trace), trace.batch.labels, trace.prediction.float()
+    found: list[dict[str, Any]] = []
+
+    def category(name: str, values: Any, names: Sequence[str]) -> None:
+        found.append({"name": name, "kind": "category", "names": list(map(str, names)), "values": np.asarray(values)})
+
+    def number(name: str, values: Any) -> None:
+        found.append({"name": name, "kind": "number", "names": [], "values": np.asarray(values, dtype=np.float64)})
+
+    if task == "classes":
+        names = output_names(trace, split)
+        guess = prediction.argmax(1).numpy()
+        if labels is not None:
+            category("label", labels.numpy(), names)
+        category("prediction", guess, names)
+        if labels is not None:
+            category("error", (guess != labels.numpy()).astype(int), ("right", "wrong"))
+    elif task == "labels":
+        names, guess = output_names(trace, split), (prediction > 0).numpy()
+        assert labels is not None
+        for i, name in enumerate(names):
+            category("label" if len(names) == 1 else f"label {name}", labels[:, i].long().numpy(), ("no", "yes"))
+        for i, name in enumerate(names):
+            category(f"prediction {name}", guess[:, i].astype(int), ("no", "yes"))
+        wrong = (guess != (labels.numpy() > 0)).sum(1)
+        category("error", wrong, [f"{i} wrong" for i in range(int(wrong.max()) + 1)])
+    else:
+        if labels is not None:
+            number("label", labels.numpy())
+        number("prediction", prediction[:, 0].numpy())
+        if labels is not None:
+            number("error", (prediction[:, 0] - labels).abs().numpy())
+    for name, tensor in trace.batch.attributes.items():
+        if tensor.ndim != 1:
+            continue  # (batch, ...) facts of more than one number have no single colour
+        values, known = tensor.numpy(), (split.attribute_names if split else {}).get(name)
+        distinct, position = np.unique(values, return_inverse=True)
+        if known and values.min() >= -1 and values.max() < len(known):
+            category(name, values, known)
+        elif len(distinct) <= _CATEGORIES:
+            category(name, position, [str(v) for v in distinct])
+        else:
+            number(name, values)
+    return found
+
+
+def output_names(trace: Trace, split: Split | None) -> list[str]:
+    """A name for each output of the model; label names where they are known."""
+    count = trace.prediction.shape[1]
+    if task_of(trace) == "value":
+        return ["value"] if count == 1 else [f"value {i}" for i in range(count)]
+    labels = trace.batch.labels
+    if task_of(trace) == "classes" and labels is not None:
+        count = max(count, int(labels.max()) + 1)
+    names = list(split.label_names) if split else []
+    return [str(names[i]) if i < len(names) else str(i) for i in range(count)]
+
+
+def table(trace: Trace, split: Split | None) -> dict[str, Any]:
+    """What is known of every sample: ids, colours, prediction, gates, participation."""
+    return {
+        "ids": pack(trace.batch.ids.numpy(), "f8"),
+        "levels": list(level_names(trace.level_gate.shape[1])),
+        "modalities": list(trace.modalities),
+        "task": task_of(trace),
+        "outputs": output_names(trace, split),
+        "gamma": trace.gamma,
+        "columns": [{**c, "values": pack(c["values"], "f4")} for c in columns(trace, split)],
+        "prediction": pack(trace.prediction.float()),
+        "level_gate": pack(trace.level_gate.float()),
+        "modality_gate": pack(trace.modality_gate.float()),
+        "private_gate": pack(trace.private_gate.float()),
+        "participation": {m: pack(trace.participation[m].float()) for m in trace.modalities},
+        "present": {m: pack(trace.batch.masks[m].any(1), "u1") for m in trace.modalities},
+    }
+
+
+def space_key(space: str, level: int, modality: str) -> str:
+    """The name of one space in `points`: codes have no level and no modality."""
+    return space if space.endswith("_code") else f"{space}/{level}/{modality}"
+
+
+def space_values(trace: Trace, space: str, level: int, modality: str) -> Float[ndarray, "sample rank"]:
+    """The coordinates of all samples in one space."""
+    if space.endswith("_code"):
+        values: Tensor = getattr(trace, space)
+    else:
+        values = getattr(trace, f"{space}_summary")[modality][:, level]
+    return values.detach().float().cpu().numpy()
+
+
+def points(
+    trace: Trace, epochs: Sequence[Trace], space: str, method: str
+) -> dict[str, Float[ndarray, "epoch sample 2"]]:
+    """Where all samples lie in every space of one kind, by `space_key`; the trace itself is the last epoch.
+
+    At each level one projection is fitted on the trace, for the shared space on all modalities together (they
+    share the frame), and then transforms modalities and epochs. Levels have different frames, so that no
+    coordinate of one means anything in another: each level has its own fit, turned to lie as near to the level
+    before as a turn can bring it, so that the motion between levels is no larger than it has to be.
+    """
+    steps = [*epochs, trace]
+    made: dict[str, Any] = {}
+    if space.endswith("_code"):
+        groups = [[(0, "")]]
+    else:
+        levels = range(trace.level_gate.shape[1])
+        if space == "shared":
+            groups = [[(level, m) for m in trace.modalities] for level in levels]
+        else:
+            groups = [[(level, m)] for m in trace.modalities for level in levels]
+    before: Any = None
+    for group in groups:
+        stacked = np.concatenate([space_values(trace, space, level, m) for level, m in group])
+        projection = projections.fit(stacked, method)
+        places = projection.transform(stacked)
+        turn = np.eye(2, dtype=np.float32)
+        if before is not None:
+            places, turn = projections.align(places, before)
+        before = places
+        for level, m in group:
+            made[space_key(space, level, m)] = np.stack(
+                [projection.transform(space_values(step, space, level, m)) @ turn for step in steps]
+            )
+    return made
+
+
+def packed_points(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Points as 0 to twice `reach`, on axes common to all spaces of the kind, so that motion keeps its size."""
+    reach = max((float(np.abs(p).max()) for p in made.values()), default=0.0) or 1.0
+    return {key: pack(p + reach, "u2", scale=2 * reach / 65535) | {"reach": reach} for key, p in made.items()}
+
+
+def thresholds(trace: Trace) -> dict[str, list[float | None]]:
+    """By modality, for each level: the evidence at which the activation is one half.
+
+    The trace holds evidence and activation, and activation = sigmoid(scale (evidence / sqrt(k) - threshold)):
+    its logit is a straight line in the evidence, so two parameters are read off by least squares. None where
+    the tokens do not show a line (no budget, or everything saturated).
+    """
+    found: dict[str, list[float | None]] = {}
+    for m in trace.modalities:
+        found[m] = []
+        for level in range(trace.level_gate.shape[1]):
+            real = trace.batch.masks[m]
+            e = trace.evidence[m][:, level][real].double().numpy()
+            a = trace.activation[m][:, level][real].double().numpy()
+            between = (a > 0.001) & (a < 0.999)
+            e, a = e[between][:5000], a[between][:5000]
+            if len(e) < 3 or np.ptp(e) < 1e-6:
+                found[m].append(None)
+                continue
+            logit = np.log(a / (1 - a))
+            slope, offset = np.polyfit(e, logit, 1)
+            fits = slope > 1e-6 and np.abs(slope * e + offset - logit).max() < 0.05
+            found[m].append(float(-offset / slope) if fits else None)
+    return found
+
+
+def features(trace: Trace, modality: str) -> tuple[Any, float, float] | None:
+    """A modality's input as little pictures: (batch, token, bin) floats and the range they span; None for ids."""
+    tokens = trace.batch.tokens[modality]
+    if not tokens.is_floating_point():
+        return None
+    values = tokens.float().numpy()
+    if values.shape[2] > _BINS:
+        pieces = np.array_split(np.arange(values.shape[2]), _BINS)
+        values = np.stack([values[:, :, piece].mean(2) for piece in pieces], axis=2)
+    shown = values[trace.batch.masks[modality].numpy()]
+    low, high = (float(q) for q in np.quantile(shown[:2000], (0.01, 0.99)))
+    return values, low, max(high, low + 1e-6)
+
+
+def token_texts(trace: Trace, row: int, modality: str, split: Split | None) -> list[str]:
+    """One short text for each token of one sample: the description, the vocabulary's word, or nothing."""
+    tokens = trace.batch.tokens[modality][row]
+    if split and modality in split.describe:
+        length = int(trace.batch.masks[modality][row].sum())
+        if not length:
+            return [""] * len(tokens)
+        real = trace.batch.masks[modality][row]
+        said = iter(split.describe[modality](tokens[real]))
+        texts = [str(next(said, "")) if is_real else "" for is_real in real.tolist()]
+    elif split and modality in split.vocabulary and not tokens.is_floating_point():
+        words = split.vocabulary[modality]
+        texts = [str(words[i]) if i < len(words) else str(i) for i in tokens.tolist()]
+    elif not tokens.is_floating_point():
+        texts = [str(i) for i in tokens.tolist()]
+    else:
+        texts = [""] * len(tokens)
+    return [text if len(text) <= _TEXT else text[: _TEXT - 1] + "…" for text in texts]
+
+
+class Tokens:
+    """Makes blocks: the token-level arrays of some samples, as the explorer's lanes draw them."""
+
+    def __init__(self, trace: Trace, split: Split | None) -> None:
+        self.trace, self.split = trace, split
+        self.thresholds = thresholds(trace)
+        self._features = {m: features(trace, m) for m in trace.modalities}
+
+    def block(self, rows: Sequence[int], fine: bool = True) -> dict[str, Any]:
+        """Lanes of the samples at these positions. fine=False halves the size by 65,536 steps for each array.
+
+        By modality: mask (sample, token); evidence and activation (sample, level, token); budget (sample, level)
+        for gamma 1; truth (sample, level, token) where it is known; features (sample, token, bin) in 0..255;
+        text (sample, token), positions in `texts`.
+        """
+        part = self.trace.select(list(rows))
+        exactly = pack if fine else pack_steps
+        lanes: dict[str, Any] = {}
+        texts: dict[str, int] = {"": 0}
+        per_gamma = part.gamma or 1.0  # at gamma 0 every budget is 0 and what it would be is not known
+        for m in part.modalities:
+            length = int(part.batch.masks[m].any(0).nonzero().max()) + 1 if part.batch.masks[m].any() else 1
+            said = [
+                [texts.setdefault(t, len(texts)) for t in token_texts(part, i, m, self.split)[:length]]
+                for i in range(len(part))
+            ]
+            lane = {
+                "mask": pack(part.batch.masks[m][:, :length], "u1"),
+                "evidence": exactly(part.evidence[m][:, :, :length].float()),
+                "activation": exactly(part.activation[m][:, :, :length].float()),
+                "budget": pack(part.budget[m].float() / per_gamma),
+                "threshold": self.thresholds[m],
+                "text": pack(said, "i4"),
+            }
+            if m in part.batch.evidence:
+                lane["truth"] = pack(part.batch.evidence[m][:, :, :length], "u1")
+            strip = self._features[m]
+            if strip is not None:
+                values, low, high = strip
+                chosen = values[np.asarray(rows)][:, :length]
+                lane["features"] = pack(np.clip((chosen - low) / (high - low), 0, 1) * 255, "u1")
+            lanes[m] = lane
+        return {"ids": pack(part.batch.ids.numpy(), "f8"), "lanes": lanes, "texts": list(texts)}
+
+    def attention(self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str]) -> dict[str, Any]:
+        """Who attends to whom, by modality: weights (sample, level, head, token, other token) as 0..255 parts of
+        each row's largest weight `top` (sample, level, head, token)."""
+        part = self.trace.select(list(rows))
+        made: dict[str, Any] = {"levels": list(levels), "ids": pack(part.batch.ids.numpy(), "f8"), "of": {}}
+        for m in modalities:
+            if m not in part.attention:
+                continue
+            weights = part.attention[m][:, list(levels)].float().numpy()
+            top = weights.max(-1)
+            steps = np.rint(weights / np.maximum(top, 1e-12)[..., None] * 255)
+            made["of"][m] = {
+                "others": [[o, part.batch.masks[o].shape[1]] for o in part.others(m)],
+                "top": pack(top),
+                "weights": pack(steps, "u1"),
+            }
+        return made
+
+
+def answer(passes: Sequence[Trace], gammas: Sequence[float]) -> dict[str, Any]:
+    """What the model says of some samples at each gamma: arrays of (sample, gamma, ...).
+
+    `passes` hold the samples in the same order once for each gamma, gamma by gamma.
+    """
+
+    def by_sample(name: str) -> dict[str, Any]:
+        values = torch.cat([getattr(part, name).float() for part in passes])
+        return pack(values.unflatten(0, (len(gammas), -1)).transpose(0, 1))
+
+    ids = torch.cat([part.batch.ids for part in passes])
+    names = ("prediction", "level_gate", "modality_gate", "private_gate")
+    return {
+        "gammas": list(gammas),
+        "ids": pack(ids[: len(ids) // len(gammas)], "f8"),
+        **{name: by_sample(name) for name in names},
+    }
+
+
+def row_of(trace: Trace, sample: int) -> int:
+    """The position of a sample id. Raises DataError for an id that the trace does not hold."""
+    found = (trace.batch.ids == sample).nonzero()
+    if not len(found):
+        raise DataError(f"sample: id {sample} is not in this trace of {len(trace)} samples")
+    return int(found[0])
+
+
+def reallocated(trace: Trace, gamma: float) -> Trace:
+    """The trace with budget, allocation, cutoff and participation at another gamma; all else is as traced."""
+    budgets, allocations, cutoffs, shares = {}, {}, {}, {}
+    for m, mask in trace.batch.masks.items():
+        real = mask[:, None, :].expand_as(trace.activation[m])
+        budgets[m] = trace.budget[m] * (gamma / (trace.gamma or 1.0))
+        allocations[m], cutoffs[m] = project_truncated_simplex(trace.activation[m], budgets[m], real)
+        shares[m] = participation(allocations[m], mask)
+    return replace(trace, gamma=gamma, budget=budgets, allocation=allocations, cutoff=cutoffs, participation=shares)

@@ -1,0 +1,164 @@
+"""The explorer as one HTML page: style, module, arrays and nothing that would have to be fetched."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from clcrkit.errors import ConfigError
+from clcrkit.trace import Trace
+from clcrkit.viz import arrays
+
+if TYPE_CHECKING:
+    from clcrkit.viz.explorer import Explorer
+
+TOKEN_BYTES = 4_000_000  # room for token-level arrays, before compression
+ATTENTION_BYTES = 4_000_000
+_AT_ONCE = 64  # samples in one forward pass
+_STATE = (
+    "views", "selection", "picked", "gamma", "level", "modality", "space", "projection", "color", "head", "epoch",
+)  # fmt: skip
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark(#ffffff, #14171c); }}
+{css}
+</style>
+</head>
+<body>
+<noscript>{still}</noscript>
+<main id="explorer"></main>
+<script type="application/json" id="state">{state}</script>
+<script type="text/plain" id="arrays">{packed}</script>
+<script type="module">
+{module}
+const read = (id) => document.getElementById(id).textContent;
+openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+</script>
+</body>
+</html>
+"""
+
+
+def page(explorer: Explorer, gammas: Sequence[float]) -> str:
+    """See `Explorer.page`."""
+    from clcrkit.viz import still
+
+    if any(not 0 <= g < float("inf") for g in gammas):
+        raise ConfigError(f"gammas: {min(gammas)}, but finite numbers of at least 0 are needed")
+    trace, shown = explorer.trace, set(explorer.views)
+    state: dict[str, Any] = {name: getattr(explorer, name) for name in _STATE}
+    state |= {"muted": [], "error": "", "live": False, "_table": explorer._table}
+    state |= {"_points": {}, "_block": {}, "_attention": {}, "_answer": {}, "_probes": {}}
+    order = _order(explorer)
+    if "subspaces" in shown:
+        kinds = {f"pca/{space}": ("pca", space) for space in arrays.SPACES}
+        for kind in explorer._points:  # a UMAP that was looked at comes along
+            method, space = kind.split("/")
+            kinds[kind] = (method, space)
+        state["_points"] = {
+            kind: arrays.packed_points(arrays.points(trace, explorer.epochs, space, method))
+            for kind, (method, space) in kinds.items()
+        }
+        state["_probes"] = {
+            arrays.space_key(space, level, modality): explorer.probes(space, level, modality)
+            for space, level, modality in _spaces(trace)
+        }
+    if shown & {"budget", "attention"}:
+        block = explorer._tokens.block(order[:1], fine=False)
+        kept = order[: max(1, TOKEN_BYTES // _size(block))]
+        state["_block"] = explorer._tokens.block(kept, fine=False)
+        if "attention" in shown:
+            levels = range(trace.level_gate.shape[1])
+            one = explorer._tokens.attention(order[:1], levels, trace.modalities)
+            some = order[: max(1, ATTENTION_BYTES // max(1, _size(one)))][: len(kept)]
+            state["_attention"] = explorer._tokens.attention(some, levels, trace.modalities)
+        if explorer.model is not None:
+            steps = sorted({float(g) for g in gammas} | {trace.gamma})
+            parts = [
+                explorer.model.trace(trace.batch.select(kept[i : i + _AT_ONCE]), gamma=g).to("cpu")
+                for g in steps
+                for i in range(0, len(kept), _AT_ONCE)
+            ]
+            state["_answer"] = arrays.answer(parts, steps)
+            state["gamma"] = min(steps, key=lambda g: abs(g - explorer.gamma))
+    packed, light = _gathered(state)
+    here = Path(__file__).parent
+    return _PAGE.format(
+        title=html.escape(repr(explorer)),
+        css=(here / "explorer.css").read_text(encoding="utf-8"),
+        still=still.picture(explorer),
+        # inside a script element only "<" can end it or open a comment
+        state=json.dumps(light, allow_nan=False).replace("<", "\\u003c"),
+        packed=packed,
+        module=(here / "explorer.js").read_text(encoding="utf-8"),
+    )
+
+
+def embedded(text: str) -> str:
+    """A page inside a page, for notebooks that are written as HTML: in a frame, with its own style and scripts."""
+    return (
+        '<iframe title="clcrkit explorer" sandbox="allow-scripts" loading="lazy" '
+        'style="width:100%;height:1500px;border:0" '
+        f'srcdoc="{html.escape(text)}"></iframe>'
+    )
+
+
+def _order(explorer: Explorer) -> list[int]:
+    """All sample positions: the picked one, the selection, then the rest, so that any first part is evenly spread."""
+    trace = explorer.trace
+    first = [arrays.row_of(trace, sample) for sample in (explorer.picked, *explorer.selection)]
+    spread = np.random.default_rng(0).permutation(len(trace)).tolist()
+    return list(dict.fromkeys([*first, *spread]))
+
+
+def _spaces(trace: Trace) -> list[tuple[str, int, str]]:
+    by_level = [
+        (space, level, m)
+        for space in ("shared", "private")
+        for level in range(trace.level_gate.shape[1])
+        for m in trace.modalities
+    ]
+    return [*by_level, ("shared_code", 0, ""), ("private_code", 0, "")]
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(_size(inner) for inner in value.values())
+    return len(value) if isinstance(value, bytes) else 0
+
+
+def _gathered(state: Mapping[str, Any]) -> tuple[str, Any]:
+    """All array bytes in one compressed block, base64, and the state with each array's place in it."""
+    pieces: list[bytes] = []
+    at = 0
+
+    def light(value: Any) -> Any:
+        nonlocal at
+        if isinstance(value, Mapping):
+            made = {key: light(inner) for key, inner in value.items() if key != "data"}
+            if "data" in value:
+                made |= {"at": at, "bytes": len(value["data"])}
+                pieces.append(value["data"])
+                at += len(value["data"])
+            return made
+        return [light(inner) for inner in value] if isinstance(value, (list, tuple, torch.Size)) else value
+
+    made = light(state)
+    return base64.b64encode(zlib.compress(b"".join(pieces), 6)).decode(), made

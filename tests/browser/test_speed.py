@@ -1,0 +1,117 @@
+"""How fast the explorer answers in the browser, at the sizes it promises: medians, printed and checked."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import fields, replace
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+
+from clcrkit import CLCR, Batch, CLCRConfig, Trace, viz
+from tests.browser.conftest import Lab, Watched
+
+# A trace of many samples from one of few: token-level arrays are one sample's, seen again and again without
+# copies (attention for thousands of samples of 4 x 200 tokens would fill the memory); all else is random.
+MAKE = '''
+import torch
+from dataclasses import fields, replace
+from clcrkit import CLCR, Batch, CLCRConfig, Trace, viz
+
+def made(samples, tokens=200, modalities=4):
+    torch.manual_seed(0)
+    names = ["vision", "acoustic", "language", "touch"][:modalities]
+    one = Batch.from_arrays({m: torch.randn(1, tokens, 6) for m in names}, labels=[0])
+    few = Batch.from_arrays({m: torch.randn(8, tokens, 6) for m in names}, labels=[i % 8 for i in range(8)])
+    model = CLCR(CLCRConfig.of(few, width=32, rank=8, private_rank=8, heads=4))
+    trace = model.trace(one)
+    again = lambda t: t.expand(samples, *t.shape[1:])
+    batch = replace(one, tokens={m: again(t) for m, t in one.tokens.items()},
+                    masks={m: again(t) for m, t in one.masks.items()},
+                    labels=torch.arange(samples) % 8, ids=torch.arange(samples),
+                    attributes={"speaker": torch.arange(samples) % 5})
+    trace = trace._map(lambda _n, _m, t: again(t), batch)
+    spread = lambda t: t + torch.randn(samples, *t.shape[1:])
+    summaries = {name: {m: spread(t) for m, t in getattr(trace, name).items()}
+                 for name in ("shared_summary", "private_summary")}
+    gates = {name: spread(getattr(trace, name)).softmax(-1) for name in ("level_gate", "modality_gate", "private_gate")}
+    return model, replace(trace, **summaries, **gates, shared_code=spread(trace.shared_code))
+'''  # fmt: skip
+
+# Each step changes something and waits until the frame that shows it has been drawn.
+FRAMES = """async ([kind, steps]) => {
+  const drawn = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const slider = document.querySelector('.clcr-gamma'), cloud = document.querySelector('.clcr-cloud'), times = [];
+  const box = document.querySelector('.clcr-id');
+  for (let i = 0; i < steps; i++) {
+    await new Promise(r => setTimeout(r, 150));
+    await drawn();
+    const started = performance.now();
+    if (kind === 'gamma') { slider.value = 0.3 + 0.05 * (i + 1); slider.dispatchEvent(new Event('input', {bubbles: true})); }
+    else { box.value = 20 + 7 * i; box.dispatchEvent(new Event('change', {bubbles: true})); }
+    await drawn();
+    if (kind === 'click') while (!document.querySelector('.clcr-lane-caption .clcr-funded')) await drawn();
+    times.push(performance.now() - started);
+  }
+  return times;
+}"""
+
+
+def _notebook(lab: Lab, name: str, samples: int, build: str) -> None:
+    cells = [MAKE, f"model, trace = made({samples})", build, 'print("ALL-" + "DONE")']
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells]), lab.root / name)
+
+
+@pytest.fixture(scope="module")
+def busy(lab: Lab) -> Watched:
+    _notebook(lab, "busy.ipynb", 3000, "viz.Explorer(trace, model)")
+    watched = lab.run("busy.ipynb", "ALL-DONE")
+    watched.page.locator(".clcr-funded").first.wait_for()
+    watched.page.wait_for_timeout(3000)  # the first probes
+    return watched
+
+
+def test_slider_to_redraw(busy: Watched) -> None:
+    times = busy.page.evaluate(FRAMES, ["gamma", 25])
+    print(f"slider to redraw, 4 x 200 tokens, 3,000 points: median {statistics.median(times):.0f} ms")
+    busy.shoot("lab-busy")
+    assert statistics.median(times) <= 100
+    busy.assert_quiet()
+
+
+def test_click_to_linked_views(busy: Watched) -> None:
+    times = busy.page.evaluate(FRAMES, ["click", 25])
+    print(f"click to linked views, 4 x 200 tokens, 3,000 points: median {statistics.median(times):.0f} ms")
+    assert statistics.median(times) <= 150
+    busy.assert_quiet()
+
+
+def test_opening_ten_thousand_points(lab: Lab) -> None:
+    # the cell says when it starts; the page says when the views are drawn
+    build = "import time; started = time.time(); explorer = viz.Explorer(trace, model); display(explorer); print('started', started)"
+    _notebook(lab, "many.ipynb", 10_000, build)
+    watched = lab.run("many.ipynb", "ALL-DONE")
+    page = watched.page
+    page.locator(".clcr-funded").first.wait_for()
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    opened = time.time() - float(page.get_by_text("started ").last.inner_text().split()[-1])
+    print(f"opening 10,000 points: {opened:.1f} s")
+    assert opened <= 3
+    watched.assert_quiet()
+
+
+def test_page_of_three_thousand_samples(offline: Watched, tmp_path: Any) -> None:
+    scope: dict[str, Any] = {}
+    exec(MAKE, scope)
+    model, trace = scope["made"](3000, tokens=30, modalities=3)
+    started = time.perf_counter()
+    path = viz.Explorer(trace, model).export(tmp_path / "large.html", gammas=(0.5, 1.0, 1.5))
+    size = path.stat().st_size / 1e6
+    print(f"page of 3,000 samples: {size:.1f} MB, written in {time.perf_counter() - started:.0f} s")
+    assert size <= 15
+    offline.page.goto(path.as_uri())
+    offline.page.locator(".clcr-funded").first.wait_for()
+    offline.assert_quiet()

@@ -1,0 +1,85 @@
+"""Run notebooks in place and store their outputs, with everything stripped that varies from run to run.
+
+    python -m tests.notebooks.execute [NOTEBOOK...]        (all of notebooks/ where none is named)
+
+Exercise cells are brought up to date from clcrkit/exercises first. A notebook that fails is left as it was.
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from clcrkit.pages import execute, read_notebook
+from tests.notebooks import gates
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Execute the named notebooks, or all; exit with 1 where a cell fails."""
+    parser = argparse.ArgumentParser(prog="python -m tests.notebooks.execute", description=main.__doc__)
+    parser.add_argument("notebook", type=Path, nargs="*")
+    failed = False
+    for path in parser.parse_args(arguments).notebook or sorted(Path("notebooks").glob("*.ipynb")):
+        began = time.monotonic()
+        try:
+            store(path)
+        except CellExecutionError as error:
+            failed = True
+            print(f"{path}: failed after {time.monotonic() - began:.1f} s\n{error}", flush=True)
+        else:
+            print(f"{path}: {time.monotonic() - began:.1f} s", flush=True)
+    if failed:
+        sys.exit(1)
+
+
+def store(path: Path) -> None:
+    """Refresh, execute and rewrite one notebook. Raises CellExecutionError, and then changes nothing."""
+    notebook = read_notebook(path)
+    if importlib.util.find_spec(gates.lesson_module(path.stem)):
+        refresh(notebook, path.stem)
+    done = cleaned(execute(notebook, path.parent))
+    scratch = path.with_suffix(".ipynb.part")
+    nbformat.write(done, scratch)
+    os.replace(scratch, path)
+
+
+def refresh(notebook: NotebookNode, name: str) -> None:
+    """Put the exercises' current stubs and solutions into their cells."""
+    texts = {}
+    for exercise in gates.lesson_exercises(name).values():
+        texts[f"{exercise.name}-code"] = exercise.stub_cell
+        texts[f"{exercise.name}-solution"] = exercise.folded_solution
+    for cell in notebook.cells:
+        cell.source = texts.get(cell.id, cell.source)
+
+
+def cleaned(notebook: NotebookNode) -> NotebookNode:
+    """The executed notebook without widget state and views, timings, and the accidents of stream chunks."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        kept: list[NotebookNode] = []
+        for output in cell.outputs:
+            # A stored view of a widget that no longer lives shows an error; without it the other forms are shown.
+            output.get("data", {}).pop(_WIDGET, None)
+            if kept and output.output_type == kept[-1].output_type == "stream" and output.name == kept[-1].name:
+                kept[-1].text += output.text
+            else:
+                kept.append(output)
+        cell.outputs = kept
+    return notebook
+
+
+if __name__ == "__main__":
+    main()

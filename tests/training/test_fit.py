@@ -1,0 +1,282 @@
+"""fit: reproducible, resumable, honest about its best epoch, and clear when it cannot go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from clcrkit import CLCR, Batch, CLCRConfig, ConfigError, DataError
+from clcrkit.baselines import EarlyFusion, LateFusion
+from clcrkit.training import TrainConfig, TrainingError, evaluate, fit, predict
+from clcrkit.training.fit import make_optimizer, schedule
+
+QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
+
+
+def same(a: CLCR, b: CLCR) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.fixture
+def parts(make_batch):
+    return make_batch(samples=20, seed=1), make_batch(samples=10, seed=2)
+
+
+def fresh(make_model, batch, **choices):
+    return make_model(batch, **{"dropout": 0.2, **choices})
+
+
+def test_learns_what_there_is_to_learn():
+    """A label that is the sign of one feature, in two modalities of one token, is learned on held-out samples."""
+    rng = np.random.default_rng(0)
+    sign = rng.integers(0, 2, 240)
+
+    def part(rows: slice) -> Batch:
+        n = len(sign[rows])
+        a, b = rng.normal(size=(n, 3, 4)), rng.normal(size=(n, 2, 3))
+        a[:, 1, 0] += 4 * (2 * sign[rows] - 1)
+        return Batch.from_arrays({"a": a, "b": b}, labels=sign[rows])
+
+    train, valid, test = part(slice(0, 160)), part(slice(160, 200)), part(slice(200, 240))
+    torch.manual_seed(0)
+    config = CLCRConfig.of(train, width=16, rank=4, private_rank=4, heads=2)
+    for kind in (CLCR, LateFusion, EarlyFusion):
+        model = kind(config)
+        fit(model, train, valid, TrainConfig(epochs=10, batch_size=16, device="cpu"), progress=False)
+        assert evaluate(model, test)["score"] >= 0.9
+    blind = LateFusion(config, ("b",))
+    fit(blind, train, valid, TrainConfig(epochs=10, batch_size=16, device="cpu"), progress=False)
+    assert evaluate(blind, test)["score"] <= 0.75  # the control: the modality that knows nothing
+
+
+def test_same_seed_same_run_and_the_callers_randomness_is_left_alone(make_model, parts):
+    train, valid = parts
+    runs = []
+    for _ in range(2):
+        model = fresh(make_model, train)
+        torch.manual_seed(123)
+        history = fit(model, train, valid, QUICK, progress=False).history
+        runs.append((model, history, torch.rand(3)))
+    assert same(runs[0][0], runs[1][0])
+    assert runs[0][1].equals(runs[1][1])
+    torch.manual_seed(123)
+    assert torch.equal(runs[0][2], torch.rand(3))
+    other = fresh(make_model, train)
+    fit(other, train, valid, replace(QUICK, seed=1), progress=False)
+    assert not same(runs[0][0], other)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_run_cut_off_after_an_epoch_resumes_to_the_same_weights(make_model, parts, tmp_path, optimizer, monkeypatch):
+    train, valid = parts
+    config = replace(QUICK, epochs=4, optimizer=optimizer)
+    whole = fresh(make_model, train)
+    expected = fit(whole, train, valid, config, progress=False)
+
+    class Cut(Exception):
+        pass
+
+    from clcrkit.training import fit as module
+
+    fit_module = sys.modules[module.__module__]
+    write, written = fit_module.write_state, []
+
+    def write_then_die(*arguments):
+        write(*arguments)
+        written.append(1)
+        if len(written) == 2:
+            raise Cut
+
+    monkeypatch.setattr(fit_module, "write_state", write_then_die)
+    with pytest.raises(Cut):
+        fit(fresh(make_model, train), train, valid, config, folder=tmp_path, progress=False)
+    monkeypatch.undo()
+    again = fresh(make_model, train, seed=5)  # other starting weights: everything must come from the folder
+    got = fit(again, train, valid, config, folder=tmp_path, progress=False)
+    assert same(whole, again)
+    assert got.history.equals(expected.history)
+    assert (got.best_epoch, got.score) == (expected.best_epoch, expected.score)
+
+
+SCRIPT = """
+    import sys, torch
+    from clcrkit import CLCR, Batch, CLCRConfig
+    from clcrkit.training import TrainConfig, fit, save
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    train = Batch.from_arrays({"a": torch.randn(64, 5, 3), "b": torch.randn(64, 4, 2)}, labels=torch.arange(64) % 3)
+    model = CLCR(CLCRConfig.of(train, width=16, rank=4, private_rank=4, heads=2))
+    print("ready", flush=True)
+    fit(model, train, train, TrainConfig(epochs=40, batch_size=8, device="cpu"), folder=sys.argv[1], progress=False)
+    save(model, sys.argv[1] + "/model.safetensors")
+"""
+
+
+def test_a_killed_process_resumes_to_the_same_file(tmp_path):
+    """SIGKILL in the middle of a run, twice; then let it end. The weights equal those of a run nobody killed."""
+
+    def start(folder):
+        command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    undisturbed = start(calm)
+    for epochs_done in (1, 5):
+        process = start(killed)
+        state = killed / "state.safetensors"
+        while process.poll() is None:
+            if state.exists() and _epochs(state) >= epochs_done:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait()
+        assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    assert start(killed).wait() == 0
+    assert undisturbed.wait() == 0
+    assert (calm / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
+
+
+def _epochs(path) -> int:
+    from clcrkit.files import read_tensors
+
+    about = read_tensors(path)[1]
+    return dict(about["shape"]["dict"])["epoch"]["value"]
+
+
+def test_best_weights_are_those_of_the_best_epoch(make_model, parts):
+    train, valid = parts
+    model = fresh(make_model, train)
+    done = fit(model, train, valid, replace(QUICK, epochs=6), progress=False)
+    scores = done.history["valid_score"]
+    assert done.score == scores.max() == evaluate(model, valid)["score"]
+    assert scores[done.best_epoch - 1] == scores.max()
+    assert not model.training
+
+
+def test_early_stopping_waits_for_its_patience(make_model, parts):
+    train, valid = parts
+    done = fit(fresh(make_model, train), train, valid, replace(QUICK, epochs=30, patience=2), progress=False)
+    assert done.stopped == "early"
+    assert len(done.history) == done.best_epoch + 2
+
+
+def test_interrupt_leaves_a_usable_model(make_model, parts, monkeypatch):
+    train, valid = parts
+    model = fresh(make_model, train)
+    losses, calls = model.losses, []
+
+    def interrupted(batch):
+        calls.append(1)
+        if len(calls) == 5:  # in the second epoch
+            raise KeyboardInterrupt
+        return losses(batch)
+
+    monkeypatch.setattr(model, "losses", interrupted)
+    done = fit(model, train, valid, QUICK, progress=False)
+    assert done.stopped == "interrupted"
+    assert len(done.history) == done.best_epoch == 1
+    assert evaluate(model, valid)["score"] == done.score
+
+
+def test_a_loss_that_is_not_finite_stops_with_one_sentence(make_model, parts, monkeypatch):
+    train, valid = parts
+    model = fresh(make_model, train)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    losses = model.losses
+    monkeypatch.setattr(model, "losses", lambda b: losses(b)._replace(total=losses(b).total * float("nan")))
+    with pytest.raises(TrainingError, match=r"loss: nan in epoch 1; .* holds the weights of epoch 0"):
+        fit(model, train, valid, QUICK, progress=False)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_state_of_another_run_or_a_damaged_one_is_refused(make_model, parts, tmp_path):
+    train, valid = parts
+    fit(fresh(make_model, train), train, valid, QUICK, folder=tmp_path, progress=False)
+    with pytest.raises(DataError, match="belongs to a run with training"):
+        fit(fresh(make_model, train), train, valid, replace(QUICK, learning_rate=1e-4), folder=tmp_path, progress=False)
+    with pytest.raises(DataError, match="belongs to a run with settings"):
+        fit(fresh(make_model, train, rank=2), train, valid, QUICK, folder=tmp_path, progress=False)
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-10])
+    with pytest.raises(DataError, match="damaged"):
+        fit(fresh(make_model, train), train, valid, QUICK, folder=tmp_path, progress=False)
+
+
+def test_probe_traces_one_for_each_epoch(make_model, parts):
+    train, valid = parts
+    done = fit(fresh(make_model, train), train, valid, QUICK, probe=valid.select([0, 1, 2]), progress=False)
+    assert len(done.traces) == 3
+    assert all(len(trace) == 3 for trace in done.traces)
+    assert not torch.equal(done.traces[0].prediction, done.traces[2].prediction)
+    with pytest.raises(ConfigError, match="LateFusion has no trace"):
+        fit(LateFusion(fresh(make_model, train).config), train, valid, QUICK, probe=valid, progress=False)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "multilabel"])
+def test_scores_are_what_they_say(make_batch, make_model, task):
+    batch = make_batch(samples=8, task=task)
+    model = make_model(batch)
+    prediction, labels = predict(model, batch).numpy(), batch.labels.numpy()
+    expected = {
+        "classification": lambda: np.mean([p.argmax() == y for p, y in zip(prediction, labels, strict=True)]),
+        "regression": lambda: -np.mean([abs(p[0] - y) for p, y in zip(prediction, labels, strict=True)]),
+        "multilabel": lambda: np.mean([(p > 0) == (y == 1) for p, y in zip(prediction, labels, strict=True)]),
+    }[task]()
+    assert evaluate(model, batch)["score"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_bfloat16_trains(make_model, parts):
+    train, valid = parts
+    done = fit(fresh(make_model, train), train, valid, replace(QUICK, precision="bfloat16"), progress=False)
+    assert np.isfinite(done.history.to_numpy()).all()
+
+
+def test_schedule_rises_to_one_and_falls_to_zero():
+    rates = np.array([schedule("onecycle", step, 100) for step in range(101)])
+    assert rates[0] == pytest.approx(0.04)
+    assert rates.argmax() == 30
+    assert rates[30] == 1
+    assert rates[100] == pytest.approx(0)
+    assert (np.diff(rates[:31]) > 0).all()
+    assert (np.diff(rates[30:]) < 0).all()
+    assert schedule("constant", 7, 10) == 1
+
+
+def test_paper_recipe_and_decay_only_on_matrices(model):
+    paper = TrainConfig.paper()
+    stated = (paper.optimizer, paper.momentum, paper.learning_rate, paper.weight_decay, paper.batch_size, paper.epochs)
+    assert stated == ("sgd", 0.9, 1e-3, 1e-4, 64, 100)
+    groups = make_optimizer(model, paper).param_groups
+    assert [g["weight_decay"] for g in groups] == [1e-4, 0.0]
+    assert all(p.ndim >= 2 for p in groups[0]["params"])
+    assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [
+        ({"epochs": 0}, "1 or more"),
+        ({"learning_rate": 0.0}, "above 0"),
+        ({"learning_rate": float("nan")}, "above 0"),
+        ({"optimizer": "adam"}, "adamw or sgd"),
+        ({"schedule": "linear"}, "onecycle or constant"),
+        ({"precision": "float16"}, "float32 or bfloat16"),
+        ({"momentum": 1.0}, "not including"),
+    ],
+)
+def test_settings_are_checked(setting, allowed):
+    with pytest.raises(ConfigError, match=allowed):
+        TrainConfig(**setting)
+
+
+def test_unlabelled_parts_are_refused(make_model, parts):
+    train, valid = parts
+    with pytest.raises(DataError, match="the valid part has none"):
+        fit(fresh(make_model, train), train, replace(valid, labels=None), QUICK, progress=False)
