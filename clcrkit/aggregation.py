@@ -95,9 +95,11 @@ class InterCAD(nn.Module):
 
     def _modality_gate(self, s_bar: Tensor, present: Tensor) -> Tensor:
         """Scaled dot product of the mean summary with each modality's; missing ones get 0."""
-        mean = s_bar.sum(1) / present.sum(1).clamp(min=1)[:, None]
+        here = present.to(s_bar.dtype)
+        count = here.sum(1, keepdim=True).clamp(min=1)
         if not self.gates:
-            return present / present.sum(1, keepdim=True).clamp(min=1)
+            return here / count
+        mean = s_bar.sum(1) / count
         logits = torch.einsum("bk,bmk->bm", self.modality_query(mean), self.modality_key(s_bar))
         return (logits / s_bar.shape[-1] ** 0.5).masked_fill(~present, -1e4).softmax(-1) * present
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from clcrkit.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Samples of several modalities. Modalities may differ in length; each has its own mask.
 
@@ -73,10 +73,9 @@ class Batch:
         made_masks: dict[str, Tensor] = {}
         size: int | None = None
         for name, values in tokens.items():
-            array = _as_tensor(f"{name}", values)
+            array = _as_numbers(name, values)
             if array.is_floating_point() and array.ndim == 2:
                 array = array[:, None, :]
-            array = array.float() if array.is_floating_point() else array.long()
             wanted = 3 if array.is_floating_point() else 2
             if array.ndim != wanted or 0 in array.shape:
                 axes = "(batch, token, feature)" if wanted == 3 else "(batch, token)"
@@ -106,14 +105,8 @@ class Batch:
             masks=made_masks,
             labels=None if labels is None else _checked_labels(labels, size, id_tensor),
             ids=id_tensor,
-            attributes={
-                name: _checked_length(f"attribute {name}", _as_tensor(name, values).long(), size)
-                for name, values in (attributes or {}).items()
-            },
-            evidence={
-                name: _checked_length(f"evidence {name}", _as_tensor(name, values).bool(), size)
-                for name, values in (evidence or {}).items()
-            },
+            attributes={name: _checked_attribute(name, values, size) for name, values in (attributes or {}).items()},
+            evidence={name: _checked_evidence(name, values, made_masks) for name, values in (evidence or {}).items()},
         )
         present = torch.stack([mask.any(1) for mask in made_masks.values()]).any(0)
         if not present.all():
@@ -197,14 +190,13 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
     tokens: dict[str, Tensor] = {}
     masks: dict[str, Tensor] = {}
     for name in dict.fromkeys(name for sample in samples for name in sample):
-        rows = [_as_tensor(name, s[name]) if s.get(name) is not None else None for s in samples]
+        rows = [_as_numbers(name, s[name]) if s.get(name) is not None else None for s in samples]
         known = [row for row in rows if row is not None and row.numel()]
         if not known:
             raise DataError(f"{name}: no sample has a token; leave the modality out")
         if len({(row.ndim, row.shape[1:], row.is_floating_point()) for row in known}) > 1:
-            raise DataError(
-                f"{name}: samples differ in width or kind: {sorted({tuple(row.shape[1:]) for row in known})}"
-            )
+            kinds = sorted({f"{str(row.dtype).removeprefix('torch.')} {tuple(row.shape[1:])}" for row in known})
+            raise DataError(f"{name}: samples differ in width or kind: {', '.join(kinds)}")
         if known[0].ndim != (2 if known[0].is_floating_point() else 1):
             raise DataError(
                 f"{name}: a sample of shape {tuple(known[0].shape)}, but (token, feature) floats or "
@@ -253,12 +245,18 @@ def _names(names: Any) -> str:
 
 def _as_tensor(name: str, values: Any) -> Tensor:
     try:
-        tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+        # a copy: torch takes no array that is reversed or read-only, and a later change must not reach the Batch
+        tensor = values.detach().clone() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: not an array of numbers ({error})") from None
     if tensor.is_complex():
         raise DataError(f"{name}: complex numbers, but real ones are needed")
     return tensor
+
+
+def _as_numbers(name: str, values: Any) -> Tensor:
+    tensor = _as_tensor(name, values)
+    return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
 def _cleaned(name: str, values: Tensor, mask: Tensor, ids: Tensor) -> Tensor:
@@ -286,7 +284,7 @@ def _checked_labels(labels: Any, size: int, ids: Tensor) -> Tensor:
     tensor = _checked_length("labels", _as_tensor("labels", labels), size)
     if tensor.ndim > 2:
         raise DataError(f"labels: {tensor.ndim} axes, but (batch,) or (batch, label) is needed")
-    if tensor.ndim == 2 and tensor.is_floating_point() and not ((tensor == 0) | (tensor == 1)).all():
+    if tensor.ndim == 2 and not ((tensor == 0) | (tensor == 1)).all():
         raise DataError("labels: (batch, label) labels must be 0 or 1 each")
     if tensor.is_floating_point():
         bad = ~tensor.isfinite()
@@ -301,6 +299,24 @@ def _checked_labels(labels: Any, size: int, ids: Tensor) -> Tensor:
             ids,
         )
     return tensor.float() if tensor.ndim == 2 else tensor.long()
+
+
+def _checked_attribute(name: str, values: Any, size: int) -> Tensor:
+    tensor = _checked_length(f"attribute {name}", _as_tensor(f"attribute {name}", values), size)
+    if tensor.ndim != 1 or tensor.is_floating_point():
+        found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise DataError(f"attribute {name}: {found}, but ({size},) integers are needed")
+    return tensor.long()
+
+
+def _checked_evidence(name: str, values: Any, masks: Mapping[str, Tensor]) -> Tensor:
+    if name not in masks:
+        raise DataError(f"evidence: {name} is no modality; there are {_names(masks)}")
+    size, length = masks[name].shape
+    tensor = _checked_length(f"evidence {name}", _as_tensor(f"evidence {name}", values), size)
+    if tensor.ndim != 3 or tensor.shape[2] != length:
+        raise DataError(f"evidence {name}: shape {tuple(tensor.shape)}, but ({size}, level, {length}) is needed")
+    return tensor.bool()
 
 
 def _checked_length(name: str, values: Tensor, size: int) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clcrkit.subspaces import at_least_float32
+
 
 def project_truncated_simplex(
     values: Float[Tensor, "*batch token"],
@@ -83,7 +85,7 @@ class TokenBudget(nn.Module):
         mute: Bool[Tensor, "batch level token"] | None = None,
     ) -> Allocation:
         """Allocate; `mute` marks tokens whose activation is set to 0, so that they get no share."""
-        evidence = torch.linalg.vector_norm(shared.float(), dim=-1)
+        evidence = torch.linalg.vector_norm(at_least_float32(shared), dim=-1)
         real = mask[:, None, :].expand_as(evidence)
         height = evidence / shared.shape[-1] ** 0.5 - self.threshold[:, None]
         activation = torch.sigmoid(self.log_scale.exp()[:, None] * height) * real

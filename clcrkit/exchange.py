@@ -53,7 +53,7 @@ class Exchange(nn.Module):
             heard = torch.cat([masks[n] for n in others], dim=-1)[:, None, None, None, :]
             anyone = heard.any(-1, keepdim=True)
             # a softmax over nothing is NaN: where nobody speaks all are let in, and the result is dropped
-            allowed = (heard | ~anyone).expand(*q.shape[:3], 1, -1)
+            allowed = heard | ~anyone
             if keep_attention:
                 logits = q @ k.mT / q.shape[-1] ** 0.5
                 weights = logits.masked_fill(~allowed, -torch.inf).softmax(-1) * anyone
@@ -71,11 +71,12 @@ class Exchange(nn.Module):
 
 
 def _fused_attention(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
-    """Attention with batch and level folded into one axis, as the fused kernels want it."""
-    allowed = allowed.expand(-1, -1, -1, q.shape[-2], -1)
-    folded = F.scaled_dot_product_attention(
-        q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=allowed.flatten(0, 1)
-    )
+    """Attention with batch and level folded into one axis, as the fused kernels want it.
+
+    The mask stays one row for each sample and level: for each query it would be as large as the weights.
+    """
+    allowed = allowed.expand(-1, q.shape[1], -1, -1, -1).flatten(0, 1)
+    folded = F.scaled_dot_product_attention(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=allowed)
     return folded.unflatten(0, q.shape[:2])
 
 
@@ -124,9 +125,11 @@ class IntraCED(nn.Module):
         shared, private = self.subspaces(tokens)
         allocations = {}
         for m, x in shared.items():
-            decided = self.budget(x, masks[m], gamma, (mute or {}).get(m))
+            muted = (mute or {}).get(m)
+            decided = self.budget(x, masks[m], gamma, muted)
             if not self.sparse or self.exchange is None:
                 everyone = masks[m][:, None, :].expand_as(decided.allocation).to(decided.allocation.dtype)
+                everyone = everyone if muted is None else everyone.masked_fill(muted, 0)
                 full = masks[m].sum(1, keepdim=True).expand_as(decided.budget).to(everyone.dtype)
                 decided = Allocation(decided.evidence, everyone, everyone, full, torch.zeros_like(full))
             allocations[m] = decided

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from clcrkit.errors import DataError
 
+_UMASK = os.umask(0o022)  # the only way to read it is to set it
+os.umask(_UMASK)
+
 
 def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and a JSON description to one safetensors file; all of it or nothing.
@@ -30,7 +33,8 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         save_file(kept, scratch, metadata={"clcrkit": json.dumps(about)})
-        with open(scratch, "rb") as written:
+        os.chmod(scratch, 0o666 & ~_UMASK)  # it was made for its owner alone
+        with open(scratch, "r+b") as written:
             os.fsync(written.fileno())
         os.replace(scratch, path)
     except (OSError, SafetensorError) as error:
@@ -46,6 +50,8 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["clcrkit"])
+            if not isinstance(about, dict):
+                raise ValueError(f"its description is {about!r}")
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a mapping)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None

@@ -64,8 +64,8 @@ class TransformerTaps(nn.Module):
         self, tokens: Int64[Tensor, "batch token"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
         x = self.embed(tokens) + sinusoid(positions(mask), self.embed.embedding_dim)
-        # a missing modality has no key at all, and a softmax over nothing is NaN: let it see its first padding,
-        # which the mask hides from everybody else
+        # a missing modality has no key at all, and a softmax over nothing is NaN: let it see its padding, and the
+        # mask hides what comes of it
         hidden = ~mask & mask.any(1, keepdim=True)
         levels = []
         for block in self.blocks:

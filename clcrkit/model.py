@@ -89,6 +89,9 @@ class CLCRConfig:
             ("lambda_inter", self.lambda_inter, self.lambda_inter >= 0, "0 or more"),
         ]
         for m, spec in self.modalities.items():
+            # torch keeps parts under these names, as attributes
+            named = bool(m) and "." not in m and not hasattr(nn.ModuleDict, m) and not hasattr(nn.ParameterDict, m)
+            rules.append(("modalities", m, named, "a name without a dot that is no attribute of torch's modules"))
             rules.append((f"size of {m}", spec.size, spec.size >= 1, "1 or more"))
         for name, value, holds, allowed in rules:
             if not holds:
@@ -208,6 +211,7 @@ class CLCR(nn.Module):
         self.eval()
         try:
             batch = self.ready(batch)
+            self._check_mute(batch, mute or {})
             done = self._run(batch, gamma, mute, keep_attention=True)
         finally:
             self.train(training)
@@ -240,6 +244,16 @@ class CLCR(nn.Module):
     def ready(self, batch: Batch) -> Batch:
         """The batch with this model's modalities in its order. Raises DataError where it does not fit."""
         return ready(batch, self.config.modalities)
+
+    def _check_mute(self, batch: Batch, mute: Mapping[str, Tensor]) -> None:
+        for m, marked in mute.items():
+            if m not in self.modalities:
+                raise DataError(f"mute: {m} is no modality; there are {', '.join(self.modalities)}")
+            size, length = batch.masks[m].shape
+            if marked.shape != (size, self.levels, length):
+                raise DataError(
+                    f"mute {m}: shape {tuple(marked.shape)}, but (batch, level, token) is {(size, self.levels, length)}"
+                )
 
     def _run(
         self,

@@ -19,6 +19,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from clcrkit.aggregation import Aggregated
+from clcrkit.errors import DataError
+from clcrkit.subspaces import at_least_float32
 
 
 class Losses(NamedTuple):
@@ -61,32 +63,38 @@ def whitened_cross_correlation(
 ) -> Float[Tensor, "stream stream"]:
     """How much every stream tells, linearly, about every other: ||C||_F^2 / rank for each pair.
 
-    C is the cross-covariance of the two whitened streams over the samples both have, so the value is the mean
-    squared canonical correlation: 1 for a stream against itself, 0 for streams that share nothing. Estimated
-    from few samples it is far above 0 even then; `debias` subtracts its exact mean over all ways to shuffle
-    one stream's samples, tr(G_x) tr(G_y) / (samples - 1) for the covariances G of the whitened streams, after
-    which independent streams give 0 on average. Streams of less than full width are filled up with zeros and
-    `ranks` gives their true ranks; the smaller of the two divides.
+    C is the cross-covariance of the two whitened streams over the samples both have. Where both have the same
+    samples the value is the mean squared canonical correlation: 1 for a stream against itself, 0 for streams that
+    share nothing. Estimated from few samples it is far above 0 even then; `debias` subtracts its exact mean over
+    all ways to shuffle each stream's own samples, after which independent streams give 0 on average, and single
+    values may lie below 0. For n samples in common to all it is tr(G_x) tr(G_y) / (n - 1), G the covariances of
+    the whitened streams. Streams of less than full width are filled up with zeros and `ranks` gives their true
+    ranks; the smaller of the two divides.
     """
     if present is None:
         present = torch.ones(streams.shape[:2], dtype=torch.bool, device=streams.device)
     white = whiten(streams, present, ridge)
-    together = present.to(streams.dtype) @ present.to(streams.dtype).T
-    degrees = (together - 1).clamp(min=1)
+    there = present.to(streams.dtype)
+    together, count = there @ there.T, there.sum(1).clamp(min=1)
+    spread = (count - 1).clamp(min=1)
+    # centred over all its n samples, a stream has n - 1 degrees of freedom, and its share of them in the common ones
+    degrees = together.clamp(min=1) * (spread[:, None] / count[:, None] * spread / count).sqrt()
     stream, sample, rank = white.shape
     flat = white.transpose(0, 1).reshape(sample, stream * rank)
     squared = (flat.T @ flat).square().unflatten(0, (stream, rank)).unflatten(2, (stream, rank))
     value = squared.sum((1, 3)) / degrees**2
     if debias:
-        # energy[x, y]: tr(G_x) over the samples that x and y both have
-        energy = (white.square().sum(-1) @ present.to(streams.dtype).T) / degrees
-        value = value - energy * energy.T / degrees
+        # shuffled, a sample has the stream's mean energy; two of them lean away from each other, as all sum to 0
+        energy = white.square().sum((1, 2)) / count
+        leaning = 1 + (together - 1).clamp(min=0) / (spread[:, None] * spread)
+        value = value - together * leaning * energy[:, None] * energy / degrees**2
     ranks = streams.new_full((stream,), rank) if ranks is None else ranks
     return value / torch.minimum(ranks[:, None], ranks[None, :])
 
 
 class StreamPairs(NamedTuple):
-    """Which entries of the stream-by-stream matrix each term averages; weights that sum to 1 (or are all 0)."""
+    """Which entries of the stream-by-stream matrix each term averages. Every mean over pairs has weights that sum to 1
+    (or are all 0 where there is no such pair); `intra` is the sum of two means."""
 
     intra: Float[Tensor, "stream stream"]
     private: Float[Tensor, "stream stream"]
@@ -161,14 +169,20 @@ def level_mix(
 def task_loss(
     task: str, prediction: Float[Tensor, "batch output"], labels: Shaped[Tensor, "batch ..."]
 ) -> Float[Tensor, ""]:
-    """[paper] Cross-entropy for 'classification', L1 for 'regression', binary cross-entropy for 'multilabel'."""
+    """[paper] Cross-entropy for 'classification', L1 for 'regression', binary cross-entropy for 'multilabel'.
+
+    Raises DataError for labels of another kind or shape. That classes lie below `output` is not looked up here.
+    """
+    shape = tuple(prediction.shape if task == "multilabel" else prediction.shape[:1])
+    floats = task != "classification"
+    if tuple(labels.shape) != shape or labels.is_floating_point() != floats:
+        kind = "floats" if floats else "integers"
+        raise DataError(
+            f"labels: {labels.dtype} of shape {tuple(labels.shape)}, but {task} needs {kind} of shape {shape}"
+        )
     prediction = at_least_float32(prediction)
     if task == "classification":
         return F.cross_entropy(prediction, labels)
     if task == "regression":
         return F.l1_loss(prediction, labels.reshape(prediction.shape))
     return F.binary_cross_entropy_with_logits(prediction, labels)
-
-
-def at_least_float32(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    return x if x.dtype == torch.float64 else x.float()

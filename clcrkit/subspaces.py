@@ -33,7 +33,7 @@ class Subspaces(nn.Module):
         free = torch.stack([torch.cat([self.free_shared, self.free_private[m]], dim=-1) for m in names])
         # the first columns of a QR depend on A_sh alone, so every modality gets the same shared frame
         with torch.autocast(free.device.type, enabled=False):
-            u = orthonormal(free.float() if free.dtype in (torch.bfloat16, torch.float16) else free)
+            u = orthonormal(at_least_float32(free))
         return u[0, ..., : self.rank], {m: u[i, ..., self.rank :] for i, m in enumerate(names)}
 
     def forward(
@@ -51,3 +51,7 @@ def orthonormal(free: Float[Tensor, "*batch width rank"]) -> Float[Tensor, "*bat
     q, r = torch.linalg.qr(free)
     sign = torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(q.dtype)
     return q * sign[..., None, :]
+
+
+def at_least_float32(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    return x if x.dtype == torch.float64 else x.float()

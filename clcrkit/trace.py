@@ -18,7 +18,7 @@ from clcrkit.files import read_tensors, write_tensors
 _TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """One forward pass. Levels run from shallow to deep; modalities keep the batch's order.
 
@@ -105,6 +105,9 @@ class Trace:
         """One trace of many, along the batch axis; shorter sequences are padded with zeros."""
         if not parts:
             raise DataError("traces: empty; at least 1 trace is needed")
+        if len({part.modalities for part in parts}) > 1 or len({part.gamma for part in parts}) > 1:
+            kinds = sorted({f"{', '.join(part.modalities)} at gamma {part.gamma}" for part in parts})
+            raise DataError(f"traces: of {' and of '.join(kinds)}; modalities, their order and gamma must be the same")
         batch = concatenate([part.batch for part in parts])
         length = {m: batch.masks[m].shape[1] for m in batch.modalities}
 
@@ -134,7 +137,8 @@ class Trace:
                 tensors.update({f"{name}/{inner}": tensor for inner, tensor in value.items()})
             elif value is not None:
                 tensors[name] = value
-        write_tensors(path, tensors, {"kind": "trace", "gamma": self.gamma, "modalities": self.modalities})
+        about = {"kind": "trace", "gamma": self.gamma, "tensors": list(tensors)}  # a file keeps no order of its own
+        write_tensors(path, tensors, about)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Trace:
@@ -143,21 +147,24 @@ class Trace:
         if about.get("kind") != "trace":
             raise DataError(f"{path}: holds a {about.get('kind')}, not a trace")
 
-        def group(name: str) -> Any:
-            if name in tensors:
-                return tensors[name]
-            inner = {key.split("/", 1)[1]: t for key, t in tensors.items() if key.startswith(name + "/")}
-            ordered = [m for m in about["modalities"] if m in inner]  # a file keeps no order of its own
-            return {m: inner[m] for m in [*ordered, *sorted(set(inner) - set(ordered))]}
+        def group(holder: type[Trace] | type[Batch], name: str) -> Any:
+            key = f"batch.{name}" if holder is Batch else name
+            if holder.__annotations__[name].startswith("dict"):
+                return {k.split("/", 1)[1]: tensors[k] for k in about["tensors"] if k.startswith(key + "/")}
+            return tensors.get(key) if key == "batch.labels" else tensors[key]
 
         try:
-            batch = Batch(
-                **{f.name: group(f"batch.{f.name}") for f in fields(Batch) if f.name != "labels"},
-                labels=tensors.get("batch.labels"),
-            )
-            names = [f.name for f in fields(Trace) if f.name not in ("batch", "gamma")]
-            return Trace(batch=batch, gamma=float(about["gamma"]), **{name: group(name) for name in names})
-        except (KeyError, TypeError) as error:
+            if set(about["tensors"]) != set(tensors):
+                raise ValueError("its tensors are not the ones it was written with")
+            batch = Batch(**{f.name: group(Batch, f.name) for f in fields(Batch)})
+            made = {f.name: group(Trace, f.name) for f in fields(Trace) if f.name not in ("batch", "gamma")}
+            trace = Trace(batch=batch, gamma=float(about["gamma"]), **made)
+            for name, value in _entries(trace):
+                # without an exchange there is no attention
+                if isinstance(value, dict) and tuple(value) != trace.modalities and (name != "attention" or value):
+                    raise ValueError(f"{name} is not there for every modality")
+            return trace
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: a trace of another version, or damaged ({error})") from error
 
 

@@ -35,7 +35,8 @@ def make_batch() -> Callable[..., Batch]:
         samples: int = 6, task: str = "classification", modalities: int = 3, missing: bool = True, seed: int = 0
     ) -> Batch:
         rng = np.random.default_rng(seed)
-        tokens, masks = {}, {}
+        tokens: dict[str, Any] = {}
+        masks: dict[str, Any] = {}
         for place, name in enumerate(list(KINDS)[:modalities]):
             length, size = LENGTHS[name], KINDS[name]
             if size is None:

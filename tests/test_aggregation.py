@@ -106,6 +106,10 @@ def check_gates(done: Aggregated, masks) -> None:
     torch.testing.assert_close(done.level_gate.sum(1), torch.ones(SAMPLES))
     torch.testing.assert_close(done.modality_gate.sum(1), torch.ones(SAMPLES))
     assert (done.level_gate > 0).all()
+    for i, m in enumerate(NAMES):
+        for summary in (done.shared_summary[m], done.private_summary[m]):
+            assert (summary[~there[:, i]] == 0).all()
+            assert (summary[there[:, i]] != 0).any()
     for gate in (done.modality_gate, done.private_gate):
         assert (gate[~there] == 0).all()
         assert ((gate[there] > 0) & (gate[there] <= 1)).all()

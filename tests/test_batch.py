@@ -223,8 +223,11 @@ def test_collate_keeps_values_that_do_not_fit_the_first_samples_type():
     [
         ("samples: empty", []),
         ("a: no sample has a token", [{"a": None, "b": [1]}, {"b": [2]}]),
-        ("a: samples differ in width or kind: [(2,), (3,)]", [{"a": np.ones((2, 3))}, {"a": np.ones((1, 2))}]),
-        ("a: samples differ in width or kind", [{"a": [1, 2]}, {"a": [1.0, 2.0]}]),
+        (
+            "a: samples differ in width or kind: float32 (2,), float32 (3,)",
+            [{"a": np.ones((2, 3))}, {"a": np.ones((1, 2))}],
+        ),
+        ("a: samples differ in width or kind: float32 (), int64 ()", [{"a": [1, 2]}, {"a": [1.0, 2.0]}]),
         ("a: a sample of shape (2,), but (token, feature)", [{"a": [1.0, 2.0]}]),
         ("a: a sample of shape (1, 2), but (token, feature)", [{"a": [[1, 2]]}]),
         ("a: 1 of 2 samples hold NaN", [{"a": [[1.0]]}, {"a": [[np.nan]]}]),

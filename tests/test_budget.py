@@ -83,7 +83,7 @@ def test_projection_equals_slsqp(values, budget):
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    assert found.success
+    assume(found.success)  # it stops now and then where many tokens are tied
     np.testing.assert_allclose(project(values, budget)[0], found.x, atol=1e-6)
 
 
@@ -184,7 +184,8 @@ def test_float32_holds_its_tolerance_where_values_differ_by_orders():
 def pull_back(values: Tensor, budget: Tensor, incoming: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     values, budget = values.clone().requires_grad_(), budget.clone().requires_grad_()
     share, _ = project_truncated_simplex(values, budget)
-    return share.detach(), *torch.autograd.grad(share, [values, budget], incoming)
+    by_values, by_budget = torch.autograd.grad(share, [values, budget], incoming)
+    return share.detach(), by_values, by_budget
 
 
 @given(UNIT, st.floats(0.05, 0.95), st.integers(0, 2**20))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clcrkit.exchange import Exchange, IntraCED
@@ -103,6 +104,19 @@ def test_fused_and_kept_attention_give_the_same_gradients(intraced, tokens, mask
     torch.testing.assert_close(gradients(True), gradients(False), rtol=1e-4, atol=1e-5)
 
 
+def test_fused_attention_makes_nothing_as_large_as_the_weights(intraced, tokens, masks, monkeypatch):
+    """The mask is one row for each sample and level, not one for each head and query."""
+    fused, sizes = F.scaled_dot_product_attention, []
+
+    def watched(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor) -> Tensor:
+        sizes.append(attn_mask.untyped_storage().nbytes() <= SAMPLES * LEVELS * key.shape[-2])
+        return fused(query, key, value, attn_mask=attn_mask)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    intraced(tokens, masks)
+    assert sizes == [True] * len(NAMES)
+
+
 def test_levels_do_not_hear_each_other(intraced, tokens, masks):
     moved = {m: x.clone() for m, x in tokens.items()}
     moved["b"][:, 1] += masks["b"][:, :, None].float()
@@ -140,11 +154,13 @@ def test_exchanged_tokens_do_not_depend_on_any_private_coordinate(intraced, toke
 
 def exchange_of_whole_tokens(intraced: IntraCED, tokens, masks):
     """The mutant: tokens are cut to the rank as they are, not split by the frames."""
+    assert intraced.exchange is not None
     return intraced.exchange({m: x[..., :RANK] for m, x in tokens.items()}, masks, shares(intraced, tokens, masks))[0]
 
 
 def exchange_of_private_coordinates(intraced: IntraCED, tokens, masks):
     """Another mutant: what is exchanged holds private coordinates as well."""
+    assert intraced.exchange is not None
     done = intraced(tokens, masks)
     mixed = {m: done.shared[m] + done.private[m][..., :RANK] for m in NAMES}
     return intraced.exchange(mixed, masks, shares(intraced, tokens, masks))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def loop_tcn(tcn: TCN, tokens: np.ndarray, real: np.ndarray) -> np.ndarray:
     x = (tokens @ as_numpy(tcn.embed.weight).T + as_numpy(tcn.embed.bias)) * real[:, None]
     levels, dilation = [], 1
     for stage in tcn.stages:
-        for convolution in stage:
+        for convolution in cast(Any, stage):
             weight, bias = as_numpy(convolution.weight), as_numpy(convolution.bias)
             heard = np.zeros_like(x)
             for t in range(len(x)):

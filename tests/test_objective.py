@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from clcrkit import DataError
 from clcrkit.aggregation import InterCAD
 from clcrkit.objective import level_mix, regularisers, stream_pairs, task_loss, whiten, whitened_cross_correlation
 
@@ -46,10 +47,10 @@ def test_one_against_itself_and_against_any_invertible_map_of_itself():
 def test_invertible_maps_of_a_stream_change_nothing(seed):
     generator = torch.Generator().manual_seed(seed)
     streams = torch.randn(2, 30, 4, generator=generator).double()
-    turned = streams.clone()
-    turned[0] = turned[0] @ (torch.eye(4) + 0.4 * torch.randn(4, 4, generator=generator)).double() + 3
-    if torch.linalg.cond(turned[0]) < 1e3:
-        torch.testing.assert_close(wcc(turned), wcc(streams), atol=1e-4, rtol=0)
+    rotation = torch.linalg.qr(torch.randn(4, 4, generator=generator).double()).Q
+    scales = torch.rand(4, generator=generator).double() * 3 + 0.5
+    turned = torch.stack([streams[0] @ rotation * scales @ rotation + 3, streams[1]])
+    torch.testing.assert_close(wcc(turned), wcc(streams), atol=1e-5, rtol=0)
     torch.testing.assert_close(wcc(streams[[1, 0]])[0, 1], wcc(streams)[0, 1])
     assert 0 <= float(wcc(streams)[0, 1]) <= 1
 
@@ -63,6 +64,27 @@ def test_debias_is_the_mean_over_all_shuffles():
             for order in itertools.permutations(range(5))
         ]
         assert float(torch.stack(values).mean()) == pytest.approx(0, abs=1e-9)
+
+
+def test_debias_is_the_mean_over_all_shuffles_of_what_each_stream_has():
+    """Two streams that lack different samples: over all ways to order the 4 and the 3 samples that they have."""
+    x, y = torch.randn(4, 2), torch.randn(3, 2)
+    orders_x, orders_y = (list(itertools.permutations(range(n))) for n in (4, 3))
+    streams, present = torch.zeros(24 + 6, 5, 2), torch.zeros(24 + 6, 5, dtype=torch.bool)
+    for row, order in enumerate(orders_x):
+        streams[row, :4], present[row, :4] = x[list(order)], True
+    for row, order in enumerate(orders_y, start=24):
+        streams[row, 2:], present[row, 2:] = y[list(order)], True
+    value = wcc(streams, present=present, debias=True, ridge=0.1)
+    assert float(value[:24, 24:].mean()) == pytest.approx(0, abs=1e-9)
+    assert float(value[:24, 24:].std()) > 0.01
+    assert float(wcc(streams, present=present, ridge=0.1)[:24, 24:].mean()) > 0.1
+
+
+def test_independent_streams_that_lack_different_samples_are_zero_on_average():
+    streams, present = torch.randn(400, 24, 4), torch.rand(400, 24) < 0.6
+    apart = ~torch.eye(400, dtype=torch.bool)
+    assert float(wcc(streams, present=present, debias=True)[apart].mean()) == pytest.approx(0, abs=0.02)
 
 
 def test_independent_streams_are_zero_on_average_only_when_debiased():
@@ -235,3 +257,20 @@ def test_task_losses_by_their_definitions():
     values, labels = torch.randn(4, 1), torch.randn(4)
     expected = np.mean([abs(float(v) - float(t)) for v, t in zip(values[:, 0], labels, strict=True)])
     assert float(task_loss("regression", values, labels)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("classification", torch.rand(4)),
+        ("classification", torch.ones(4, 3)),  # torch would take these for probabilities
+        ("regression", torch.arange(4)),
+        ("regression", torch.ones(4, 1)),
+        ("multilabel", torch.arange(4)),
+        ("multilabel", torch.ones(4, 2)),
+    ],
+)
+def test_labels_of_another_task_are_refused(task, labels):
+    prediction = torch.zeros(4, 1 if task == "regression" else 3)
+    with pytest.raises(DataError, match=rf"^labels: torch.\w+ of shape \(.*\), but {task} needs"):
+        task_loss(task, prediction, labels)

@@ -34,13 +34,17 @@ def entries(holder: Trace | Batch, prefix: str = "") -> dict[str, Tensor]:
     return found
 
 
+def assert_entry(name: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
+    torch.testing.assert_close(found, expected, atol=tolerance, rtol=0, msg=lambda text: f"{name}: {text}")
+
+
 def assert_same(found: Trace, expected: Trace, tolerance: float = 0.0) -> None:
     assert found.gamma == expected.gamma
     assert found.modalities == expected.modalities
     a, b = entries(found), entries(expected)
     assert a.keys() == b.keys()
     for name in a:
-        torch.testing.assert_close(a[name], b[name], atol=tolerance, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
+        assert_entry(name, a[name], b[name], tolerance)
 
 
 def test_names_and_sizes(trace):
