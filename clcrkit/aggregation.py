@@ -3,7 +3,8 @@
 [paper] Summaries of tokens; learned anchors and an MLP with softmax weigh the levels; attention weighs the
 modalities' shared summaries; a sigmoid gates each modality's private one.
 [ours] How anchors meet the context (joined, one MLP for all levels); the shared summary weighted by the
-allocation, so that unfunded tokens do not dilute it; missing modalities leave every mean and softmax.
+allocation, so that unfunded tokens do not dilute it; missing modalities leave every mean and softmax; and level
+gates that start uniform and never close (see AUDIBLE).
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+
+AUDIBLE = 0.25
+"""Share of the level gates that is spread evenly over all levels. [ours] With a plain softmax the gate closed on the
+first level that helped, no gradient reached the others, and a long-range factor was never learned."""
 
 
 class Aggregated(NamedTuple):
@@ -41,6 +47,7 @@ class InterCAD(nn.Module):
         self.private_norm = LevelNorm(levels, private_rank)
         self.anchors = nn.Parameter(torch.randn(levels, rank) / rank**0.5)
         self.level_mlp = nn.Sequential(nn.Linear(2 * rank, rank), nn.GELU(), nn.Linear(rank, 1))
+        nn.init.zeros_(self.level_mlp[-1].weight)  # type: ignore[arg-type]
         self.modality_query = nn.Linear(rank, rank, bias=False)
         self.modality_key = nn.Linear(rank, rank, bias=False)
         self.private_mlp = nn.Sequential(
@@ -87,11 +94,12 @@ class InterCAD(nn.Module):
         )
 
     def _level_gate(self, context: Tensor) -> Tensor:
-        """omega: softmax over levels of an MLP on each level's context joined with its anchor."""
+        """omega: softmax over levels of an MLP on each level's context joined with its anchor, and a floor."""
         if not self.gates:
             return context.new_full(context.shape[:2], 1 / context.shape[1])
         joined = torch.cat([context, self.anchors.expand_as(context)], dim=-1)
-        return self.level_mlp(joined).squeeze(-1).softmax(-1)
+        open_levels = self.level_mlp(joined).squeeze(-1).softmax(-1)
+        return (1 - AUDIBLE) * open_levels + AUDIBLE / context.shape[1]
 
     def _modality_gate(self, s_bar: Tensor, present: Tensor) -> Tensor:
         """Scaled dot product of the mean summary with each modality's; missing ones get 0."""

@@ -64,13 +64,17 @@ class Allocation(NamedTuple):
 
 
 class TokenBudget(nn.Module):
-    """Evidence to allocation, with scale, threshold and budget learned for each level."""
+    """Evidence to allocation, with scale, threshold and budget learned for each level.
+
+    [ours] rho starts at 0.25, so that the budget binds from the first step: tokens compete, and rho has a
+    gradient, only where it binds (cutoff > 0).
+    """
 
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.full((levels,), 1.5))
         self.threshold = nn.Parameter(torch.full((levels,), 0.5))
-        self.rho_logit = nn.Parameter(torch.zeros(levels))
+        self.rho_logit = nn.Parameter(torch.full((levels,), -1.1))  # rho starts at 0.25
 
     @property
     def rho(self) -> Float[Tensor, "level"]:

@@ -39,6 +39,8 @@ class CLCRConfig:
     levels        1 or more, shallow to deep
     width         d of the level tokens; rank + private_rank must fit in it
     rank          k of the shared frame, a multiple of heads
+    private_rank  of each private frame; where rank + private_rank is the whole width, all modalities' private
+                  subspaces are the same one (but each has its own coordinates in it)
     lambda_intra, lambda_inter   weights of the regularisers, >= 0
     Switches of the ablation table:
     hierarchy=False       only the deepest level is used, from the same encoder
@@ -58,8 +60,8 @@ class CLCRConfig:
     private_rank: int = 32
     heads: int = 4
     dropout: float = 0.1
-    lambda_intra: float = 0.05
-    lambda_inter: float = 0.05
+    lambda_intra: float = 0.5
+    lambda_inter: float = 0.01
     hierarchy: bool = True
     intraced: bool = True
     intercad: bool = True
@@ -275,6 +277,17 @@ class CLCR(nn.Module):
         if not self.config.hierarchy:
             return tokens[:, -1:]
         return tokens.roll(place, dims=1) if self.config.shuffle_levels else tokens
+
+
+def make_head(features: int, config: CLCRConfig) -> nn.Sequential:
+    """The head of CLCR and of every baseline. [ours] Its LayerNorm makes up for codes that are means of means."""
+    return nn.Sequential(
+        nn.LayerNorm(features),
+        nn.Linear(features, config.width),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.width, config.outputs),
+    )
 
 
 def ready(batch: Batch, modalities: Mapping[str, Modality]) -> Batch:

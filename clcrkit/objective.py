@@ -5,8 +5,10 @@ Frobenius norm over the rank, between the private streams of each pair of modali
 private of each modality, at every level. L_inter: cross-level private redundancy, cross-level
 shared-to-private leakage, and a penalty on levels that disagree being open together.
 [ours] A stream is a summary before its LayerNorm; a small ridge in the whitening; what independent streams of
-so few samples would show on average is subtracted (`debias`); the form of the third inter-level term. Every
-term is a mean over its pairs, so the lambdas mean the same for any number of levels and modalities.
+so few samples would show on average is subtracted (`debias`); the form of the third inter-level term. L_intra
+also takes the shared stream of one modality with the private stream of another: after the exchange a private
+factor could come back by that door. Every term is a mean over its pairs, so the lambdas mean the same for any
+number of levels and modalities.
 """
 
 from __future__ import annotations
@@ -112,7 +114,7 @@ def stream_pairs(modalities: int, levels: int) -> StreamPairs:
     shared_private = (k[:, None] == 0) & (k == 1)
     ahead = torch.ones(len(k), len(k)).triu(1).bool()
     private_pairs = both_private & ~same_m & same_l & ahead
-    split_pairs = shared_private & same_m & same_l
+    split_pairs = shared_private & same_l
 
     def mean(chosen: Tensor) -> Tensor:
         return chosen.float() / chosen.sum().clamp(min=1)

@@ -163,7 +163,7 @@ def test_gradcheck_of_the_cross_correlation():
 
 
 @pytest.mark.parametrize(("modalities", "levels"), [(2, 1), (2, 3), (3, 2), (4, 4)])
-def test_stream_pairs_are_the_pairs_of_the_paper(modalities, levels):
+def test_stream_pairs_are_the_wanted_pairs(modalities, levels):
     """By enumeration: each wanted pair once, in either orientation, all with the same weight."""
     streams = list(itertools.product("sp", range(modalities), range(levels)))
     wanted: dict[str, list[set]] = {"across": [], "split": [], "private": [], "leakage": []}
@@ -174,8 +174,10 @@ def test_stream_pairs_are_the_pairs_of_the_paper(modalities, levels):
                 wanted["across"].append({a, b})
             elif m == n and i != j:
                 wanted["private"].append({a, b})
+        elif kind_a != kind_b and i == j:
+            wanted["split"].append({a, b})
         elif kind_a != kind_b and m == n:
-            wanted["split" if i == j else "leakage"].append({a, b})
+            wanted["leakage"].append({a, b})
     found = stream_pairs(modalities, levels)
 
     def total(weights: Tensor, pairs: list[set]) -> list[float]:
@@ -215,7 +217,7 @@ def test_regularisers_equal_pairs_taken_one_at_a_time(debias):
 
     pairs = list(itertools.combinations(names, 2))
     across = [value(private[m][:, i], private[n][:, i]) for m, n in pairs for i in range(levels)]
-    split = [value(shared[m][:, i], private[m][:, i]) for m in names for i in range(levels)]
+    split = [value(shared[m][:, i], private[n][:, i]) for m in names for n in names for i in range(levels)]
     assert float(intra) == pytest.approx(np.mean(across) + np.mean(split), abs=0.005)
     assert float(inter_private) == pytest.approx(
         np.mean([value(private[m][:, 0], private[m][:, 1]) for m in names]), abs=0.005

@@ -29,12 +29,6 @@ class Baseline(nn.Module):
         self.modalities = chosen
         self.inputs = {m: config.modalities[m] for m in chosen}
 
-    def make_head(self, features: int) -> nn.Sequential:
-        c = self.config
-        return nn.Sequential(
-            nn.Linear(features, c.width), nn.GELU(), nn.Dropout(c.dropout), nn.Linear(c.width, c.outputs)
-        )
-
     def ready(self, batch: Batch) -> Batch:
         return ready(batch, self.inputs)
 

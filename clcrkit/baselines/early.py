@@ -10,7 +10,7 @@ from clcrkit.aggregation import weighted_mean
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
 from clcrkit.hierarchy import HierarchyEncoder
-from clcrkit.model import CLCRConfig
+from clcrkit.model import CLCRConfig, make_head
 
 
 class EarlyFusion(Baseline):
@@ -30,7 +30,7 @@ class EarlyFusion(Baseline):
             )
             for _ in range(2)
         )
-        self.head = self.make_head(width)
+        self.head = make_head(width, config)
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
         masks = torch.cat([batch.masks[m] for m in self.modalities], dim=1)

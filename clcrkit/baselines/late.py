@@ -10,7 +10,7 @@ from clcrkit.aggregation import weighted_mean
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
 from clcrkit.hierarchy import HierarchyEncoder
-from clcrkit.model import CLCRConfig
+from clcrkit.model import CLCRConfig, make_head
 
 
 class LateFusion(Baseline):
@@ -27,7 +27,7 @@ class LateFusion(Baseline):
                 for m, x in self.inputs.items()
             }
         )
-        self.head = self.make_head(config.width * len(self.modalities))
+        self.head = make_head(config.width * len(self.modalities), config)
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
         pooled = []

@@ -6,13 +6,12 @@ one for each level of the hierarchy:
 
 shallow  the pattern of one token; where it lies does not matter
 mid      the order of two neighbours: A B or B A. Both orders have the same bag of tokens
-deep     the order in which markers of three kinds, 5 or 6 tokens apart, follow each other: five steps of the
-         turn A B C A B ... or of A C B A C ..., begun anywhere. Each kind comes first, second and so on equally
-         often in both, so that neither the bag, nor a marker with its position, nor a window of 5 tokens says
-         anything
+deep     the order in which markers of three kinds, 6 tokens apart, follow each other: five steps of the turn
+         A B C A B ... or of A C B A C ..., begun anywhere. Each kind comes first, second and so on equally often
+         in both, so that neither the bag, nor a marker with its position, nor a window of 6 tokens says anything
 
 The label is the triple: 8 classes, chance 0.125. Each modality also has a private factor of four values,
-independent of all others, on two tokens and in two input directions that nothing else uses.
+independent of all others, on four tokens and in two input directions that nothing else uses.
 
 The setting `evidence` says how the modalities relate:
 
@@ -50,12 +49,12 @@ WIDTHS = {"language": 20, "vision": 16, "acoustic": 12}
 LENGTHS = {"language": (28, 33), "vision": (30, 36), "acoustic": (28, 35)}  # shortest and longest, in tokens
 REFEREES = {"language": "deep", "vision": "shallow", "acoustic": "mid"}  # the level each one is the referee of
 
-GAPS = (5, 6)  # from one deep marker to the next, in tokens: smallest and largest
+GAP = 6  # from one deep marker to the next, in tokens
 DROWNED = 5.0  # noise that drowns a modality, in units of a feature's standard deviation
 SILENT = -1  # the claim of who shows nothing at a level
 _BLOCK = 256  # samples that share one random stream: sample i is the same whatever the chunk size
 _DECOYS = 6  # patterns without a meaning
-_PRIVATE = 2  # private tokens in a sequence
+_PRIVATE = 4  # private tokens in a sequence
 MARKERS = 5  # deep markers in a sequence
 _STARTS = np.arange(3)[:, None] + np.arange(MARKERS)
 _TURNS = np.stack([_STARTS % 3, -_STARTS % 3])  # (deep, start, time): A B C A B, ...; A C B A C, ...
@@ -287,9 +286,8 @@ def _make_modality(
         return np.where(allowed, random.random(allowed.shape), -1.0).argmax(1)
 
     shallow, mid, deep = claims.T
-    gaps = random.integers(GAPS[0], GAPS[1] + 1, size=(len(claims), MARKERS - 1))
-    times = np.pad(gaps, ((0, 0), (1, 0))).cumsum(1)
-    times += (random.random(len(claims)) * (lengths - gaps.sum(1))).astype(np.int64)[:, None]
+    begun = (random.random(len(claims)) * (lengths - GAP * (MARKERS - 1))).astype(np.int64)
+    times = begun[:, None] + GAP * np.arange(MARKERS)
     turns = _TURNS[deep, random.integers(3, size=len(claims))]
     for step in range(MARKERS):
         place(times[:, step], world.deep[turns[:, step]], 2, deep != SILENT)

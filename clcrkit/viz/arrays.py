@@ -133,6 +133,7 @@ def table(trace: Trace, split: Split | None) -> dict[str, Any]:
         "task": task_of(trace),
         "outputs": output_names(trace, split),
         "gamma": trace.gamma,
+        "budgeted": budgeted(trace),
         "columns": [{**c, "values": pack(c["values"], "f4")} for c in columns(trace, split)],
         "prediction": pack(trace.prediction.float()),
         "level_gate": pack(trace.level_gate.float()),
@@ -158,39 +159,55 @@ def space_values(trace: Trace, space: str, level: int, modality: str) -> Float[n
 
 
 def points(
-    trace: Trace, epochs: Sequence[Trace], space: str, method: str
+    trace: Trace, epochs: Sequence[Trace], space: str, method: str, level: int, modality: str
 ) -> dict[str, Float[ndarray, "epoch sample 2"]]:
-    """Where all samples lie in every space of one kind, by `space_key`; the trace itself is the last epoch.
+    """Where all samples lie in spaces of one kind, by `space_key`; the trace itself is the last epoch.
 
     At each level one projection is fitted on the trace, for the shared space on all modalities together (they
     share the frame), and then transforms modalities and epochs. Levels have different frames, so that no
     coordinate of one means anything in another: each level has its own fit, turned to lie as near to the level
     before as a turn can bring it, so that the motion between levels is no larger than it has to be.
+    PCA gives all levels and modalities at once. UMAP is slow: it gives the one asked for (for the shared space,
+    all modalities of the level), turned to lie near its PCA.
     """
     steps = [*epochs, trace]
-    made: dict[str, Any] = {}
+    groups: list[list[tuple[int, str]]]
     if space.endswith("_code"):
         groups = [[(0, "")]]
+    elif space == "shared":
+        groups = [[(at, m) for m in trace.modalities] for at in range(trace.level_gate.shape[1])]
     else:
-        levels = range(trace.level_gate.shape[1])
-        if space == "shared":
-            groups = [[(level, m) for m in trace.modalities] for level in levels]
-        else:
-            groups = [[(level, m)] for m in trace.modalities for level in levels]
+        groups = [[(at, m)] for m in trace.modalities for at in range(trace.level_gate.shape[1])]
+    linear = points(trace, epochs, space, "pca", level, modality) if method != "pca" else {}
+    asked = space_key(space, level, modality)
+    made: dict[str, Any] = {}
     before: Any = None
     for group in groups:
-        stacked = np.concatenate([space_values(trace, space, level, m) for level, m in group])
+        keys = [space_key(space, at, m) for at, m in group]
+        if linear and asked not in keys:
+            continue
+        stacked = np.concatenate([space_values(trace, space, at, m) for at, m in group])
         projection = projections.fit(stacked, method)
-        places = projection.transform(stacked)
-        turn = np.eye(2, dtype=np.float32)
+        places, turn = projection.transform(stacked), np.eye(2, dtype=np.float32)
+        if linear:
+            before = np.concatenate([linear[key][-1] for key in keys])
         if before is not None:
             places, turn = projections.align(places, before)
         before = places
-        for level, m in group:
-            made[space_key(space, level, m)] = np.stack(
-                [projection.transform(space_values(step, space, level, m)) @ turn for step in steps]
-            )
+        for key, (at, m) in zip(keys, group, strict=True):
+            made[key] = np.stack([projection.transform(space_values(step, space, at, m)) @ turn for step in steps])
     return made
+
+
+def budgeted(trace: Trace) -> bool:
+    """False for a model without a budget (dense exchange): each real token has activation and share 1 at any gamma."""
+    rows = _some(trace)
+    for m in trace.modalities:
+        real = trace.batch.masks[m][rows]
+        asked = trace.activation[m][rows] == real[:, None]
+        if not asked.all() or not (trace.budget[m][rows] == real.sum(1, keepdim=True)).all():
+            return True
+    return False
 
 
 def packed_points(made: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,12 +224,13 @@ def thresholds(trace: Trace) -> dict[str, list[float | None]]:
     the tokens do not show a line (no budget, or everything saturated).
     """
     found: dict[str, list[float | None]] = {}
+    rows = _some(trace)
     for m in trace.modalities:
         found[m] = []
         for level in range(trace.level_gate.shape[1]):
-            real = trace.batch.masks[m]
-            e = trace.evidence[m][:, level][real].double().numpy()
-            a = trace.activation[m][:, level][real].double().numpy()
+            real = trace.batch.masks[m][rows]
+            e = trace.evidence[m][rows, level][real].double().numpy()
+            a = trace.activation[m][rows, level][real].double().numpy()
             between = (a > 0.001) & (a < 0.999)
             e, a = e[between][:5000], a[between][:5000]
             if len(e) < 3 or np.ptp(e) < 1e-6:
@@ -225,18 +243,29 @@ def thresholds(trace: Trace) -> dict[str, list[float | None]]:
     return found
 
 
-def features(trace: Trace, modality: str) -> tuple[Any, float, float] | None:
-    """A modality's input as little pictures: (batch, token, bin) floats and the range they span; None for ids."""
-    tokens = trace.batch.tokens[modality]
-    if not tokens.is_floating_point():
-        return None
+def _some(trace: Trace) -> Tensor:
+    """Positions of at most 200 samples, evenly taken: enough to read off what is common to all."""
+    return torch.linspace(0, len(trace) - 1, min(len(trace), 200)).long()
+
+
+def features(tokens: Float[Tensor, "sample token feature"]) -> Float[ndarray, "sample token bin"]:
+    """Input tokens as little pictures; many features are averaged into 32 bins."""
     values = tokens.float().numpy()
     if values.shape[2] > _BINS:
         pieces = np.array_split(np.arange(values.shape[2]), _BINS)
         values = np.stack([values[:, :, piece].mean(2) for piece in pieces], axis=2)
-    shown = values[trace.batch.masks[modality].numpy()]
-    low, high = (float(q) for q in np.quantile(shown[:2000], (0.01, 0.99)))
-    return values, low, max(high, low + 1e-6)
+    return values
+
+
+def feature_ranges(trace: Trace) -> dict[str, tuple[float, float]]:
+    """By modality of float tokens: the range its pictures span, from the 1st to the 99th percentile."""
+    rows, found = _some(trace), {}
+    for m, tokens in trace.batch.tokens.items():
+        if tokens.is_floating_point():
+            shown = features(tokens[rows])[trace.batch.masks[m][rows].numpy()]
+            low, high = np.quantile(shown, (0.01, 0.99)) if shown.size else (0.0, 1.0)
+            found[m] = (float(low), max(float(high), float(low) + 1e-6))
+    return found
 
 
 def token_texts(trace: Trace, row: int, modality: str, split: Split | None) -> list[str]:
@@ -264,8 +293,7 @@ class Tokens:
 
     def __init__(self, trace: Trace, split: Split | None) -> None:
         self.trace, self.split = trace, split
-        self.thresholds = thresholds(trace)
-        self._features = {m: features(trace, m) for m in trace.modalities}
+        self.thresholds, self.ranges = thresholds(trace), feature_ranges(trace)
 
     def block(self, rows: Sequence[int], fine: bool = True) -> dict[str, Any]:
         """Lanes of the samples at these positions. fine=False halves the size by 65,536 steps for each array.
@@ -274,50 +302,48 @@ class Tokens:
         for gamma 1; truth (sample, level, token) where it is known; features (sample, token, bin) in 0..255;
         text (sample, token), positions in `texts`.
         """
-        part = self.trace.select(list(rows))
+        trace, chosen = self.trace, torch.tensor(list(rows))
         exactly = pack if fine else pack_steps
         lanes: dict[str, Any] = {}
         texts: dict[str, int] = {"": 0}
-        per_gamma = part.gamma or 1.0  # at gamma 0 every budget is 0 and what it would be is not known
-        for m in part.modalities:
-            length = int(part.batch.masks[m].any(0).nonzero().max()) + 1 if part.batch.masks[m].any() else 1
+        per_gamma = trace.gamma or 1.0  # at gamma 0 every budget is 0 and what it would be is not known
+        for m in trace.modalities:
+            mask = trace.batch.masks[m][chosen]
+            length = int(mask.any(0).nonzero().max()) + 1 if mask.any() else 1
             said = [
-                [texts.setdefault(t, len(texts)) for t in token_texts(part, i, m, self.split)[:length]]
-                for i in range(len(part))
+                [texts.setdefault(t, len(texts)) for t in token_texts(trace, i, m, self.split)[:length]] for i in rows
             ]
-            lane = {
-                "mask": pack(part.batch.masks[m][:, :length], "u1"),
-                "evidence": exactly(part.evidence[m][:, :, :length].float()),
-                "activation": exactly(part.activation[m][:, :, :length].float()),
-                "budget": pack(part.budget[m].float() / per_gamma),
+            lanes[m] = {
+                "mask": pack(mask[:, :length], "u1"),
+                "evidence": exactly(trace.evidence[m][chosen, :, :length].float()),
+                "activation": exactly(trace.activation[m][chosen, :, :length].float()),
+                "budget": pack(trace.budget[m][chosen].float() / per_gamma),
                 "threshold": self.thresholds[m],
                 "text": pack(said, "i4"),
             }
-            if m in part.batch.evidence:
-                lane["truth"] = pack(part.batch.evidence[m][:, :, :length], "u1")
-            strip = self._features[m]
-            if strip is not None:
-                values, low, high = strip
-                chosen = values[np.asarray(rows)][:, :length]
-                lane["features"] = pack(np.clip((chosen - low) / (high - low), 0, 1) * 255, "u1")
-            lanes[m] = lane
-        return {"ids": pack(part.batch.ids.numpy(), "f8"), "lanes": lanes, "texts": list(texts)}
+            if m in trace.batch.evidence:
+                lanes[m]["truth"] = pack(trace.batch.evidence[m][chosen, :, :length], "u1")
+            if m in self.ranges:
+                low, high = self.ranges[m]
+                strip = features(trace.batch.tokens[m][chosen, :length])
+                lanes[m]["features"] = pack(np.clip((strip - low) / (high - low), 0, 1) * 255, "u1")
+        return {"ids": pack(trace.batch.ids[chosen], "f8"), "lanes": lanes, "texts": list(texts)}
 
     def attention(self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str]) -> dict[str, Any]:
         """Who attends to whom, by modality: weights (sample, level, head, token, other token) as 0..255 parts of
         each row's largest weight `top` (sample, level, head, token)."""
-        part = self.trace.select(list(rows))
-        made: dict[str, Any] = {"levels": list(levels), "ids": pack(part.batch.ids.numpy(), "f8"), "of": {}}
+        trace, chosen = self.trace, torch.tensor(list(rows))
+        made: dict[str, Any] = {"levels": list(levels), "asked": list(modalities), "of": {}}
+        made["ids"] = pack(trace.batch.ids[chosen], "f8")
         for m in modalities:
-            if m not in part.attention:
+            if m not in trace.attention:
                 continue
-            weights = part.attention[m][:, list(levels)].float().numpy()
+            weights = trace.attention[m][chosen][:, list(levels)].float().numpy()
             top = weights.max(-1)
-            steps = np.rint(weights / np.maximum(top, 1e-12)[..., None] * 255)
             made["of"][m] = {
-                "others": [[o, part.batch.masks[o].shape[1]] for o in part.others(m)],
+                "others": [[o, trace.batch.masks[o].shape[1]] for o in trace.others(m)],
                 "top": pack(top),
-                "weights": pack(steps, "u1"),
+                "weights": pack(np.rint(weights / np.maximum(top, 1e-12)[..., None] * 255), "u1"),
             }
         return made
 
@@ -351,6 +377,8 @@ def row_of(trace: Trace, sample: int) -> int:
 
 def reallocated(trace: Trace, gamma: float) -> Trace:
     """The trace with budget, allocation, cutoff and participation at another gamma; all else is as traced."""
+    if not budgeted(trace):
+        return replace(trace, gamma=gamma)
     budgets, allocations, cutoffs, shares = {}, {}, {}, {}
     for m, mask in trace.batch.masks.items():
         real = mask[:, None, :].expand_as(trace.activation[m])

@@ -176,7 +176,7 @@ class Cloud {
   update() { this.canvas.paint(); }
   draw(ctx, w, hh) {
     const { app } = this;
-    const key = [this.key(), w, hh, this.canvas.scale, app.theme, app.get("color"), app.selectionKey].join("|");
+    const key = [this.key(), w, hh, this.canvas.scale, app.theme, app.get("color"), app.dimmingKey].join("|");
     if (key !== this.drawnKey) {
       const before = this.target, fresh = this.place(w, hh);
       const moved = this.animate && before && before.x.length === fresh.x.length && this.size === `${w}x${hh}` && this.place_key !== this.key();
@@ -232,14 +232,12 @@ class Cloud {
       }
     }
     ctx.globalAlpha = 1;
-    if (app.selected.size && app.selected.size < n) {
-      ctx.strokeStyle = app.ink(0.75); ctx.lineWidth = 1;
-      let rings = 0;
-      for (let i = 0; i < n && rings < 600; i++) if (app.selected.has(sample[i])) { ctx.beginPath(); ctx.arc(x[i], y[i], r + 1.2, 0, 7); ctx.stroke(); rings++; }
-    }
   }
   paintMarks(ctx) {
     const { app } = this, { x, y, sample } = this.points, row = app.row;
+    ctx.strokeStyle = app.ink(0.75); ctx.lineWidth = 1;
+    let rings = 0; // a ring around each selected point, unless they are so many that rings only cover things
+    if (app.selected.size <= 300) for (let i = 0; i < x.length && rings < 900; i++) if (app.selected.has(sample[i])) { ctx.beginPath(); ctx.arc(x[i], y[i], this.radius + 1.2, 0, 7); ctx.stroke(); rings++; }
     let marks = this.marks ? this.marks(this.canvas.width, this.canvas.height) : null;
     if (!marks) { marks = []; for (let i = 0; i < x.length; i++) if (sample[i] === row) marks.push([x[i], y[i]]); }
     for (const [mx, my, ghost] of marks) {
@@ -373,9 +371,9 @@ class Subspaces {
     ctx.beginPath(); ctx.moveTo(ox, 0); ctx.lineTo(ox, hh); ctx.moveTo(0, oy); ctx.lineTo(w, oy); ctx.stroke();
     ctx.fillStyle = app.ink(0.6); ctx.font = app.font(11); ctx.textAlign = "right";
     const name = app.get("projection") === "pca" ? "PC" : "UMAP ";
-    ctx.fillText(`${name}1 →`, w - 4, clamp(oy - 5, 14, hh - 5));
+    ctx.fillText(`${name}1 →`, w - 4, hh - 5);
     ctx.textAlign = "left";
-    ctx.fillText(`↑ ${name}2`, clamp(ox + 6, 4, w - 50), 12);
+    ctx.fillText(`↑ ${name}2`, 4, 12);
   }
   update() {
     const { app } = this, space = app.get("space"), code = space.endsWith("_code");
@@ -448,6 +446,8 @@ class Budget {
     this.missing = h("p", { class: "clcr-note clcr-missing" });
     main.append(this.missing);
     this.lanes = app.table.modalities.map((m, i) => this.lane(main, m, i));
+    const all = app.ids.length, left = !app.kernel && app.blockRows.size < all;
+    if (left) main.append(h("p", { class: "clcr-note", text: `This page keeps the tokens of ${app.blockRows.size.toLocaleString("en")} of its ${all.toLocaleString("en")} samples.` }));
     main.append(h("p", { class: "clcr-note", text: app.get("live") ? "Click a token (or Enter on it) to mute it: its activation becomes 0 and the model runs again." : "Point at a token to read its numbers." }));
     this.predictions = h("div", { class: "clcr-predictions", "aria-live": "polite" });
     side.append(app.term("prediction", "Prediction"), this.predictions);
@@ -512,7 +512,7 @@ class Budget {
     const { app } = this, d = lane.data, color = app.modalityColor(lane.index);
     if (!d) return;
     const n = d.positions.length, left = 58, right = 62;
-    const step = Math.min(38, (w - left - right) / n), gap = step > 9 ? 2 : step > 4 ? 1 : 0.4;
+    const step = Math.min(42, (w - left - right) / n), gap = step > 9 ? 2 : step > 4 ? 1 : 0.4;
     lane.geo = { left, step };
     const top = 8, high = 66, base = top + high, width = n * step;
     const { cutoff, allocation } = lane.share, y = (v) => base - v * high;
@@ -578,7 +578,10 @@ class Budget {
   update() {
     const { app } = this, level = app.get("level");
     const kept = app.blockRow >= 0;
-    this.missing.textContent = kept ? "" : app.keptNote();
+    this.el.classList.toggle("clcr-waiting", !kept && app.kernel);
+    if (!kept && app.kernel) return; // what is drawn stays until the kernel's answer is here
+    this.missing.replaceChildren(kept ? "" : app.keptNote());
+    if (!kept) this.missing.append(" ", h("button", { type: "button", text: "go to one that is", onclick: () => app.pickId(app.block.ids.v[0]) }));
     this.missing.hidden = kept;
     app.mostEvidence = 0;
     for (const lane of this.lanes) {
@@ -597,8 +600,8 @@ class Budget {
         h("span", { class: "clcr-funded", text: `${funded} of ${n} tokens funded` }),
         h("span", {}, app.term("budget", "budget B"), ` ${fmt(lane.share.budget)}, spent ${fmt(spent)}`),
         h("span", {}, app.term("participation", "r"), ` ${fmt(spent / n)}`),
-        h("span", { class: "clcr-cut" }, app.term("cutoff", "λ"), lane.share.cutoff > 0 ? ` ${fmt(lane.share.cutoff, 3)}` : " 0: the budget does not bind, every token keeps its activation"));
-      const widest = Math.max(...d.text.map((x) => x.length)), step = Math.min(38, ((lane.canvas.el.clientWidth || 700) - 120) / n);
+        h("span", { class: "clcr-cut" }, app.term("cutoff", "λ"), lane.share.cutoff > 0 ? ` ${fmt(lane.share.cutoff, 3)}` : app.table.budgeted ? " 0: the budget does not bind, every token keeps its activation" : " 0: this model has no budget, every token has a share of 1"));
+      const widest = Math.max(...d.text.map((x) => x.length)), step = Math.min(42, ((lane.canvas.el.clientWidth || 700) - 120) / n);
       lane.texts = widest > 0;
       lane.every = Math.max(1, Math.ceil((widest * 6.6 + 6) / step));
       const bins = d.bins || 0;
@@ -667,7 +670,7 @@ class Budget {
 class Attention {
   constructor(app) {
     Object.assign(this, { app, mode: "auto", weighted: true });
-    const main = h("div", { class: "clcr-main" });
+    const main = h("div", { class: "clcr-main" }), kept = app.attentions?.ids?.v.length || 0;
     const shape = h("select", { "aria-label": "Drawn as", onchange: (e) => { this.mode = e.target.value; app.refresh(); } },
       ...[["auto", "links or heat map"], ["links", "links"], ["heat", "heat map"]].map(([v, t]) => h("option", { value: v, text: t })));
     const weigh = h("input", { type: "checkbox", checked: true, onchange: (e) => { this.weighted = e.target.checked; app.refresh(); } });
@@ -681,6 +684,8 @@ class Attention {
     this.canvas = new Canvas(app, main, 250, "Who listens to whom. Arrow keys move between listening tokens.", (ctx, w, hh) => this.draw(ctx, w, hh));
     this.note = h("p", { class: "clcr-note clcr-links-note" });
     main.append(this.note);
+    if (!app.kernel && kept < app.ids.length) main.append(h("p", { class: "clcr-note", text: `This page keeps the attention of ${kept.toLocaleString("en")} of its ${app.ids.length.toLocaleString("en")} samples. ` },
+      h("button", { type: "button", text: "next sample with attention", onclick: () => { const ids = Array.from(app.attentions.ids.v); app.pickId(ids[(ids.indexOf(app.get("picked")) + 1) % ids.length]); } })));
     const el = this.canvas.el;
     el.addEventListener("pointermove", (e) => {
       const found = this.under(...this.canvas.at(e));
@@ -718,7 +723,10 @@ class Attention {
     return [name(a.columns[j]), `heard: ${fmt(a.heard[j], 3)} in all (the sum of its links)`];
   }
   update() {
-    const { app } = this, a = (this.data = app.attentionOf(app.get("modality")));
+    const { app } = this, waiting = app.kernel && !app.attentionHere();
+    this.el.classList.toggle("clcr-waiting", waiting);
+    if (waiting) return;
+    const a = (this.data = app.attentionOf(app.get("modality")));
     this.canvas.el.hidden = !a;
     if (!a) { this.note.textContent = app.blockRow < 0 || !app.attention ? app.keptNote("attention") : app.whyNoAttention(); return; }
     const columns = a.columns.length;
@@ -805,7 +813,7 @@ class Attention {
     const label = (list, x, step, y, focus) => {
       const widest = Math.max(...list.map((c) => c.length));
       const every = Math.max(1, Math.ceil((widest * 6.6 + 6) / step));
-      if (widest) list.forEach((text, i) => { if (i % every === 0 || i === focus) say(text, x(i), y, "center"); });
+      if (widest) list.forEach((text, i) => { if (i === focus || (i % every === 0 && !(focus >= 0 && Math.abs(i - focus) < every))) say(text, x(i), y, "center"); });
     };
     label(a.lane.text, g.x, g.listeners, 14, mine);
     label(a.columns.map((c) => c.text), g.k, g.speakers, bottom + 42, theirs);
@@ -976,7 +984,7 @@ class Gates {
       h("div", { class: "clcr-flat clcr-legend" }, ...names.map((n, i) => h("span", {}, h("i", { class: "clcr-dot", style: `background:${color(i)}` }), n))),
       row(`id ${app.get("picked")}`, Array.from(said)), ...groups.map((g) => row(g.name, g.mean, g.rows)));
   }
-  etaX(v, w) { return 78 + clamp(v, 0, 1) * (w - 78 - 14); }
+  etaX(v, w) { return 88 + clamp(v, 0, 1) * (w - 88 - 16); }
   placePrivate(w) {
     const { app } = this, k = app.table.modalities.length, n = app.ids.length, eta = app.table.private_gate.v;
     const x = [], y = [], sample = [], layer = [];
@@ -1265,15 +1273,23 @@ class App {
     for (let t = 0; t < length; t++) if (mask[t]) positions.push(t);
     if (!positions.length) return null;
     const start = (row * levels + level) * length, take = (v) => positions.map((t) => v[start + t]);
-    const muted = positions.map((t) => this.get("muted").some((x) => x[0] === m && x[1] === level && x[2] === t));
+    const muted = positions.map((t) => this.table.budgeted && this.get("muted").some((x) => x[0] === m && x[1] === level && x[2] === t));
     const bins = lane.features?.shape[2] || 0;
     let features = null;
     if (bins) { features = new Uint8Array(positions.length * bins); positions.forEach((t, i) => features.set(lane.features.v.subarray((row * length + t) * bins, (row * length + t + 1) * bins), i * bins)); }
     return { m, positions, evidence: take(lane.evidence.v), activation: take(lane.activation.v).map((a, i) => (muted[i] ? 0 : a)), muted, bins, features,
       truth: lane.truth ? take(lane.truth.v) : null, text: positions.map((t) => this.block.texts[lane.text.v[row * length + t]]), threshold: lane.threshold[level], perGamma: lane.budget.v[row * levels + level] };
   }
-  share(lane) { const budget = lane.perGamma * this.get("gamma"); return { budget, ...project(lane.activation, budget) }; }
+  share(lane) {
+    if (!this.table.budgeted) return { budget: lane.perGamma, cutoff: 0, allocation: lane.activation };
+    const budget = lane.perGamma * this.get("gamma");
+    return { budget, ...project(lane.activation, budget) };
+  }
   get attention() { const ids = this.attentions?.ids?.v; return ids && Array.from(ids).includes(this.get("picked")) ? this.attentions : null; }
+  attentionHere() { // has the kernel sent what the picked sample, level and modality ask for?
+    const a = this.attention;
+    return Boolean(a && a.levels.includes(this.get("level")) && a.asked.includes(this.get("modality")) && this.blockRow >= 0);
+  }
   attentionOf(m) { // weights of real tokens only, (listening token, other token), for the chosen head
     const a = this.attention, lane = a && this.lane(m, this.get("level")), given = a?.of[m], level = a?.levels.indexOf(this.get("level"));
     if (!lane || !given || level < 0) return null;
@@ -1301,9 +1317,7 @@ class App {
     return `In this sample ${this.get("modality")} or every other modality is missing, so there is no attention to show.`;
   }
   keptNote(what) {
-    if (this.kernel) return "The kernel is sending this sample.";
-    const kept = what ? this.attentions?.ids?.v.length || 0 : this.blockRows.size;
-    return `This page keeps ${what || "tokens"} of ${kept.toLocaleString("en")} of its ${this.ids.length.toLocaleString("en")} samples, and id ${this.get("picked")} is not among them.`;
+    return `Of id ${this.get("picked")} this page keeps no ${what || "tokens"}.`;
   }
   answerNow() {
     const outputs = this.table.prediction.shape[1], row = this.row, L = this.table.levels.length, M = this.table.modalities.length;
@@ -1344,7 +1358,7 @@ class App {
 
   update() {
     const selection = this.get("selection");
-    if (this._ids !== selection) { this._ids = selection; this._selected = new Set(selection.map((id) => this.rowOf.get(id))); this.selectionKey = `${selection.length}:${selection.join(",").slice(0, 4000)}`; }
+    if (this._ids !== selection) { this._ids = selection; this._selected = new Set(selection.map((id) => this.rowOf.get(id))); this.dimmingKey = selection.length > 1 ? (this.dimmings = (this.dimmings || 0) + 1) : 0; }
     const error = this.get("error");
     this.error.hidden = !error;
     this.error.textContent = error;

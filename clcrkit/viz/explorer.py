@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import anywidget
 import numpy as np
@@ -29,10 +29,11 @@ from clcrkit.viz import arrays, page, still
 VIEWS = ("subspaces", "budget", "attention", "gates")
 GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _HERE = Path(__file__).parent
-_PROBE_FOLDS = 5
-_PROBE_SAMPLES = 600  # probes read at most this many samples, evenly taken: they run while someone waits
+_PROBE_FOLDS = 3
+_PROBE_SAMPLES = 400  # probes read at most this many samples, evenly taken: they run while someone waits
 
 
+@runtime_checkable
 class Traceable(Protocol):
     """What live what-if needs of a model: one more forward pass at another gamma, with tokens muted."""
 
@@ -139,7 +140,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(**(started | state), live=model is not None, _table=described)
         self.observe(self._follow, names=["selection"])
         self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
-        self.observe(self._project, names=["space", "projection"])
+        self.observe(self._project, names=["space", "projection", "level", "modality"])
         self.on_msg(self._asked)
         self._send_points()
         self._send_tokens()
@@ -155,7 +156,7 @@ class Explorer(anywidget.AnyWidget):
         """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts the whole page instead."""
         plain = {"text/plain": repr(self)}
         if os.environ.get("CLCRKIT_EMBED_PAGES"):
-            return plain | {"text/html": page.embedded(self.page())}, {}
+            return plain | {"text/html": page.embedded(self.page(), self.views)}, {}
         made = super()._repr_mimebundle_(**kwargs)
         data = made[0] if isinstance(made, tuple) else made or {}
         return data | plain | {"text/html": still.picture(self)}, {}
@@ -164,7 +165,7 @@ class Explorer(anywidget.AnyWidget):
 
     def points(self) -> Any:
         """(sample, 2) float32: where the subspace view draws each sample now."""
-        made = arrays.points(self.trace, self.epochs, self.space, self.projection)
+        made = self._made_points()
         return made[arrays.space_key(self.space, self.level, self.modality)][self.epoch]
 
     def now(self) -> Trace:
@@ -182,8 +183,8 @@ class Explorer(anywidget.AnyWidget):
     def probes(self, space: str | None = None, level: int | None = None, modality: str | None = None) -> list[Any]:
         """What a linear probe reads from one space (default: the one shown): a row for each label and attribute.
 
-        Each row: target, accuracy, shuffled (the same probe on shuffled labels), chance; cross-validated on at
-        most 600 samples. Values with fewer than 5 samples are left out, and targets with fewer than 2 values.
+        Each row: target, accuracy, shuffled (the same probe on shuffled labels), chance; 3-fold cross-validated on at
+        most 400 samples. Values with fewer than 3 samples are left out, and targets with fewer than 2 values.
         """
         space = self.space if space is None else space
         level = self.level if level is None else level
@@ -215,7 +216,11 @@ class Explorer(anywidget.AnyWidget):
     def _mute(self, one: Trace) -> dict[str, Tensor] | None:
         if not self.muted:
             return None
-        made = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool) for m in one.modalities}
+        weights: Any = getattr(
+            self.model, "parameters", tuple
+        )()  # the model takes the batch to its device, but not this
+        device = next((weight.device for weight in weights), torch.device("cpu"))
+        made = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool, device=device) for m in one.modalities}
         for modality, level, token in self.muted:
             made[modality][:, level, token] = True
         return made
@@ -238,15 +243,22 @@ class Explorer(anywidget.AnyWidget):
     @_shown
     def _asked(self, widget: Any, content: Mapping[str, Any], buffers: Any) -> None:
         if "probe" in content:
-            space, level, modality = content["probe"]
-            key = arrays.space_key(space, level, modality)
+            self._measure(*content["probe"])
+
+    def _measure(self, space: str, level: int, modality: str) -> None:
+        """Probe one space, once, and show what was found."""
+        key = arrays.space_key(space, level, modality)
+        if key not in self._probes:
             self._probes = {**self._probes, key: self.probes(space, level, modality)}
 
     def _send_points(self) -> None:
         kind = f"{self.projection}/{self.space}"
-        if kind not in self._points:
-            made = arrays.points(self.trace, self.epochs, self.space, self.projection)
-            self._points = {**self._points, kind: arrays.packed_points(made)}
+        known = self._points.get(kind, {})
+        if arrays.space_key(self.space, self.level, self.modality) not in known:
+            self._points = {**self._points, kind: known | arrays.packed_points(self._made_points())}
+
+    def _made_points(self) -> Any:
+        return arrays.points(self.trace, self.epochs, self.space, self.projection, self.level, self.modality)
 
     def _send_tokens(self) -> None:
         # several traits may change at once; each array is made once for the state they end in
@@ -265,9 +277,12 @@ class Explorer(anywidget.AnyWidget):
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
+        before = {name: getattr(self, name) for name in sync_data if name in _CHECKED}
         try:
             super().set_state(sync_data)
         except (t.TraitError, ValueError, TypeError) as error:
+            for name, value in before.items():  # traitlets checks several values only after it has set them
+                setattr(self, name, value)
             self.error = f"{type(error).__name__}: {error}"
 
     # --- allowed values -------------------------------------------------------------------------------------

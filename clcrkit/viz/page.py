@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOKEN_BYTES = 4_000_000  # room for token-level arrays, before compression
 ATTENTION_BYTES = 4_000_000
+_HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470}  # pixels, at a notebook's width
 _AT_ONCE = 64  # samples in one forward pass
 _STATE = (
     "views", "selection", "picked", "gamma", "level", "modality", "space", "projection", "color", "head", "epoch",
@@ -68,18 +69,13 @@ def page(explorer: Explorer, gammas: Sequence[float]) -> str:
     state |= {"_points": {}, "_block": {}, "_attention": {}, "_answer": {}, "_probes": {}}
     order = _order(explorer)
     if "subspaces" in shown:
-        kinds = {f"pca/{space}": ("pca", space) for space in arrays.SPACES}
-        for kind in explorer._points:  # a UMAP that was looked at comes along
-            method, space = kind.split("/")
-            kinds[kind] = (method, space)
-        state["_points"] = {
-            kind: arrays.packed_points(arrays.points(trace, explorer.epochs, space, method))
-            for kind, (method, space) in kinds.items()
-        }
-        state["_probes"] = {
-            arrays.space_key(space, level, modality): explorer.probes(space, level, modality)
-            for space, level, modality in _spaces(trace)
-        }
+        state["_points"] = dict(explorer._points)  # a UMAP that was looked at comes along
+        for space in arrays.SPACES:
+            made = arrays.points(trace, explorer.epochs, space, "pca", explorer.level, explorer.modality)
+            state["_points"][f"pca/{space}"] = arrays.packed_points(made)
+        for space, level, modality in _spaces(trace):
+            explorer._measure(space, level, modality)
+        state["_probes"] = explorer._probes
     if shown & {"budget", "attention"}:
         block = explorer._tokens.block(order[:1], fine=False)
         kept = order[: max(1, TOKEN_BYTES // _size(block))]
@@ -111,12 +107,14 @@ def page(explorer: Explorer, gammas: Sequence[float]) -> str:
     )
 
 
-def embedded(text: str) -> str:
+def embedded(text: str, views: Sequence[str]) -> str:
     """A page inside a page, for notebooks that are written as HTML: in a frame, with its own style and scripts."""
+    shown = set(views)
+    side_by_side = {"subspaces", "gates"} <= shown
+    height = 90 + sum(_HEIGHTS[view] for view in shown) - (_HEIGHTS["gates"] if side_by_side else 0)
     return (
         '<iframe title="clcrkit explorer" sandbox="allow-scripts" loading="lazy" '
-        'style="width:100%;height:1500px;border:0" '
-        f'srcdoc="{html.escape(text)}"></iframe>'
+        f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
     )
 
 

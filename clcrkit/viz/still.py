@@ -37,7 +37,7 @@ def picture(explorer: Explorer) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, **given: str) -> str:
+def _text(x: float | int, y: float | int, text: str, **given: str) -> str:
     more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in given.items())
     return f'<text x="{x:.0f}" y="{y:.0f}" fill="#181c24"{more}>{html.escape(text)}</text>'
 

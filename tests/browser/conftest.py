@@ -21,10 +21,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 _CANDIDATES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-).split()
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+          "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 _OWN = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|file:|data:|blob:|about:")
 
 
@@ -80,12 +78,15 @@ class Lab:
         self._address, self._token = f"http://127.0.0.1:{port}", token
         self._contexts: list[BrowserContext] = []
 
-    def run(self, name: str, done: str, width: int = 1300, height: int = 1100, seconds: float = 120) -> Watched:
+    def run(self, name: str, done: str, script: str = "", seconds: float = 120) -> Watched:
         """Open the notebook `name`, run all its cells and wait until the output `done` appears.
+
+        `script` runs in the page before anything else.
 
         The notebook should make `done` at run time ("DO" + "NE"), so that its source is not taken for it.
         """
-        context = self.browser.new_context(viewport={"width": width, "height": height})
+        context = self.browser.new_context(viewport={"width": 1300, "height": 1100})
+        context.add_init_script(script)
         self._contexts.append(context)
         watched = Watched(context)
         page = watched.page
@@ -97,7 +98,9 @@ class Lab:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         output = page.locator(".jp-OutputArea-output", has_text=done).first
-        output.wait_for(state="attached", timeout=seconds * 1000)
+        failed = page.locator("[data-mime-type='application/vnd.jupyter.error']").first
+        output.or_(failed).first.wait_for(state="attached", timeout=seconds * 1000)
+        assert not failed.count(), failed.inner_text()
         idle.wait_for(timeout=seconds * 1000)
         return watched
 
@@ -135,7 +138,8 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
     )
     folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
-               "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}  # fmt: skip
+               "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+               "IPYTHONDIR": "ipython"}  # fmt: skip
     environment = dict(os.environ, **{name: str(home / folder) for name, folder in folders.items()})
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",

@@ -73,7 +73,8 @@ def some_point(canvas: Locator, away: float = 30) -> dict[str, float]:
           }
           const [bx, by] = [black[0] / black[2], black[1] / black[2]];
           for (let y = 4; y < h - 4; y++) for (let x = 4; x < w - 4; x++)
-            if (vivid(at(x, y)) && vivid(at(x + 1, y + 1)) && Math.hypot(x - bx, y - by) > away * k) return {x: x / k, y: y / k};
+            if (vivid(at(x, y)) && vivid(at(x + 1, y + 1)) && Math.hypot(x - bx, y - by) > away * k)
+              return {x: x / k, y: y / k};
           return null;
         }""",
         away,
@@ -125,9 +126,7 @@ def assert_gamma(page: Page, key: str) -> None:
 
 @pytest.fixture(scope="module")
 def live(lab: Lab) -> Watched:
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (SET_UP, EXPLORE, DONE)]
-    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (SET_UP, EXPLORE, DONE)])
     nbformat.write(notebook, lab.root / "explorer.ipynb")
     watched = lab.run("explorer.ipynb", "ALL-DONE")
     settled(watched.page)
@@ -214,6 +213,7 @@ def test_lab_follows_the_dark_theme(live: Watched, lab: Lab) -> None:
         lab.use_theme(live, theme)
         expect(root).to_have_attribute("data-theme", name)
         live.page.wait_for_timeout(400)
+        live.page.set_viewport_size({"width": 1300, "height": 2000})
         root.scroll_into_view_if_needed()
         root.screenshot(path=str(_shots() / f"lab-{name}.png"))
     live.assert_quiet()
@@ -222,9 +222,7 @@ def test_lab_follows_the_dark_theme(live: Watched, lab: Lab) -> None:
 def test_lab_each_view_alone(lab: Lab) -> None:
     calls = ["viz.subspaces(trace, split)", "viz.gates(trace, split, color='error')", "viz.budget(trace, model, split)",
              "viz.attention(trace, model, split)"]  # fmt: skip
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (SET_UP, *calls, DONE)]
-    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (SET_UP, *calls, DONE)])
     nbformat.write(notebook, lab.root / "views.ipynb")
     watched = lab.run("views.ipynb", "ALL-DONE")
     settled(watched.page)
@@ -232,8 +230,10 @@ def test_lab_each_view_alone(lab: Lab) -> None:
     expect(widgets).to_have_count(4)
     for i, view in enumerate(VIEWS):
         expect(widgets.nth(i).locator(".clcr-panel")).to_have_count(1)
-        blank = widgets.nth(i).locator("canvas").first.evaluate(
-            "c => !c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)"
+        blank = (
+            widgets.nth(i)
+            .locator("canvas")
+            .first.evaluate("c => !c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)")
         )
         assert not blank, view
         widgets.nth(i).screenshot(path=str(_shots() / f"lab-alone-{view}.png"))
@@ -267,6 +267,37 @@ def test_page_from_disk_links_and_moves(offline: Watched, written: Path) -> None
     offline.assert_quiet()
 
 
+def test_page_plays_epochs_and_says_what_it_left_out(offline: Watched, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(viz.explorer.page, "ATTENTION_BYTES", 100_000)
+    monkeypatch.setattr(viz.explorer.page, "TOKEN_BYTES", 100_000)
+    split = asynchrony((64, 8, 60))
+    traces = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        traces.append(CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2)).trace(split.test))
+    explorer = viz.Explorer(traces[-1], split=split, epochs=traces[:-1])
+    page = offline.page
+    page.goto(explorer.export(tmp_path / "epochs.html").as_uri())
+    settled(page)
+    before = ink(page, "subspaces")
+    page.get_by_role("button", name="play").click()
+    before = changed(page, "subspaces", before)
+    expect(page.get_by_role("button", name="play")).to_be_visible(timeout=10_000)
+    expect(page.get_by_label("Training epoch")).to_have_value("2")
+    expect(page.locator(".clcr-budget")).to_contain_text(re.compile(r"keeps the tokens of \d+ of its 60 samples"))
+    expect(page.locator(".clcr-attention")).to_contain_text(re.compile(r"keeps the attention of \d+ of its 60 samples"))
+    kept = page.get_by_label("Sample id").input_value()
+    for _ in range(30):
+        page.get_by_label("Next sample", exact=True).click()
+        page.wait_for_timeout(30)
+        if page.locator(".clcr-missing").is_visible():
+            break
+    page.get_by_role("button", name="go to one that is").click()
+    expect(page.get_by_label("Sample id")).to_have_value(kept)
+    expect(page.locator(".clcr-missing")).to_be_hidden()
+    offline.assert_quiet()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_readable_at_1000_px(offline: Watched, written: Path, scheme: Any) -> None:
     page = offline.page
@@ -277,7 +308,8 @@ def test_page_is_readable_at_1000_px(offline: Watched, written: Path, scheme: An
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
     smallest = page.evaluate(
         "Math.min(...[...document.querySelectorAll('.clcr *')].filter(e => e.offsetParent && "
-        "[...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => parseFloat(getComputedStyle(e).fontSize)))"
+        "[...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => "
+        "parseFloat(getComputedStyle(e).fontSize)))"
     )
     assert smallest >= 11
     unnamed = page.evaluate(
