@@ -176,12 +176,7 @@ class CLCR(nn.Module):
             self.modalities, self.levels, c.width, c.rank, c.private_rank, c.heads, c.sparse, c.intraced
         )
         self.intercad = InterCAD(self.levels, c.rank, c.private_rank, c.intercad)
-        self.head = nn.Sequential(
-            nn.Linear(c.rank + c.private_rank, c.width),
-            nn.GELU(),
-            nn.Dropout(c.dropout),
-            nn.Linear(c.width, c.outputs),
-        )
+        self.head = make_head(c.rank + c.private_rank, c)
 
     def forward(self, batch: Batch, gamma: float = 1.0) -> Float[Tensor, "batch output"]:
         return self._run(batch, gamma).prediction
