@@ -4,7 +4,8 @@
 modalities' shared summaries; a sigmoid gates each modality's private one.
 [ours] How anchors meet the context (joined, one MLP for all levels); the shared summary weighted by the
 allocation, so that unfunded tokens do not dilute it; missing modalities leave every mean and softmax; and level
-gates that start uniform and never close (see AUDIBLE).
+gates that start uniform: from a random start they closed on the first level that helped, and a long-range factor
+was learned late or not at all.
 """
 
 from __future__ import annotations
@@ -15,11 +16,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-
-
-AUDIBLE = 0.25
-"""Share of the level gates that is spread evenly over all levels. [ours] With a plain softmax the gate closed on the
-first level that helped, no gradient reached the others, and a long-range factor was never learned."""
 
 
 class Aggregated(NamedTuple):
@@ -94,12 +90,11 @@ class InterCAD(nn.Module):
         )
 
     def _level_gate(self, context: Tensor) -> Tensor:
-        """omega: softmax over levels of an MLP on each level's context joined with its anchor, and a floor."""
+        """omega: softmax over levels of an MLP on each level's context joined with its anchor."""
         if not self.gates:
             return context.new_full(context.shape[:2], 1 / context.shape[1])
         joined = torch.cat([context, self.anchors.expand_as(context)], dim=-1)
-        open_levels = self.level_mlp(joined).squeeze(-1).softmax(-1)
-        return (1 - AUDIBLE) * open_levels + AUDIBLE / context.shape[1]
+        return self.level_mlp(joined).squeeze(-1).softmax(-1)
 
     def _modality_gate(self, s_bar: Tensor, present: Tensor) -> Tensor:
         """Scaled dot product of the mean summary with each modality's; missing ones get 0."""

@@ -60,7 +60,7 @@ class CLCRConfig:
     private_rank: int = 32
     heads: int = 4
     dropout: float = 0.1
-    lambda_intra: float = 0.5
+    lambda_intra: float = 0.3
     lambda_inter: float = 0.01
     hierarchy: bool = True
     intraced: bool = True
@@ -200,7 +200,8 @@ class CLCR(nn.Module):
     ) -> Trace:
         """One pass in evaluation mode with everything kept.
 
-        gamma >= 0 multiplies every budget; `mute` marks, by modality, tokens whose activation is set to 0.
+        gamma >= 0 multiplies every budget; at 0 nothing is funded and the shared summaries are empty. `mute`
+        marks, by modality, tokens whose activation is set to 0.
         """
         if gamma < 0:
             raise ConfigError(f"gamma: {gamma}, but it must be 0 or more")

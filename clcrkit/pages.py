@@ -63,23 +63,27 @@ _KNOWN_TO_CONVERTER = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Execute the notebook, write the page, print the page's path."""
+    """Execute the notebook, write the page, print what the cells tagged 'headline' printed, and the page's path."""
     parser = argparse.ArgumentParser(prog="python -m clcrkit.pages", description=main.__doc__)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("page", type=Path)
     options = parser.parse_args(arguments)
-    print(write_page(options.notebook, options.page))
+    executed = execute(read_notebook(options.notebook), options.notebook.parent, {"CLCRKIT_EMBED_PAGES": "1"})
+    page = write_page(executed, options.page)
+    print(*headlines(executed), page, sep="\n")
 
 
-def write_page(notebook: Path, page: Path) -> Path:
-    """Execute `notebook` and write the page. The notebook file stays as it is. Returns the page's full path.
-
-    Raises DataError where the file is no notebook, nbclient's CellExecutionError where a cell fails.
-    """
-    executed = execute(read_notebook(notebook), notebook.parent, {"CLCRKIT_EMBED_PAGES": "1"})
+def write_page(executed: NotebookNode, page: Path) -> Path:
+    """Write an executed notebook as one page; its folder is made. Returns the page's full path."""
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(to_html(executed, notebook.stem), encoding="utf-8")
+    page.write_text(to_html(executed, page.stem), encoding="utf-8")
     return page.resolve()
+
+
+def headlines(executed: NotebookNode) -> list[str]:
+    """What the cells tagged 'headline' printed."""
+    told = [cell for cell in executed.cells if "headline" in cell.metadata.get("tags", [])]
+    return [o.text.strip() for cell in told for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
 
 
 def read_notebook(path: Path) -> NotebookNode:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clcrkit.aggregation import AUDIBLE, Aggregated, InterCAD, LevelNorm, weighted_mean
+from clcrkit.aggregation import Aggregated, InterCAD, LevelNorm, weighted_mean
 
 NAMES = ("a", "b", "c")
 LENGTHS = {"a": 5, "b": 3, "c": 4}
@@ -72,7 +72,7 @@ def loop_intercad(intercad: InterCAD, exchanged, private, allocation, masks, lev
             h = w["level_mlp.0.weight"] @ np.concatenate([context, w["anchors"][level]]) + w["level_mlp.0.bias"]
             h = np.array([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in h])
             logits.append((w["level_mlp.2.weight"] @ h + w["level_mlp.2.bias"])[0])
-        omega = (1 - AUDIBLE) * softmax(np.array(logits)) + AUDIBLE / levels
+        omega = softmax(np.array(logits))
         s_bar = {m: sum(omega[lv] * s[m, lv] for lv in range(levels)) for m in there}
         p_bar = {m: sum(omega[lv] * p[m, lv] for lv in range(levels)) for m in there}
         query = w["modality_query.weight"] @ np.mean(list(s_bar.values()), axis=0)
