@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from clcrkit.errors import DataError
+from clcrkit.trace import Trace
 
 
 class Probe(NamedTuple):
@@ -84,7 +85,12 @@ def evidence_auroc(
     return found
 
 
-def spaces_of(trace: Any) -> dict[str, Float[Tensor, "sample _"]]:
+def level_weighted(trace: Trace, modality: str) -> Float[Tensor, "sample token"]:
+    """Each token's allocation, summed over levels with the level gates as weights: its say in the sample."""
+    return (trace.level_gate[:, :, None] * trace.allocation[modality]).sum(1)
+
+
+def spaces_of(trace: Trace) -> dict[str, Float[Tensor, "sample _"]]:
     """The spaces of a trace that probes are usually put to: the shared code and the private code; each
     modality's shared and private summaries, all levels side by side."""
     spaces = {"shared code": trace.shared_code, "private code": trace.private_code}

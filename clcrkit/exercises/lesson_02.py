@@ -229,6 +229,18 @@ def _within(at: int, reach: int) -> Tensor:
     return ((torch.arange(9) - at).abs() <= reach).float()
 
 
+class _Encoder(nn.Module):
+    """A function of the tokens as the module that the exercise promises."""
+
+    def __init__(self, function: Encode) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.function(tokens)
+
+
+@_Encoder
 def _two_levels(tokens: Tensor) -> Tensor:
     """Level 0 copies the token; level 1 adds both neighbours."""
     around = F.pad(tokens, (0, 0, 1, 1))
@@ -251,13 +263,14 @@ def _one_level(receptive_field: Field) -> None:
 def _negative_counts(receptive_field: Field) -> None:
     """a negative slope moves the output as well"""
     message = "an input with a negative slope was missed: take the absolute value of the gradient"
-    expect_close(receptive_field(lambda x: -x[:, None], _field_input(), 0, 4).float(), _within(4, 0), message)
+    expect_close(receptive_field(_Encoder(lambda x: -x[:, None]), _field_input(), 0, 4).float(), _within(4, 0), message)
 
 
 def _features_do_not_cancel(receptive_field: Field) -> None:
     """slopes of +1 and -1 at two features do not cancel"""
     message = "slopes +1 and -1 at two features of one token cancelled: absolute value first, then the sum"
-    found = receptive_field(lambda x: (x[..., :1] - x[..., 1:2])[:, None], _field_input(), 0, 4).float()
+    difference = _Encoder(lambda x: (x[..., :1] - x[..., 1:2])[:, None])
+    found = receptive_field(difference, _field_input(), 0, 4).float()
     expect_close(found, _within(4, 0), message)
 
 
@@ -268,7 +281,8 @@ def _channels_do_not_cancel(receptive_field: Field) -> None:
         "give each channel a weight of its own before you sum"
     )
     # y and -y, so that the sum is 0 exactly; a LayerNorm does the same to all its channels together
-    found = receptive_field(lambda x: torch.cat([x, -x.flip(-1)], -1)[:, None], _field_input(), 0, 4)
+    opposites = _Encoder(lambda x: torch.cat([x, -x.flip(-1)], -1)[:, None])
+    found = receptive_field(opposites, _field_input(), 0, 4)
     expect_close(found.float(), _within(4, 0), message)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clcrkit import DataError
-from clcrkit.analysis.probes import evidence_auroc, leakage, linear_probe, spaces_of
+from clcrkit.analysis.probes import evidence_auroc, leakage, level_weighted, linear_probe, spaces_of
 
 
 def test_reads_what_is_there_and_nothing_else():
@@ -70,3 +70,13 @@ def test_spaces_of_a_trace(model, batch):
         f"{kind} {m}" for kind in ("shared", "private") for m in batch.modalities
     }
     assert all(len(x) == len(batch) for x in spaces.values())
+
+
+def test_level_weighted_shares_by_loops(model, batch):
+    trace = model.trace(batch)
+    for m in trace.modalities:
+        found = level_weighted(trace, m)
+        for i in range(len(batch)):
+            for t in range(found.shape[1]):
+                by_hand = sum(float(trace.level_gate[i, v] * trace.allocation[m][i, v, t]) for v in range(3))
+                assert float(found[i, t]) == pytest.approx(by_hand, abs=1e-6)
