@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.browser.conftest import SCREENSHOTS, Lab
+from tests.browser.conftest import Lab
 from tests.browser.test_explorer import assert_gamma
 
 TOUR = Path(__file__).parents[2] / "notebooks" / "00_tour.ipynb"
@@ -15,10 +15,8 @@ def test_the_tour_runs_and_its_slider_moves_the_picture(lab: Lab) -> None:
     shutil.copy(TOUR, lab.root / "tour.ipynb")
     watched = lab.run("tour.ipynb", "TOUR DONE", seconds=300)
     page = watched.page
-    explorer = page.locator(".clcr").first
-    explorer.scroll_into_view_if_needed()
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    explorer.screenshot(path=str(SCREENSHOTS / "tour-explorer.png"))
+    page.locator(".clcr").first.scroll_into_view_if_needed()
+    watched.shoot("tour", full=False)
     assert_gamma(page, "ArrowLeft")
     watched.shoot("tour-after-slider", full=False)
     watched.assert_quiet()
