@@ -213,8 +213,11 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
 
 
 def concatenate(parts: Sequence[Batch]) -> Batch:
-    """Join batches of the same modalities along the batch axis, padding to the longest."""
+    """Join batches of the same modalities along the batch axis, padding to the longest.
+
+    Labels are kept only where every part has them."""
     first = parts[0]
+    labels = [p.labels for p in parts if p.labels is not None]
 
     def join(pieces: list[Tensor], axis: int) -> Tensor:
         longest = max(piece.shape[axis] for piece in pieces)
@@ -223,7 +226,7 @@ def concatenate(parts: Sequence[Batch]) -> Batch:
     return Batch(
         tokens={m: join([p.tokens[m] for p in parts], 1) for m in first.tokens},
         masks={m: join([p.masks[m] for p in parts], 1) for m in first.masks},
-        labels=None if first.labels is None else torch.cat([p.labels for p in parts if p.labels is not None]),
+        labels=None if len(labels) < len(parts) else torch.cat(labels),
         ids=torch.cat([p.ids for p in parts]),
         attributes={a: torch.cat([p.attributes[a] for p in parts]) for a in first.attributes},
         evidence={m: join([p.evidence[m] for p in parts], 2) for m in first.evidence},

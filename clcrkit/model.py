@@ -48,7 +48,8 @@ class CLCRConfig:
     intercad=False        all gates uniform
     sparse=False          dense exchange: every real token has a share of 1
     shuffle_levels=True   each modality's levels are rotated by its place among the modalities, so that
-                          the exchange and the gates meet levels that do not belong together ('full mix') [ours]
+                          the exchange and the gates meet levels that do not belong together ('full mix',
+                          no change where there is one level) [ours]
     """
 
     modalities: Mapping[str, Modality]

@@ -38,7 +38,7 @@ class Trace:
     On the sample:
       level_gate        (batch, level)                  omega; each row sums to 1
       modality_gate     (batch, modality)               how much of the shared code each modality gives; sums to 1
-      private_gate      (batch, modality)               eta in (0, 1)
+      private_gate      (batch, modality)               eta in (0, 1), or 1 where gates are uniform
       shared_code, private_code        (batch, rank)
       prediction        (batch, output)                 logits, or the regressed value
     batch               the input, with ids, masks, labels, attributes

@@ -132,6 +132,10 @@ def fit(
     for name, part in (("train", train), ("valid", valid)):
         if part.labels is None:
             raise DataError(f"labels: the {name} part has none")
+        classes = model.config.outputs if model.config.task == "classification" else math.inf
+        if part.labels.max() >= classes:
+            highest = int(part.labels.max())
+            raise DataError(f"labels: the {name} part holds class {highest}, but classes must be below {classes}")
     if probe is not None and not isinstance(model, CLCR):
         raise ConfigError(f"probe: given, but {type(model).__name__} has no trace; only CLCR has")
     device = torch.device(config.device or default_device())

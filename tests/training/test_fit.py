@@ -280,3 +280,10 @@ def test_unlabelled_parts_are_refused(make_model, parts):
     train, valid = parts
     with pytest.raises(DataError, match="the valid part has none"):
         fit(fresh(make_model, train), train, replace(valid, labels=None), QUICK, progress=False)
+
+
+def test_classes_the_model_does_not_know_are_refused(make_model, parts):
+    train, valid = parts
+    strange = replace(valid, labels=valid.labels + 5)
+    with pytest.raises(DataError, match="the valid part holds class 7, but classes must be below 3"):
+        fit(fresh(make_model, train), train, strange, QUICK, progress=False)
