@@ -52,25 +52,33 @@ class TransformerTaps(nn.Module):
     def __init__(self, vocabulary: int, width: int, levels: int, heads: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, width)
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(levels)
-        )
+        self.blocks = nn.ModuleList(transformer_block(width, heads, dropout) for _ in range(levels))
 
     def forward(
         self, tokens: Int64[Tensor, "batch token"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
         x = self.embed(tokens) + sinusoid(positions(mask), self.embed.embedding_dim)
-        # a missing modality has no key at all, and a softmax over nothing is NaN: let it see its padding, and the
-        # mask hides what comes of it
-        hidden = ~mask & mask.any(1, keepdim=True)
+        hidden = hidden_keys(mask)
         levels = []
         for block in self.blocks:
             x = block(x, src_key_padding_mask=hidden)
             levels.append(x)
         return torch.stack(levels, dim=1)
+
+
+def transformer_block(width: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
+    """One pre-norm block with a feed-forward part of twice the width."""
+    return nn.TransformerEncoderLayer(
+        width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+    )
+
+
+def hidden_keys(mask: Bool[Tensor, "batch token"]) -> Bool[Tensor, "batch token"]:
+    """The keys that attention must not see: the padding, but where a row is all padding (a missing modality) none.
+
+    A softmax over nothing is NaN: such a row sees its padding, and the mask hides what comes of it.
+    """
+    return ~mask & mask.any(1, keepdim=True)
 
 
 PLACE = 0.1  # amplitude of the position in P

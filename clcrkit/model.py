@@ -199,7 +199,8 @@ class CLCR(nn.Module):
     def trace(
         self, batch: Batch, gamma: float = 1.0, mute: dict[str, Bool[Tensor, "batch level _"]] | None = None
     ) -> Trace:
-        """One pass in evaluation mode with everything kept.
+        """One pass in evaluation mode with everything kept. It runs on the model's device, and the trace comes back
+        to the batch's.
 
         gamma >= 0 multiplies every budget; at 0 nothing is funded and the shared summaries are empty. `mute`
         marks, by modality, tokens whose activation is set to 0.
@@ -209,9 +210,11 @@ class CLCR(nn.Module):
         training = self.training
         self.eval()
         try:
-            batch = self.ready(batch)
-            self._check_mute(batch, mute or {})
-            done = self._run(batch, gamma, mute, keep_attention=True)
+            home, device = batch.ids.device, next(self.parameters()).device
+            batch = self.ready(batch).to(device)
+            muted = {m: marked.to(device) for m, marked in (mute or {}).items()}
+            self._check_mute(batch, muted)
+            done = self._run(batch, gamma, muted, keep_attention=True)
         finally:
             self.train(training)
         made, whole = done.exchanged, done.aggregated
@@ -238,7 +241,7 @@ class CLCR(nn.Module):
             shared_code=whole.shared_code,
             private_code=whole.private_code,
             prediction=done.prediction,
-        )
+        ).to(home)
 
     def ready(self, batch: Batch) -> Batch:
         """The batch with this model's modalities in its order. Raises DataError where it does not fit."""

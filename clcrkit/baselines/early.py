@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from clcrkit.aggregation import weighted_mean
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
-from clcrkit.hierarchy import HierarchyEncoder
+from clcrkit.hierarchy import HierarchyEncoder, hidden_keys, transformer_block
 from clcrkit.model import CLCRConfig, make_head
 
 
@@ -24,12 +24,7 @@ class EarlyFusion(Baseline):
             {m: HierarchyEncoder(x.size, x.ids, width, config.levels, config.dropout) for m, x in self.inputs.items()}
         )
         self.marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in self.modalities})
-        self.mixer = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, config.heads, 2 * width, config.dropout, activation="gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(2)
-        )
+        self.mixer = nn.ModuleList(transformer_block(width, config.heads, config.dropout) for _ in range(2))
         self.head = make_head(width, config)
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
@@ -37,7 +32,7 @@ class EarlyFusion(Baseline):
         pool = torch.cat(
             [self.encoders[m](batch.tokens[m], batch.masks[m])[:, -1] + self.marks[m] for m in self.modalities], dim=1
         )
-        hidden = ~masks & masks.any(1, keepdim=True)  # a sample with nothing at all must not become NaN
+        hidden = hidden_keys(masks)
         for layer in self.mixer:
             pool = layer(pool, src_key_padding_mask=hidden)
         return self.head(weighted_mean(pool, masks.to(pool.dtype)))

@@ -152,7 +152,7 @@ def fit(
             while run.epoch < config.epochs and stopped == "finished":
                 row = run.one_epoch(train, valid)
                 if probe is not None:
-                    run.traces.append(model.trace(probe.to(device)).to("cpu"))
+                    run.traces.append(model.trace(probe).to("cpu"))
                 if state_file is not None:
                     write_state(state_file, identity, run.state())
                 bar.update()

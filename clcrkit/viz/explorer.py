@@ -216,11 +216,7 @@ class Explorer(anywidget.AnyWidget):
     def _mute(self, one: Trace) -> dict[str, Tensor] | None:
         if not self.muted:
             return None
-        weights: Any = getattr(
-            self.model, "parameters", tuple
-        )()  # the model takes the batch to its device, but not this
-        device = next((weight.device for weight in weights), torch.device("cpu"))
-        made = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool, device=device) for m in one.modalities}
+        made = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool) for m in one.modalities}
         for modality, level, token in self.muted:
             made[modality][:, level, token] = True
         return made
