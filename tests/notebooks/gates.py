@@ -15,7 +15,7 @@ from nbval.plugin import find_comment_markers, find_metadata_tags  # type: ignor
 from clcrkit.exercises import Exercise
 
 NOT_LESSONS = {"00_tour"}
-MAX_MINUTES, MAX_MINUTES_TOGETHER = 3, 12
+MAX_MINUTES, MAX_MINUTES_TOGETHER = 3, 18
 MIN_COMPARED = 0.85
 MAX_MEDIAN_LINES, MAX_P90_LINES = 6, 20
 MIN_PREDICTIONS, MIN_EXERCISES = 2, 3
