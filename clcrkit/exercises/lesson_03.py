@@ -193,7 +193,10 @@ def steady_frame_solution(free: Tensor) -> Tensor:
 _UNFIXED = "Q points against the first column: flip each column of Q whose entry on R's diagonal is negative"
 _ABSOLUTE = "an entry of Q lost its sign: flip whole columns, do not take absolute values"
 _ROWS = "rows of Q were flipped: the sign of R's entry j belongs to column j of Q"
-_BATCH = "a batch of matrices gets other frames than each matrix alone: take the diagonal of the last two axes"
+_BATCH = (
+    "a batch of matrices gets other frames than each matrix alone: take the diagonal of the last two axes, and give "
+    "the signs an axis for the rows (sign[..., None, :])"
+)
 
 
 def _diagonal_is_positive(steady_frame: Frame) -> None:
