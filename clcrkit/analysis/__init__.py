@@ -1,1 +1,1 @@
-"""Reading what a CLCR computed: probes and projections. Arrays in, tables and arrays out; never a model."""
+"""Reading a model and what it computed: probes, projections, similarity, attribution, robustness. Tables come out."""

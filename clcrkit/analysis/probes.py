@@ -29,13 +29,17 @@ def linear_probe(
     labels: Shaped[Any, "sample"],
     seed: int = 0,
     folds: int = 5,
+    groups: Shaped[Any, "sample"] | None = None,
 ) -> Probe:
     """Logistic regression on standardised features, by stratified cross-validation.
 
-    Raises DataError where a label has fewer samples than there are folds.
+    groups: a number for each sample (speaker, video, ...); samples of one group are then never in training and test
+    of one fold. Without it a probe can read who speaks instead of what is said.
+    Raises DataError where a label has fewer samples than there are folds, where there are fewer groups than folds,
+    or where a label is in one group only, since no fold could then both learn and test it.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -46,26 +50,51 @@ def linear_probe(
             f"labels: {len(counts)} different ones, the rarest with {counts.min()} samples; a probe with {folds} "
             f"folds needs 2 or more, each with {folds} samples or more"
         )
+    kind = StratifiedKFold
+    if groups is not None:
+        groups, kind = np.asarray(groups), StratifiedGroupKFold
+        fewest = min(len(np.unique(groups[y == label])) for label in np.unique(y))
+        if len(np.unique(groups)) < folds or fewest < 2:
+            raise DataError(
+                f"groups: {len(np.unique(groups))} different ones, and a label that is in {fewest} of them; a probe "
+                f"with {folds} folds needs {folds} groups or more, and each label in 2 or more"
+            )
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    splitter = kind(folds, shuffle=True, random_state=seed)
     shuffled = np.random.default_rng(seed).permutation(y)
     return Probe(
-        accuracy=float(cross_val_score(probe, x, y, cv=splitter).mean()),
-        shuffled=float(cross_val_score(probe, x, shuffled, cv=splitter).mean()),
+        accuracy=float(cross_val_score(probe, x, y, cv=splitter, groups=groups).mean()),
+        shuffled=float(cross_val_score(probe, x, shuffled, cv=splitter, groups=groups).mean()),
         chance=float(counts.max() / counts.sum()),
     )
 
 
 def leakage(
-    spaces: Mapping[str, Float[Tensor, "sample _"]], factors: Mapping[str, Shaped[Tensor, "sample"]], seed: int = 0
+    spaces: Mapping[str, Float[Tensor, "sample _"]],
+    factors: Mapping[str, Shaped[Tensor, "sample"]],
+    seed: int = 0,
+    groups: Shaped[Any, "sample"] | None = None,
 ) -> pd.DataFrame:
-    """The matrix space x factor of probe accuracies, as a tidy table: space, factor, accuracy, shuffled, chance."""
+    """The matrix space x factor of probe accuracies, as a tidy table: space, factor, accuracy, shuffled, chance.
+
+    `groups` as for `linear_probe`."""
     rows = [
-        {"space": space, "factor": factor, **linear_probe(x, y, seed)._asdict()}
+        {"space": space, "factor": factor, **linear_probe(x, y, seed, groups=groups)._asdict()}
         for space, x in spaces.items()
         for factor, y in factors.items()
     ]
     return pd.DataFrame(rows)
+
+
+def leakage_matrix(table: pd.DataFrame) -> pd.DataFrame:
+    """What `leakage` found, for a heat map: spaces as rows, factors as columns, both in the table's order.
+
+    A cell is how far the probe comes from the control to certainty: (accuracy - shuffled) / (1 - shuffled); 0 is
+    nothing, 1 is all, and cells of factors with different numbers of values can be compared. A little below 0 is
+    chance, too."""
+    found = (table["accuracy"] - table["shuffled"]) / (1 - table["shuffled"])
+    matrix = table.assign(read=found).pivot(index="space", columns="factor", values="read")
+    return matrix.loc[table["space"].unique(), table["factor"].unique()]
 
 
 def evidence_auroc(
@@ -83,6 +112,23 @@ def evidence_auroc(
         truth, share = evidence[:, level].cpu().numpy()[real], allocation[:, level].cpu().numpy()[real]
         found.append(float(roc_auc_score(truth, share)) if 0 < truth.sum() < truth.size else float("nan"))
     return found
+
+
+def evidence_precision(
+    allocation: Float[Tensor, "sample level token"],
+    evidence: Bool[Tensor, "sample level token"],
+    mask: Bool[Tensor, "sample token"],
+) -> list[float]:
+    """For each level, the precision at the budget: the part of all shares given that lies on known evidence.
+
+    Each token counts with its share; where shares are 0 or 1, this is the precision of the tokens that were kept.
+    An allocation without aim gets the evidence's part of the real tokens, `evidence_precision(ones, ...)`. NaN where
+    a level gave nothing or has no evidence at all."""
+    real = mask[:, None, :].expand_as(evidence)
+    given = allocation.double() * real
+    total, hit = given.sum((0, 2)), (given * evidence).sum((0, 2))
+    known = (evidence & real).any(dim=2).any(dim=0) & (total > 0)
+    return [float(h / t) if k else float("nan") for h, t, k in zip(hit, total, known, strict=True)]
 
 
 def level_weighted(trace: Trace, modality: str) -> Float[Tensor, "sample token"]:

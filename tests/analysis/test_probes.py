@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from clcrkit import DataError
-from clcrkit.analysis.probes import evidence_auroc, leakage, level_weighted, linear_probe, spaces_of
+from clcrkit.analysis.probes import (
+    evidence_auroc,
+    evidence_precision,
+    leakage,
+    leakage_matrix,
+    level_weighted,
+    linear_probe,
+    spaces_of,
+)
 
 
 def test_reads_what_is_there_and_nothing_else():
@@ -32,6 +41,43 @@ def test_is_linear():
 def test_too_few_samples_of_a_label():
     with pytest.raises(DataError, match="the rarest with 2 samples"):
         linear_probe(np.zeros((12, 2)), np.array([0] * 10 + [1] * 2))
+
+
+def test_groups_keep_speakers_apart():
+    """A space that knows the speaker only: who has heard the speaker knows the label, who has not does not."""
+    rng = np.random.default_rng(4)
+    speaker = np.repeat(np.arange(20), 30)
+    label = (speaker * 7 % 20) % 2
+    space = np.eye(20)[speaker] + 0.01 * rng.normal(size=(600, 20))
+    assert linear_probe(space, label).accuracy > 0.99
+    assert linear_probe(space, label, groups=speaker).accuracy < 0.7
+    there = space + 3 * label[:, None]
+    assert linear_probe(there, label, groups=speaker).accuracy > 0.99
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [(np.arange(40) % 3, "3 different ones"), (np.arange(40) // 20 * 100 + np.arange(40) % 5 * 5, "of them")],
+)
+def test_too_few_groups(groups, message):
+    label = np.arange(40) // 20
+    if message == "of them":
+        groups[:20] = 0
+    with pytest.raises(DataError, match=message):
+        linear_probe(np.zeros((40, 2)), label, groups=groups)
+
+
+def test_matrix_puts_chance_at_zero_and_certainty_at_one():
+    table = pd.DataFrame({
+        "space": ["b", "b", "a", "a"],
+        "factor": ["y", "x", "y", "x"],
+        "accuracy": [0.25, 1.0, 0.625, 0.1],
+        "shuffled": [0.25, 0.5, 0.25, 0.2],
+        "chance": [0.25, 0.5, 0.25, 0.2],
+    })  # fmt: skip
+    matrix = leakage_matrix(table)
+    assert (list(matrix.index), list(matrix.columns)) == (["b", "a"], ["y", "x"])
+    np.testing.assert_allclose(matrix.to_numpy(), [[0, 1], [0.5, -0.125]])
 
 
 def test_leakage_has_a_row_for_each_pair():
@@ -62,6 +108,20 @@ def test_auroc_counts_pairs():
     found = evidence_auroc(share, truth, mask)
     assert found[0] == pytest.approx(wins / pairs)
     assert np.isnan(found[1])
+
+
+def test_precision_by_loops():
+    rng = np.random.default_rng(6)
+    share = torch.from_numpy(rng.random((5, 3, 6)))
+    truth, mask = torch.from_numpy(rng.random((5, 3, 6)) < 0.4), torch.from_numpy(rng.random((5, 6)) < 0.7)
+    truth[:, 1] = False
+    share[:, 2] = 0
+    cells = [(float(share[i, 0, t]), bool(truth[i, 0, t])) for i in range(5) for t in range(6) if mask[i, t]]
+    found = evidence_precision(share, truth, mask)
+    assert found[0] == pytest.approx(sum(a for a, e in cells if e) / sum(a for a, _ in cells))
+    assert np.isnan(found[1:]).all()
+    aimless = evidence_precision(torch.ones(5, 3, 6), truth, mask)[0]
+    assert aimless == pytest.approx(np.mean([e for _, e in cells]))
 
 
 def test_spaces_of_a_trace(model, batch):

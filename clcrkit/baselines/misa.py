@@ -1,0 +1,130 @@
+"""MISA: every modality as a shared and a private vector, kept apart by losses instead of by construction."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from clcrkit.baselines.base import Baseline
+from clcrkit.batch import Batch
+from clcrkit.hierarchy import hidden_keys
+from clcrkit.model import CLCRConfig, make_head
+from clcrkit.objective import Losses
+
+DIFFERENCE, SIMILARITY, RECONSTRUCTION = 0.3, 1.0, 1.0  # the weights that MISA's authors use on CMU-MOSI
+MOMENTS = 5
+
+
+class MISA(Baseline):
+    """Modality-invariant and -specific representations (Hazarika et al. 2020) of the pooled deepest levels.
+
+    One encoder common to all modalities makes the shared vectors, one for each modality the private ones; a
+    transformer layer over all of them, then CLCR's head on what it gives, joined. A missing modality gives neither,
+    and is left out of every loss. In the `Losses`, `intra` is MISA's difference loss, `inter_mix` its similarity loss,
+    `inter_private` its reconstruction loss; their weights are the constants above, not the configuration's lambdas.
+    """
+
+    def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
+        super().__init__(config, modalities)
+        width = config.width
+
+        def project() -> nn.Module:
+            return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width))
+
+        def squash() -> nn.Module:
+            # the moments of the similarity loss are meant for values from 0 to 1
+            return nn.Sequential(nn.Linear(width, width), nn.Sigmoid())
+
+        self.project = nn.ModuleDict({m: project() for m in self.modalities})
+        self.private = nn.ModuleDict({m: squash() for m in self.modalities})
+        self.shared = squash()
+        self.reconstruct = nn.ModuleDict({m: nn.Linear(width, width) for m in self.modalities})
+        self.mixer = nn.TransformerEncoderLayer(width, config.heads, 4 * width, config.dropout, batch_first=True)
+        self.head = make_head(2 * len(self.modalities) * width, config)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
+        _, shared, private, present = self._split(batch)
+        return self._fuse(shared, private, present)
+
+    def losses(self, batch: Batch) -> Losses:
+        whole, shared, private, present = self._split(batch)
+        task = self.task(self._fuse(shared, private, present), batch)
+        pairs = list(combinations(range(len(self.modalities)), 2))
+        zero = task.new_zeros(())
+        difference = sum(
+            (_difference(private[i], shared[i], present[i]) for i in range(len(self.modalities))),
+            sum((_difference(private[i], private[j], present[i] & present[j]) for i, j in pairs), zero),
+        )
+        similarity = sum((_moment_discrepancy(shared[i], shared[j], present[i], present[j]) for i, j in pairs), zero)
+        again = [self.reconstruct[m](p + s) for m, p, s in zip(self.modalities, private, shared, strict=True)]
+        reconstruction = sum((_masked_mse(*each) for each in zip(again, whole, present, strict=True)), zero)
+        similarity = similarity / max(len(pairs), 1)
+        reconstruction = reconstruction / len(self.modalities)
+        total = task + DIFFERENCE * difference + SIMILARITY * similarity + RECONSTRUCTION * reconstruction
+        return Losses(total, task, difference, similarity + reconstruction, reconstruction, zero, similarity)
+
+    def _split(
+        self, batch: Batch
+    ) -> tuple[
+        Float[Tensor, "modality batch width"],
+        Float[Tensor, "modality batch width"],
+        Float[Tensor, "modality batch width"],
+        Bool[Tensor, "modality batch"],
+    ]:
+        """Each modality's vector, its shared and its private part, and which samples have the modality."""
+        whole = {m: self.project[m](x) for m, x in self.pooled(batch).items()}
+        private = torch.stack([self.private[m](x) for m, x in whole.items()])
+        present = torch.stack([batch.masks[m].any(1) for m in self.modalities])
+        vectors = torch.stack(list(whole.values()))
+        return vectors, self.shared(vectors), private, present
+
+    def _fuse(
+        self,
+        shared: Float[Tensor, "modality batch width"],
+        private: Float[Tensor, "modality batch width"],
+        present: Bool[Tensor, "modality batch"],
+    ) -> Float[Tensor, "batch output"]:
+        here = present.T.repeat(1, 2)
+        mixed = self.mixer(torch.cat([private, shared]).transpose(0, 1), src_key_padding_mask=hidden_keys(here))
+        return self.head((mixed * here[..., None]).flatten(1))
+
+
+def _difference(
+    a: Float[Tensor, "batch width"], b: Float[Tensor, "batch width"], present: Bool[Tensor, "batch"]
+) -> Float[Tensor, ""]:
+    """Mean square of the entries of A^T B, the columns centred over the present samples and the rows of length 1."""
+    a, b = (F.normalize((x - _mean(x, present)) * present[:, None], dim=1, eps=1e-6) for x in (a, b))
+    return (a.T @ b).square().mean()
+
+
+def _moment_discrepancy(
+    a: Float[Tensor, "batch width"],
+    b: Float[Tensor, "batch width"],
+    a_present: Bool[Tensor, "batch"],
+    b_present: Bool[Tensor, "batch"],
+) -> Float[Tensor, ""]:
+    """CMD: distance of the means, plus those of the central moments of order 2 to 5; 0 where a side is empty."""
+    a_mean, b_mean = _mean(a, a_present), _mean(b, b_present)
+    apart = _length(a_mean - b_mean)
+    for order in range(2, MOMENTS + 1):
+        apart = apart + _length(_mean((a - a_mean) ** order, a_present) - _mean((b - b_mean) ** order, b_present))
+    return apart * (a_present.any() & b_present.any())
+
+
+def _masked_mse(
+    a: Float[Tensor, "batch width"], b: Float[Tensor, "batch width"], present: Bool[Tensor, "batch"]
+) -> Float[Tensor, ""]:
+    return _mean((a - b).square(), present).mean()
+
+
+def _mean(x: Float[Tensor, "batch width"], present: Bool[Tensor, "batch"]) -> Float[Tensor, "width"]:
+    return (x * present[:, None]).sum(0) / present.sum().clamp(min=1)
+
+
+def _length(x: Float[Tensor, "width"]) -> Float[Tensor, ""]:
+    # the gradient of a square root at 0 is infinite
+    return (x.square().sum() + 1e-12).sqrt()

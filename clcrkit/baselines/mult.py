@@ -1,0 +1,114 @@
+"""MulT: a transformer for every ordered pair of modalities, in which one listens to the other."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from clcrkit.aggregation import weighted_mean
+from clcrkit.baselines.base import Baseline
+from clcrkit.batch import Batch
+from clcrkit.errors import ConfigError
+from clcrkit.hierarchy import hidden_keys
+from clcrkit.model import CLCRConfig, make_head
+
+
+class MulT(Baseline):
+    """Multimodal transformer (Tsai et al. 2019) on the deepest level of CLCR's encoders.
+
+    For each ordered pair a stack of `layers` blocks whose queries are the listener's tokens and whose keys and values
+    are the speaker's, as the encoder gave them; what a listener heard from all others is joined along its features
+    and goes through `layers` blocks of self-attention. width, heads: of the pairwise stacks, default the
+    configuration's. [ours] The means over real tokens go to CLCR's head, where MulT takes the last token, which may
+    be padding. From a missing modality nothing is heard.
+
+    Raises ConfigError for a single modality, and for a width that is no multiple of heads.
+    """
+
+    def __init__(
+        self,
+        config: CLCRConfig,
+        modalities: tuple[str, ...] | None = None,
+        width: int | None = None,
+        heads: int | None = None,
+        layers: int = 2,
+    ) -> None:
+        super().__init__(config, modalities)
+        width, heads = width or config.width, heads or config.heads
+        others = len(self.modalities) - 1
+        if not others:
+            raise ConfigError(f"modalities: {self.modalities[0]} alone, but MulT needs 2 or more")
+        if width % heads:
+            raise ConfigError(f"width: {width}, but a multiple of {heads} heads is needed")
+        self.narrow = nn.ModuleDict({m: nn.Linear(config.width, width) for m in self.modalities})
+        self.pairs = nn.ModuleDict(
+            {
+                listener: nn.ModuleDict(
+                    {m: Stack(width, heads, layers, config.dropout) for m in self.modalities if m != listener}
+                )
+                for listener in self.modalities
+            }
+        )
+        self.memory = nn.ModuleDict({m: Stack(others * width, heads, layers, config.dropout) for m in self.modalities})
+        self.head = make_head(len(self.modalities) * others * width, config)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
+        tokens = {m: self.narrow[m](x) for m, x in self.deepest(batch).items()}
+        pooled = []
+        for listener, stacks in self.pairs.items():
+            assert isinstance(stacks, nn.ModuleDict)
+            mask = batch.masks[listener]
+            heard = [stack(tokens[listener], tokens[m], batch.masks[m]) for m, stack in stacks.items()]
+            joined = torch.cat(heard, dim=-1)
+            pooled.append(weighted_mean(self.memory[listener](joined, None, mask), mask.to(joined.dtype)))
+        return self.head(torch.cat(pooled, dim=-1))
+
+
+class Stack(nn.Module):
+    """Blocks of attention one after the other, and a LayerNorm."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch token width"],
+        source: Float[Tensor, "batch other width"] | None,
+        mask: Bool[Tensor, "batch _"],
+    ) -> Float[Tensor, "batch token width"]:
+        """source: the tokens that are listened to, the same for every block; None for self-attention. mask: theirs."""
+        for block in self.blocks:
+            x = block(x, x if source is None else source, mask)
+        return self.norm(x)
+
+
+class Block(nn.Module):
+    """Pre-norm attention from x to a source, and a feed-forward part of four times the width, as in MulT: one
+    LayerNorm serves queries, keys and values."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.feed = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 4 * width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch token width"],
+        source: Float[Tensor, "batch other width"],
+        mask: Bool[Tensor, "batch other"],
+    ) -> Float[Tensor, "batch token width"]:
+        heard = self.norm(source)
+        mixed, _ = self.attention(self.norm(x), heard, heard, key_padding_mask=hidden_keys(mask), need_weights=False)
+        x = x + self.dropout(mixed) * mask.any(1)[:, None, None]
+        return x + self.dropout(self.feed(x))

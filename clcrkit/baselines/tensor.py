@@ -1,0 +1,39 @@
+"""Tensor fusion: all products of features of different modalities, through a weight tensor of low rank."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clcrkit.baselines.base import Baseline
+from clcrkit.batch import Batch
+from clcrkit.model import CLCRConfig, make_head
+
+
+class TensorFusion(Baseline):
+    """Low-rank multimodal fusion (Liu et al. 2018) of the pooled deepest levels, then CLCR's head.
+
+    Each modality's vector is extended by a 1, and a linear map is applied to the outer product of all of them; its
+    weight tensor is a sum of `rank` products of one factor for each modality, so the outer product is never made.
+    A missing modality's vector is (0, ..., 0, 1): only the products without it remain. [ours] The factors' last
+    rows, which meet that 1, start at 1, so that each modality counts on its own from the first step.
+    """
+
+    def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None, rank: int = 4) -> None:
+        super().__init__(config, modalities)
+        width = config.width
+        start = torch.cat([torch.zeros(rank, width, width), torch.ones(rank, 1, width)], dim=1)
+        scale = torch.cat([torch.ones(width, 1), torch.zeros(1, 1)]) / width**0.5
+        self.factors = nn.ParameterDict(
+            {m: nn.Parameter(start + scale * torch.randn_like(start)) for m in self.modalities}
+        )
+        self.head = make_head(width, config)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
+        fused: Tensor | float = 1.0
+        for m, vector in self.pooled(batch).items():
+            extended = torch.cat([vector, vector.new_ones(len(vector), 1)], dim=-1)
+            fused = fused * torch.einsum("bi,rio->bro", extended, self.factors[m])
+        assert isinstance(fused, Tensor)
+        return self.head(fused.sum(1))
