@@ -243,25 +243,18 @@ def removal_curves(
         scored: list[tuple[str, int, Mapping[str, Tensor]]] = [(name, 0, by) for name, by in orders.items()]
         scored += [("random", r, random_scores(whole.masks, seed + 1 + r)) for r in range(random_orders)]
         ties, parts = random_scores(whole.masks, seed), []
+        count = sum(mask.sum(1, keepdim=True) for mask in whole.masks.values())
+        ids = whole.ids.cpu().numpy()
         for name, repeat, scores in scored:
             place = _places(whole, {m: scores[m].to(whole.ids.device) for m in whole.modalities}, ties)
-            count = sum(mask.sum(1, keepdim=True) for mask in whole.masks.values())
             for share in np.linspace(0, 1, points).round(6):
                 gone = (share * count).round()
                 for curve in ("deletion", "insertion"):
                     masks = {m: mask & ((place[m] >= gone) == (curve == "deletion")) for m, mask in whole.masks.items()}
                     value = _outputs(model, replace(whole, masks=masks), aim, probability=True).cpu().numpy()
-                    parts.append(
-                        {
-                            "curve": curve,
-                            "order": name,
-                            "repeat": repeat,
-                            "share": share,
-                            "id": whole.ids.cpu(),
-                            "value": value,
-                        }
-                    )
-    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+                    about = {"curve": curve, "order": name, "repeat": repeat, "share": share}
+                    parts.append(pd.DataFrame({**about, "id": ids, "value": value}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def curve_areas(curves: pd.DataFrame) -> pd.DataFrame:

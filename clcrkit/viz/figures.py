@@ -100,7 +100,7 @@ def matrix(table: pd.DataFrame, title: str, color: str, low: float = 0.0, high: 
         x=[str(c) for c in table.columns], y=[str(r) for r in table.index], z=values, zmin=low, zmax=high,
         colorscale="Cividis", colorbar_title_text=color, texttemplate="%{z}", xgap=1, ygap=1,
     )  # fmt: skip
-    layout = {"title": title, "yaxis_autorange": "reversed", "height": 160 + 30 * len(table)}
+    layout = {"title": title, "yaxis_autorange": "reversed", "height": 160 + 30 * len(table), "margin_t": 60}
     return go.Figure(heat, layout=layout)
 
 
