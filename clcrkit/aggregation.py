@@ -41,6 +41,8 @@ class InterCAD(nn.Module):
         self.gates = gates
         self.shared_norm = LevelNorm(levels, rank)
         self.private_norm = LevelNorm(levels, private_rank)
+        if not gates:
+            return
         self.anchors = nn.Parameter(torch.randn(levels, rank) / rank**0.5)
         self.level_mlp = nn.Sequential(nn.Linear(2 * rank, rank), nn.GELU(), nn.Linear(rank, 1))
         nn.init.zeros_(self.level_mlp[-1].weight)  # type: ignore[arg-type]

@@ -34,21 +34,22 @@ def project_truncated_simplex(
     for the budget.
     """
     if mask is not None:
-        values = values.masked_fill(~mask, -torch.inf)
+        values = values.masked_fill(~mask, -1)  # anything that is not above 0 gets nothing
     with torch.no_grad():
         high = values.amax(-1).clamp(min=0)
         low = torch.zeros_like(high)
         binds = values.clamp(0, 1).sum(-1) > budget
         for _ in range(28 if values.dtype == torch.float32 else 58):
             middle = (low + high) / 2
-            above = (values - middle[..., None]).clamp(0, 1).sum(-1) > budget
+            above = (values - middle[..., None]).clamp_(0, 1).sum(-1) > budget
             low, high = torch.where(above, middle, low), torch.where(above, high, middle)
         bracketed = (low + high) / 2
-        shifted = values - bracketed[..., None]
-        free = (shifted > 0) & (shifted < 1)
-        full = (shifted >= 1).sum(-1)
-        count = free.sum(-1)
-    solved = (values.masked_fill(~free, 0).sum(-1) + full - budget) / count.clamp(min=1)
+        share = (values - bracketed[..., None]).clamp_(0, 1)
+        # ones and zeros as floats, since sums of booleans are several times slower
+        full = share.floor()
+        free = share.ceil() - full
+        full, count = full.sum(-1), free.sum(-1)
+    solved = ((values * free).sum(-1) + full - budget) / count.clamp(min=1)
     cutoff = torch.where(binds, torch.where(count > 0, solved, bracketed), torch.zeros_like(solved))
     return (values - cutoff[..., None]).clamp(0, 1), cutoff
 
@@ -98,6 +99,20 @@ class TokenBudget(nn.Module):
         budget = gamma * self.rho * mask.sum(1, keepdim=True)
         allocation, cutoff = project_truncated_simplex(activation, budget, real)
         return Allocation(evidence, activation, allocation, budget, cutoff)
+
+
+def everyone(
+    shared: Float[Tensor, "batch level token rank"],
+    mask: Bool[Tensor, "batch token"],
+    gamma: float = 1.0,
+    mute: Bool[Tensor, "batch level token"] | None = None,
+) -> Allocation:
+    """No budget: a share of 1 for every real token that is not muted, whatever gamma is."""
+    evidence = torch.linalg.vector_norm(at_least_float32(shared), dim=-1)
+    share = mask[:, None, :].expand_as(evidence).to(evidence.dtype)
+    share = share if mute is None else share.masked_fill(mute, 0)
+    full = mask.sum(1, keepdim=True).expand(evidence.shape[:2]).to(evidence.dtype)
+    return Allocation(evidence, share, share, full, torch.zeros_like(full))
 
 
 def participation(

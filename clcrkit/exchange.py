@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from clcrkit.budget import Allocation, TokenBudget
+from clcrkit.budget import Allocation, TokenBudget, everyone
+from clcrkit.hierarchy import at_each_level
 from clcrkit.subspaces import Subspaces
 
 
@@ -40,44 +41,63 @@ class Exchange(nn.Module):
     ) -> tuple[dict[str, Float[Tensor, "batch level _ rank"]], dict[str, Float[Tensor, "batch level head _ _"]]]:
         """What each token receives: zero where its allocation is zero or where nobody else speaks.
 
-        With `keep_attention` the weights come back too, by modality; else fused attention is used, which
-        never makes them, and the second result is empty.
+        Only funded queries are computed (`funded_tokens`). With `keep_attention` all are, and the weights come back
+        too, by modality; else the second result is empty.
         """
-        queries = {m: self._heads(x @ self.query) for m, x in shared.items()}
-        keys = {m: self._heads(x @ self.key) for m, x in shared.items()}
-        values = {m: self._heads(x @ self.value) for m, x in shared.items()}
+        weight = torch.cat([self.query, self.key, self.value], dim=-1)
+        spoken = {m: at_each_level(x, weight).chunk(3, dim=-1) for m, x in shared.items()}
+        keys = {m: self._heads(k) for m, (_, k, _) in spoken.items()}
+        values = {m: self._heads(v) for m, (_, _, v) in spoken.items()}
         received, attention = {}, {}
-        for m, q in queries.items():
+        for m, (q, _, _) in spoken.items():
+            share, samples = allocation[m], q.shape[0]
+            asking = None if keep_attention else funded_tokens(share)
+            if asking is not None:
+                share = share.gather(2, asking)
+                asking = asking[..., None].expand(-1, -1, -1, q.shape[-1])
+                q = q.gather(2, asking)
+            q = self._heads(q)
             others = [n for n in shared if n != m]
             k, v = (torch.cat([source[n] for n in others], dim=-2) for source in (keys, values))
-            heard = torch.cat([masks[n] for n in others], dim=-1)[:, None, None, None, :]
-            anyone = heard.any(-1, keepdim=True)
+            heard = torch.cat([masks[n] for n in others], dim=-1)
+            anyone = heard.any(-1)
             # a softmax over nothing is NaN: where nobody speaks all are let in, and the result is dropped
-            allowed = heard | ~anyone
+            allowed = (heard | ~anyone[:, None]).repeat(len(self.query), 1)[:, None, None]
             if keep_attention:
-                logits = q @ k.mT / q.shape[-1] ** 0.5
-                weights = logits.masked_fill(~allowed, -torch.inf).softmax(-1) * anyone
-                attention[m] = weights * masks[m][:, None, None, :, None]
+                logits = (q / q.shape[-1] ** 0.5) @ k.mT
+                weights = logits.masked_fill_(~allowed, -torch.inf).softmax(-1)
                 mixed = weights @ v
+                weights = weights.unflatten(0, (-1, samples)).transpose(0, 1)
+                attention[m] = weights * (masks[m] & anyone[:, None])[:, None, None, :, None]
             else:
-                mixed = _fused_attention(q, k, v, allowed) * anyone
-            joined = mixed.transpose(2, 3).flatten(-2)
-            received[m] = allocation[m][..., None] * (joined @ self.out)
+                # the mask stays one row for each sample and level: for each query it would be as large as the weights
+                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+            joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, samples)).transpose(0, 1)
+            given = (share * anyone[:, None, None])[..., None] * at_each_level(joined, self.out)
+            received[m] = given if asking is None else given.new_zeros(shared[m].shape).scatter(2, asking, given)
         return received, attention
 
     def _heads(self, x: Tensor) -> Tensor:
-        """(batch, level, token, rank) to (batch, level, head, token, rank / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(2, 3)
+        """(batch, level, token, feature) to (level * batch, head, token, feature / heads)."""
+        return x.transpose(0, 1).flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def _fused_attention(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
-    """Attention with batch and level folded into one axis, as the fused kernels want it.
+def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Int64[Tensor, "batch level funded"] | None:
+    """Positions of the tokens with a share, as many in each row as the fullest row has; None where that is all.
 
-    The mask stays one row for each sample and level: for each query it would be as large as the weights.
+    Rows with fewer are filled up with tokens of share 0. On a GPU the host would have to wait for that count, and a
+    graph that is being compiled would break, so there every query is computed: no bound on the count is known
+    beforehand, since a small budget can be spread over all tokens.
     """
-    allowed = allowed.expand(-1, q.shape[1], -1, -1, -1).flatten(0, 1)
-    folded = F.scaled_dot_product_attention(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=allowed)
-    return folded.unflatten(0, q.shape[:2])
+    if not on_host(allocation) or torch.compiler.is_compiling():
+        return None
+    count = max(int((allocation > 0).sum(-1).max()), 1)
+    return None if count == allocation.shape[-1] else allocation.topk(count, dim=-1).indices
+
+
+def on_host(x: Tensor) -> bool:
+    """Whether Python can look at values without waiting for a device."""
+    return x.device.type == "cpu"
 
 
 class Exchanged(NamedTuple):
@@ -109,9 +129,8 @@ class IntraCED(nn.Module):
         exchange: bool = True,
     ) -> None:
         super().__init__()
-        self.sparse = sparse
         self.subspaces = Subspaces(modalities, levels, width, rank, private_rank)
-        self.budget = TokenBudget(levels)
+        self.budget = TokenBudget(levels) if sparse and exchange else None
         self.exchange = Exchange(levels, rank, heads) if exchange else None
 
     def forward(
@@ -126,13 +145,8 @@ class IntraCED(nn.Module):
         allocations = {}
         for m, x in shared.items():
             muted = (mute or {}).get(m)
-            decided = self.budget(x, masks[m], gamma, muted)
-            if not self.sparse or self.exchange is None:
-                everyone = masks[m][:, None, :].expand_as(decided.allocation).to(decided.allocation.dtype)
-                everyone = everyone if muted is None else everyone.masked_fill(muted, 0)
-                full = masks[m].sum(1, keepdim=True).expand_as(decided.budget).to(everyone.dtype)
-                decided = Allocation(decided.evidence, everyone, everyone, full, torch.zeros_like(full))
-            allocations[m] = decided
+            decide = everyone if self.budget is None else self.budget
+            allocations[m] = decide(x, masks[m], gamma, muted)
         if self.exchange is None:
             return Exchanged(shared, private, shared, allocations, {})
         shares = {m: decided.allocation for m, decided in allocations.items()}

@@ -17,6 +17,19 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 
+class Convolution(nn.Conv1d):
+    """nn.Conv1d over three tokens that lie `dilation` apart, as one matrix product.
+
+    On a CPU torch's own is several times slower at these sizes, backward above all.
+    """
+
+    def forward(self, x: Float[Tensor, "batch width token"]) -> Float[Tensor, "batch width token"]:
+        apart, length = self.dilation[0], x.shape[-1]
+        line = F.pad(x.mT, (0, 0, apart, apart))
+        seen = torch.cat([line[:, i * apart : i * apart + length] for i in range(3)], dim=-1)
+        return F.linear(seen, self.weight.transpose(1, 2).flatten(1), self.bias).mT
+
+
 class TCN(nn.Module):
     """Temporal convolutions in `levels` stages, each seeing further; every stage is a level.
 
@@ -27,7 +40,7 @@ class TCN(nn.Module):
     def __init__(self, features: int, width: int, levels: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Linear(features, width)
-        self.stages = nn.ModuleList(nn.Conv1d(width, width, 3, padding=3**s, dilation=3**s) for s in range(levels))
+        self.stages = nn.ModuleList(Convolution(width, width, 3, padding=3**s, dilation=3**s) for s in range(levels))
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -40,7 +53,7 @@ class TCN(nn.Module):
             # masked after every step: a padded position must look like the end of the sequence
             x = (x + self.dropout(F.gelu(convolution(x)))) * real
             levels.append(x.transpose(1, 2))
-        return torch.stack(levels, dim=1)
+        return level_axis(levels)
 
 
 class TransformerTaps(nn.Module):
@@ -63,7 +76,19 @@ class TransformerTaps(nn.Module):
         for block in self.blocks:
             x = block(x, src_key_padding_mask=hidden)
             levels.append(x)
-        return torch.stack(levels, dim=1)
+        return level_axis(levels)
+
+
+def level_axis(levels: list[Float[Tensor, "batch token width"]]) -> Float[Tensor, "batch level token width"]:
+    """One tensor of all levels. In memory each level stays in one piece, which makes `at_each_level` fast."""
+    return torch.stack(levels, dim=0).transpose(0, 1)
+
+
+def at_each_level(
+    x: Float[Tensor, "batch level token in"], weight: Float[Tensor, "level in out"]
+) -> Float[Tensor, "batch level token out"]:
+    """x @ weight as one product for each level, not one for each sample and level."""
+    return torch.einsum("blti,lio->blto", x, weight)
 
 
 def transformer_block(width: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
@@ -105,11 +130,12 @@ class HierarchyEncoder(nn.Module):
         """Level tokens H: zero where the mask is False, and untouched by what lies there."""
         # garbage under the mask, NaN or an id out of range included, must not even be looked at
         tokens = tokens.masked_fill(~(mask if tokens.ndim == 2 else mask[..., None]), 0)
-        stages = self.stages(tokens, mask)
-        width = stages.shape[-1]
-        place = self.level_embedding + PLACE * sinusoid(positions(mask), width)[:, None]
-        h = F.layer_norm(stages @ self.project + place, (width,)) * self.scale + self.shift
-        return F.gelu(h) * mask[:, None, :, None]
+        stages = self.stages(tokens, mask).transpose(0, 1)  # levels first, as they lie in memory
+        width = self.project.shape[-1]  # that of the stages may be another: see `pretrained.with_stages`
+        place = self.level_embedding[:, None] + PLACE * sinusoid(positions(mask), width)
+        h = (stages.flatten(1, 2) @ self.project).unflatten(1, mask.shape) + place
+        h = F.layer_norm(h, (width,)) * self.scale[:, None] + self.shift[:, None]
+        return (F.gelu(h) * mask[..., None]).transpose(0, 1)
 
 
 def positions(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch token"]:

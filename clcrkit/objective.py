@@ -13,9 +13,11 @@ number of levels and modalities.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
@@ -132,29 +134,55 @@ def regularisers(
     ridge: float = 1e-3,
     debias: bool = True,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """L_intra, and the parts of L_inter: private redundancy, leakage, mix. In float32 at least, also under autocast."""
+    """L_intra, and the parts of L_inter: private redundancy, leakage, mix. In float32 at least, also under autocast.
+
+    In training with several processes, of which each has a batch of the same size, the streams of all are whitened
+    together: the first three values are those of the whole batch.
+    """
     kinds = [list(aggregated.pooled_shared.values()), list(aggregated.pooled_private.values())]
     device = aggregated.level_gate.device
     with torch.autocast(device.type, enabled=False):
-        rank = max(x.shape[-1] for streams in kinds for x in streams)
-        wide = [F.pad(at_least_float32(x), (0, rank - x.shape[-1])) for streams in kinds for x in streams]
+        ranks = tuple(x.shape[-1] for streams in kinds for x in streams)
+        wide = [F.pad(at_least_float32(x), (0, max(ranks) - x.shape[-1])) for streams in kinds for x in streams]
         levels = wide[0].shape[1]
         streams = torch.stack(wide, dim=0).permute(0, 2, 1, 3).flatten(0, 1)
-        ranks = torch.tensor(
-            [float(x.shape[-1]) for streams in kinds for x in streams for _ in range(levels)],
-            dtype=streams.dtype,
-        ).to(device, non_blocking=True)
         here = torch.stack([mask.any(1) for mask in masks.values()])
         present = here.repeat_interleave(levels, 0).repeat(2, 1)
-        value = whitened_cross_correlation(streams, present, ranks, ridge, debias)
-        pairs = stream_pairs(len(masks), levels)
-        intra, private, leakage = ((w.to(value) * value).sum() for w in pairs)
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1 and torch.is_grad_enabled():
+            streams, present = of_all_processes(streams, present)
+        pairs, widths = _constants(len(masks), levels, ranks, streams.dtype, device)
+        value = whitened_cross_correlation(streams, present, widths, ridge, debias)
+        intra, private, leakage = ((weights * value).sum() for weights in pairs)
         return (
             intra,
             private,
             leakage,
             level_mix(at_least_float32(aggregated.level_gate), at_least_float32(aggregated.context)),
         )
+
+
+@lru_cache
+def _constants(
+    modalities: int, levels: int, ranks: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[StreamPairs, Tensor]:
+    """What is the same in every step: the weights of the pairs, and each stream's rank."""
+    pairs = StreamPairs(*(weights.to(device, dtype) for weights in stream_pairs(modalities, levels)))
+    return pairs, torch.tensor(ranks, dtype=dtype).repeat_interleave(levels).to(device)
+
+
+def of_all_processes(
+    streams: Float[Tensor, "stream sample rank"], present: Bool[Tensor, "stream sample"]
+) -> tuple[Float[Tensor, "stream all rank"], Bool[Tensor, "stream all"]]:
+    """The samples of every process, in the order of the processes; each must have as many.
+
+    Every process then computes the same value, and its gradient reaches each stream once from every process: with
+    gradients averaged over processes, as usual, the weights get the gradient of one process with the whole batch.
+    """
+    from torch.distributed.nn.functional import all_gather
+
+    joined = torch.cat([streams, present[..., None].to(streams.dtype)], dim=-1)
+    everyone = torch.cat(all_gather(joined), dim=1)
+    return everyone[..., :-1], everyone[..., -1] > 0
 
 
 def level_mix(

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clcrkit.hierarchy import at_each_level
+
 
 class Subspaces(nn.Module):
     """The frames of all levels and modalities, from free parameters A."""
@@ -41,8 +43,8 @@ class Subspaces(nn.Module):
     ) -> tuple[dict[str, Float[Tensor, "batch level _ rank"]], dict[str, Float[Tensor, "batch level _ private_rank"]]]:
         """Shared and private coordinates of each modality's level tokens."""
         shared_frame, private_frame = self.frames()
-        shared = {m: h @ shared_frame for m, h in tokens.items()}
-        private = {m: h @ private_frame[m] for m, h in tokens.items()}
+        shared = {m: at_each_level(h, shared_frame) for m, h in tokens.items()}
+        private = {m: at_each_level(h, private_frame[m]) for m, h in tokens.items()}
         return shared, private
 
 

@@ -133,6 +133,35 @@ def test_an_unfunded_token_receives_nothing(intraced, tokens, masks):
         assert torch.equal(done.exchanged[m][poor[m]], done.shared[m][poor[m]])
 
 
+def test_only_funded_queries_are_computed(masks, monkeypatch):
+    """As many as the fullest row funds; values and gradients are those of all queries."""
+    made = Exchange(LEVELS, RANK, HEADS)
+    shared = {m: torch.randn(SAMPLES, LEVELS, LENGTHS[m], RANK, requires_grad=True) for m in NAMES}
+    funds = {"a": 2, "b": 0, "c": 4}  # of 5, 3 and 4 tokens
+    allocation = {}
+    for m in NAMES:
+        place = torch.rand(SAMPLES, LEVELS, LENGTHS[m]).argsort(-1)
+        allocation[m] = torch.rand(SAMPLES, LEVELS, LENGTHS[m]) * (place < funds[m]) * masks[m][:, None]
+    fused, asked = F.scaled_dot_product_attention, []
+
+    def watched(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor) -> Tensor:
+        asked.append(query.shape[-2])
+        return fused(query, key, value, attn_mask=attn_mask)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+
+    def run() -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        received, _ = made(shared, masks, allocation)
+        loss = sum(x.square().sum() for x in received.values())
+        return received, torch.autograd.grad(loss, [*made.parameters(), *shared.values()])
+
+    few = run()
+    monkeypatch.setattr("clcrkit.exchange.on_host", lambda _: False)
+    torch.testing.assert_close(few, run(), atol=1e-6, rtol=1e-5)
+    assert asked == [2, 1, 4, 5, 3, 4]
+    assert few[0]["a"].abs().max() > 0.1
+
+
 # ---- no private channel reaches another modality
 
 
