@@ -1,0 +1,122 @@
+"""One array from one file: npy, npz, safetensors, h5 or csv. Files are untrusted, and nothing is unpickled."""
+
+from __future__ import annotations
+
+import math
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+from numpy import ndarray
+
+from clcrkit.errors import DataError
+
+FREE_BYTES = 2**26  # an array may always take this much memory
+LARGEST_RATIO = 16  # and beyond that so many times what its file takes on the disk
+_LARGEST_FILE = 2**34
+
+
+def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
+    """The numbers of a file, whole ones as int64 and others as float32; its ending says what it is.
+
+    name: which of several arrays (of an npz, a safetensors or an h5 file, there with its groups: "group/array").
+    A csv file has a token in each row and no header. Raises DataError for other endings, damaged files, arrays of
+    other things than numbers, links within h5 files, and arrays that would take far more memory than the file.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: of unknown kind; {', '.join(_READERS)} are read")
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"a file of at most {_LARGEST_FILE // 2**30} GiB is needed")
+        array = reader(path, name)
+    except Exception as error:  # damaged files make numpy, zipfile and h5py raise a dozen different kinds
+        raise DataError(f"{path}: not an array of numbers, or damaged ({str(error)[:300]})") from error
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path}: {array.dtype}, but numbers are needed")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+
+
+def _fits(path: Path, shape: tuple[int, ...], bytes_each: int) -> None:
+    needed, there = math.prod(shape) * max(bytes_each, 8), path.stat().st_size
+    if needed > max(FREE_BYTES, LARGEST_RATIO * there):
+        raise ValueError(f"shape {shape} takes {needed} bytes, but the file has only {there}")
+
+
+def _npy(path: Path, name: str) -> ndarray:
+    if name:
+        raise ValueError(f"one array without a name, but {name!r} is asked for")
+    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping refuses a shape that the file is too short for
+    _fits(path, array.shape, array.itemsize)
+    return array
+
+
+def _npz(path: Path, name: str) -> ndarray:
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        member = members[_chosen(name, list(members))]
+        with archive.open(member) as opened:
+            version = np.lib.format.read_magic(opened)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = header(opened)
+            _fits(path, shape, dtype.itemsize)
+            if dtype.hasobject:
+                raise ValueError("objects, which are never read")
+            raw = opened.read(math.prod(shape) * dtype.itemsize)
+        return np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _safetensors(path: Path, name: str) -> ndarray:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        return file.get_tensor(_chosen(name, list(file.keys())))
+
+
+def _h5(path: Path, name: str) -> ndarray:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        found: Any = file
+        for step in _chosen(name, list(file)).strip("/").split("/"):
+            if not isinstance(found, h5py.Group) or not isinstance(found.get(step, getlink=True), h5py.HardLink):
+                raise ValueError(f"no array {name!r}, or a link, which is not followed")
+            found = found[step]
+        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+            raise ValueError(f"{name!r} is not an array that lies in this file")
+        if found.dtype.kind not in "fiub" or found.shape is None:
+            raise ValueError(f"{name!r} is {found.dtype}, but numbers are needed")
+        _fits(path, found.shape, found.dtype.itemsize)
+        _fits(path, found.chunks or (), found.dtype.itemsize)
+        return found[()]
+
+
+def _csv(path: Path, name: str) -> ndarray:
+    if name:
+        raise ValueError(f"one array without a name, but {name!r} is asked for")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of an empty file
+        return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64, comments=None, encoding="utf-8")
+
+
+def _chosen(name: str, names: list[str]) -> str:
+    if not name and len(names) == 1:
+        return names[0]
+    if name.strip("/").split("/")[0] not in names and name not in names:
+        raise ValueError(f"no array {name!r}; it has {', '.join(n[:30] for n in names[:12])}: name one after '::'")
+    return name
+
+
+_READERS: dict[str, Callable[[Path, str], ndarray]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+    ".h5": _h5,
+    ".hdf5": _h5,
+    ".csv": _csv,
+}

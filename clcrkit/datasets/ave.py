@@ -1,0 +1,124 @@
+"""AVE: 28 audio-visual events in ten-second clips. Files as in YapengTian/AVE-ECCV18; nothing is bundled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
+from tqdm.auto import tqdm
+
+from clcrkit.batch import Batch
+from clcrkit.datasets.media import inside
+from clcrkit.datasets.split import Split
+from clcrkit.errors import DataError
+
+SECONDS = 10
+EVENTS = 28  # the 29th column of the labels is the background
+LEVELS = 3
+_KEY = "avadataset"
+_MOST_CLIPS = 100_000
+_LARGEST_CHUNK = 256 * 2**20
+
+
+def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
+    """Modalities `acoustic` (128 VGGish features) and `vision` (512 VGG features, the 7 x 7 places averaged).
+
+    folder: holds audio_feature.h5 (clip, 10, 128), visual_feature.h5 (clip, 10, 7, 7, 512; read clip by clip, so
+        that its 7.7 GB need no memory), labels.h5 (clip, 10, 29), mil_labels.h5 (clip, 29), all under the key
+        `avadataset`, and train_order.h5, val_order.h5 and test_order.h5 (key `order`): the published parts.
+
+    A clip is a sample of ten tokens, a second each. Batch.labels: the event of the clip, 28 classes, from
+    mil_labels (the event column of the greatest value; the last column, background, is no class). The labels of
+    the seconds become Batch.evidence: True in both modalities where the event is seen and heard, False where the
+    second is background; the same at each of 3 levels, since nobody knows at which level an event shows. [ours]
+    Attribute `event_seconds`: how many seconds that are, 0 to 10. Ids are the clip's rows in the files. The
+    files do not say which video a clip is from, nor what the classes are called.
+    Raises DataError for a missing or damaged file, links to other files, shapes other than these, a clip in two
+    parts or without an event.
+    """
+    place = Path(folder)
+    shapes = {
+        "audio_feature": (SECONDS, 128),
+        "visual_feature": (SECONDS, 7, 7, 512),
+        "labels": (SECONDS, EVENTS + 1),
+        "mil_labels": (EVENTS + 1,),
+    }
+    orders = {part: _order(place, f"{part}_order.h5") for part in ("train", "val", "test")}
+    with ExitStack() as stack:
+        files = {n: stack.enter_context(_opened(place, f"{n}.h5", _KEY, shape)) for n, shape in shapes.items()}
+        clips = {name: len(file) for name, file in files.items()}
+        if len(set(clips.values())) > 1:
+            raise DataError(f"{place}: the files hold different numbers of clips: {clips}")
+        taken = np.concatenate(list(orders.values()))
+        wrong = taken[(taken < 0) | (taken >= clips["labels"])]
+        if len(wrong):
+            raise DataError(f"{place}: the orders name clip {wrong[0]}, but there are {clips['labels']} clips")
+        if len(np.unique(taken)) < len(taken):
+            raise DataError(f"{place}: {len(taken) - len(np.unique(taken))} clips are named twice in the orders")
+        parts = {part: _part(place, files, order, part, progress) for part, order in orders.items()}
+    return Split(parts["train"], parts["val"], parts["test"], tuple(f"event {i}" for i in range(EVENTS)))
+
+
+def _part(folder: Path, files: dict[str, Any], order: Int64[ndarray, "clip"], part: str, progress: bool) -> Batch:
+    rows: dict[str, list[ndarray]] = {name: [] for name in files}
+    for clip in tqdm(order.tolist(), desc=f"read {part}", unit="clip", disable=not progress):
+        for name, file in files.items():
+            try:
+                row = np.asarray(file[clip], dtype=np.float32)
+            except Exception as error:  # damaged chunks make h5py raise several kinds
+                raise DataError(f"{folder / name}.h5: clip {clip} cannot be read ({error})") from error
+            rows[name].append(row.mean((1, 2)) if name == "visual_feature" else row)
+    events = np.stack(rows["mil_labels"])[:, :EVENTS]
+    none = order[~(events.max(1) > 0)]
+    if len(none):
+        raise DataError(f"{folder / 'mil_labels.h5'}: clip {none[0]} has no event among its {EVENTS} columns")
+    labels = events.argmax(1)
+    seconds = np.stack(rows["labels"])
+    shown = np.take_along_axis(seconds, labels[:, None, None], axis=2)[:, :, 0] > 0
+    evidence = np.repeat(shown[:, None], LEVELS, axis=1)
+    return Batch.from_arrays(
+        {"acoustic": np.stack(rows["audio_feature"]), "vision": np.stack(rows["visual_feature"])},
+        labels=labels,
+        ids=order,
+        attributes={"event_seconds": shown.sum(1)},
+        evidence={"acoustic": evidence, "vision": evidence},
+    )
+
+
+def _order(folder: Path, name: str) -> Int64[ndarray, "clip"]:
+    with _opened(folder, name, "order", ()) as file:
+        if file.dtype.kind not in "iu" or not len(file):
+            raise DataError(f"{folder / name}: {file.dtype} of shape {file.shape}, but row numbers are needed")
+        return np.asarray(file[:]).astype(np.int64)
+
+
+@contextmanager
+def _opened(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> Iterator[Any]:
+    """The array of an h5 file, of this shape behind its first axis; it lies in the file itself and nowhere else."""
+    import h5py
+
+    path = inside(folder, name)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path, "r"))
+            if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+                raise ValueError(f"no array {key!r}, or a link")
+            array = file[key]
+            if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
+                raise ValueError(f"{key!r} is not an array that lies in this file")
+            if array.dtype.kind not in "fiu" or not array.shape or array.shape[1:] != shape:
+                wanted = ", ".join(map(str, ("clip", *shape)))
+                raise ValueError(
+                    f"{key!r} is {array.dtype} of shape {array.shape}, but numbers of ({wanted}) are needed"
+                )
+            if len(array) > _MOST_CLIPS or np.prod(array.chunks or 1, dtype=float) * 8 > _LARGEST_CHUNK:
+                raise ValueError(f"{key!r} of shape {array.shape} in chunks of {array.chunks} is too large")
+        except Exception as error:  # a damaged file makes h5py raise a dozen different kinds
+            raise DataError(f"{path}: not the h5 file that is needed, or damaged ({error})") from error
+        yield array

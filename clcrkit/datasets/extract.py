@@ -1,0 +1,118 @@
+"""extract_features: run a pretrained encoder once over raw text, sound or frames, and keep its levels in files."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from numpy import ndarray
+from tqdm.auto import tqdm
+
+from clcrkit.batch import collate
+from clcrkit.datasets.media import check_name, frame_files, open_image
+from clcrkit.datasets.sound import read_wav
+from clcrkit.errors import ConfigError, DataError
+from clcrkit.files import read_tensors, write_tensors
+from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText
+
+RATE_HZ = 16_000  # what wav2vec2-like encoders were trained on
+
+
+def extract_features(
+    encoder: Pretrained,
+    items: Mapping[str, str | os.PathLike[str]],
+    folder: str | os.PathLike[str],
+    tokenizer: Any = None,
+    batch_size: int = 8,
+    progress: bool = True,
+) -> Path:
+    """For each item write `<folder>/<name>.safetensors`: (token, level * width), shallow levels first.
+
+    Returns the folder.
+    encoder: with `tuned=0`, on the device it is to run on. items: by name a text (PretrainedText; needs the
+    `tokenizer` of the encoder), the path of a PCM wav file (PretrainedAudio; brought to 16 kHz) or of a folder of
+    frames (PretrainedImage; scaled to the encoder's size, a still picture being a folder of one).
+
+    Files that are there are not made again, so a call that was killed goes on where it was; each file appears when
+    it is complete. The loaders take the folder above as `features_folder`, with one folder for each modality, and
+    `with_stages(model, {m: CachedLevels(encoder.levels, encoder.width)})` gives the levels to a model.
+    Raises DataError for an item that cannot be read and where files of another encoder lie in the folder.
+    """
+    if isinstance(encoder, PretrainedText) and tokenizer is None:
+        raise ConfigError("tokenizer: none given, but text needs the encoder's own")
+    folder = Path(folder)
+    about = {"kind": "levels", "levels": encoder.levels, "width": encoder.width, "depths": encoder.depths}
+    about["encoder"] = str(encoder.encoder.config.name_or_path or type(encoder.encoder).__name__)
+    for name in items:
+        check_name(name)
+    waiting = [name for name in items if not _there(folder / f"{name}.safetensors", about)]
+    training = encoder.training
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    try:
+        with tqdm(total=len(items), initial=len(items) - len(waiting), desc="extract", disable=not progress) as bar:
+            for start in range(0, len(waiting), batch_size):
+                names = waiting[start : start + batch_size]
+                batch = collate([{"item": prepare(encoder, items[name], tokenizer)} for name in names]).to(device)
+                with torch.no_grad():
+                    levels = encoder(batch.tokens["item"], batch.masks["item"]).float().cpu()
+                for name, states, real in zip(names, levels, batch.masks["item"].cpu(), strict=True):
+                    features = states[:, real].transpose(0, 1).flatten(1)
+                    write_tensors(folder / f"{name}.safetensors", {"features": features}, about)
+                bar.update(len(names))
+    finally:
+        encoder.train(training)
+    return folder
+
+
+def prepare(
+    encoder: Pretrained, item: str | os.PathLike[str], tokenizer: Any = None
+) -> Int64[ndarray, "token"] | Float[ndarray, "token feature"]:
+    """One item as the tokens that this encoder takes: for a Batch, where the encoder is part of the model."""
+    if isinstance(encoder, PretrainedText):
+        ids = np.asarray(tokenizer(str(item), truncation=True)["input_ids"], dtype=np.int64)
+        if not len(ids):
+            raise DataError(f"{str(item)[:40]!r}: the tokenizer makes no token of it")
+        return ids
+    if isinstance(encoder, PretrainedAudio):
+        return _sound_tokens(Path(item), encoder.samples)
+    if isinstance(encoder, PretrainedImage):
+        return _frame_tokens(Path(item), encoder.shape)
+    raise ConfigError(
+        f"encoder: {type(encoder).__name__}, but a PretrainedText, PretrainedAudio or PretrainedImage is needed"
+    )
+
+
+def _sound_tokens(path: Path, samples: int) -> Float[ndarray, "token sample"]:
+    from scipy.signal import resample_poly
+
+    waveform, rate = read_wav(path)
+    if rate != RATE_HZ:
+        common = math.gcd(rate, RATE_HZ)
+        waveform = resample_poly(waveform, RATE_HZ // common, rate // common).astype(np.float32)
+    return np.pad(waveform, (0, -len(waveform) % samples)).reshape(-1, samples)
+
+
+def _frame_tokens(path: Path, shape: tuple[int, int, int]) -> Float[ndarray, "token pixel"]:
+    channels, height, width = shape
+    frames = []
+    for file in frame_files(path):
+        small = open_image(file, (width, height), "RGB" if channels == 3 else "L")
+        frames.append(small.reshape(height, width, channels).transpose(2, 0, 1).ravel())
+    return np.stack(frames)
+
+
+def _there(path: Path, about: Mapping[str, Any]) -> bool:
+    """Whether this file is made already. Raises DataError where another encoder made it."""
+    if not path.exists():
+        return False
+    found = read_tensors(path)[1]
+    if found != about:
+        raise DataError(f"{path}: made by another encoder or with other levels ({found}); choose another folder")
+    return True

@@ -1,0 +1,234 @@
+"""MMSA's pickles of CMU-MOSI, CMU-MOSEI and SIMS (thuiar/MMSA): aligned or not, text as features or as token ids."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Num
+from numpy import ndarray
+
+from clcrkit.batch import Batch
+from clcrkit.datasets.masks import mask_from_lengths, mask_from_zeros
+from clcrkit.datasets.media import one_of
+from clcrkit.datasets.split import Split
+from clcrkit.datasets.unpickle import unpickle
+from clcrkit.errors import DataError
+
+PARTS = ("train", "valid", "test")
+LABELS = {"regression": "regression_labels", "classification": "classification_labels", "annotations": "annotations"}
+MOST_CLASSES = 2**16
+_LONGEST_NAME = 200
+
+
+def mmsa(
+    path: str | os.PathLike[str], text: str = "features", labels: str = "regression", replace: bool = False
+) -> Split:
+    """Modalities `language`, `acoustic` and `vision` of one file; its shapes and its three parts are the file's.
+
+    path: a pickle of {"train", "valid", "test"}, each a dict of text (sample, token, feature), text_bert (sample, 3,
+        token: ids, attention mask, segments), audio and vision (sample, token, feature), id ("video$_$clip") and the
+        labels; unaligned files also hold audio_lengths and vision_lengths. It is read without running any of it.
+    text: "features" (`text`) or "ids" (row 0 of `text_bert`).
+    labels: "regression" (sentiment from -3 to 3, in SIMS from -1 to 1), "classification" or "annotations" (names).
+    replace: put 0 where a real token holds NaN or inf, as MMSA does; otherwise such a file is refused.
+
+    Masks: of the language from the attention mask of text_bert, where the file has it; of the others from their
+    lengths, where it has them; else the padding is the zeros at one end (see `mask_from_zeros`). A sample whose
+    audio or vision is nothing but zeros lacks that modality. [ours] Attributes: `group` is the video, `name` the id;
+    Batch.ids count the samples through the parts.
+    Raises DataError for a damaged or hostile file, missing keys, shapes that do not fit, NaN and inf.
+    """
+    one_of("text", text, ("features", "ids"))
+    one_of("labels", labels, tuple(LABELS))
+    path = Path(path)
+    parts = read_parts(path)
+    tokens: dict[str, dict[str, Num[ndarray, "_ _ ..."]]] = {}
+    masks: dict[str, dict[str, Bool[ndarray, "_ _"]]] = {}
+    for part, held in parts.items():
+        where = f"{path}: {part}"
+        ids_and_mask = _bert(where, held, needed=text == "ids")
+        tokens[part], masks[part] = {}, {}
+        for m, key in (("language", "text"), ("acoustic", "audio"), ("vision", "vision")):
+            if m == "language" and text == "ids":
+                tokens[part][m], masks[part][m] = ids_and_mask  # type: ignore[misc]
+                continue
+            values = features(where, held, key)
+            if f"{key}_lengths" in held:
+                lengths = whole_numbers(where, f"{key}_lengths", held[f"{key}_lengths"])
+                if lengths.shape != values.shape[:1]:
+                    raise DataError(f"{where}: {key}_lengths of shape {lengths.shape}, but {key} is {values.shape}")
+                try:
+                    mask = mask_from_lengths(lengths, values.shape[1])
+                except DataError as error:
+                    raise DataError(f"{where}: {key}_{error}") from None
+            elif m == "language" and ids_and_mask is not None and ids_and_mask[1].shape == values.shape[:2]:
+                mask = ids_and_mask[1]
+            else:
+                mask = mask_from_zeros(values)
+            tokens[part][m], masks[part][m] = values, mask & (values != 0).any((1, 2))[:, None]
+    read: dict[str, Any] = {part: held.get(LABELS[labels]) for part, held in parts.items()}
+    label_names: tuple[str, ...] = ()
+    for part in PARTS:
+        if read[part] is None:
+            raise DataError(f"{path}: {part}: no {LABELS[labels]}; it has {_listed(parts[part])}")
+    if labels == "annotations":
+        named = {part: texts(f"{path}: {part}", "annotations", values) for part, values in read.items()}
+        label_names = tuple(sorted(set().union(*named.values())))
+        read = {part: np.array([label_names.index(name) for name in names]) for part, names in named.items()}
+    elif labels == "classification":
+        read = {part: whole_numbers(f"{path}: {part}", LABELS[labels], values) for part, values in read.items()}
+        highest = max(int(values.max(initial=0)) for values in read.values())
+        if highest >= MOST_CLASSES:
+            raise DataError(f"{path}: class {highest}, but classes go from 0 to less than {MOST_CLASSES}")
+        label_names = tuple(map(str, range(highest + 1)))
+    else:
+        read = {part: real_numbers(f"{path}: {part}", LABELS[labels], values) for part, values in read.items()}
+    names = {part: texts(f"{path}: {part}", "id", parts[part].get("id")) for part in PARTS}
+    groups = {part: [name.partition("$_$")[0] for name in names[part]] for part in PARTS}
+    return make_split(path, tokens, masks, read, names, groups, label_names, replace)
+
+
+def read_parts(path: Path) -> dict[str, dict[str, Any]]:
+    """The three dicts of a pickle, by part. Raises DataError where it holds anything else."""
+    held = unpickle(path)
+    if not isinstance(held, dict) or not all(isinstance(held.get(part), dict) for part in PARTS):
+        found = _listed(held) if isinstance(held, dict) else f"a {type(held).__name__}"
+        raise DataError(f"{path}: holds {found}, but a dict of 'train', 'valid' and 'test', each a dict, is needed")
+    return {part: held[part] for part in PARTS}
+
+
+def features(where: str, held: Mapping[Any, Any], key: str) -> Num[ndarray, "sample token feature"]:
+    """An array of features as float32; what is beyond float32 becomes inf."""
+    values = held.get(key)
+    if not isinstance(values, ndarray):
+        found = f"{key} is a {type(values).__name__}" if key in held else f"no {key}; it has {_listed(held)}"
+        raise DataError(f"{where}: {found}; an array (sample, token, feature) is needed")
+    if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
+        raise DataError(
+            f"{where}: {key} is {values.dtype} of shape {values.shape}, but numbers of (sample, token, feature), "
+            f"none of them 0, are needed"
+        )
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def real_numbers(where: str, key: str, values: Any) -> Num[ndarray, "sample"]:
+    """One number for each sample, from an array with any further axes of length 1 or from a list."""
+    items = _flat(where, key, values)
+    if not all(isinstance(v, (int, float)) for v in items):
+        raise DataError(f"{where}: {key} must be numbers")
+    return np.array(items, dtype=np.float64)
+
+
+def whole_numbers(where: str, key: str, values: Any) -> Num[ndarray, "sample"]:
+    """One whole number for each sample; floats without a fraction are taken."""
+    array = real_numbers(where, key, values)
+    if not (np.isfinite(array).all() and (np.abs(array) < 2**53).all() and (array == np.round(array)).all()):
+        raise DataError(f"{where}: {key} must be whole numbers")
+    return array.astype(np.int64)
+
+
+def make_split(
+    path: Path,
+    tokens: Mapping[str, Mapping[str, Num[ndarray, "_ _ ..."]]],
+    masks: Mapping[str, Mapping[str, Bool[ndarray, "_ _"]]],
+    labels: Mapping[str, Num[ndarray, "_"]],
+    names: Mapping[str, Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
+    label_names: tuple[str, ...],
+    replace: bool,
+) -> Split:
+    """The three parts with ids that count through them, and `group` and `name` as attributes."""
+    known = {group: code for code, group in enumerate(sorted({g for part in PARTS for g in groups[part]}))}
+    widths = {m: {part: tokens[part][m].shape[2:] for part in PARTS} for m in tokens[PARTS[0]]}
+    for m, by_part in widths.items():
+        if len(set(by_part.values())) > 1:
+            raise DataError(f"{path}: {m} has {', '.join(f'{p} {w}' for p, w in by_part.items())} features")
+    batches = {}
+    first = 0
+    for part in PARTS:
+        count = len(names[part])
+        for what, values in (*tokens[part].items(), ("labels", labels[part])):
+            if len(values) != count:
+                raise DataError(f"{path}: {part} {what} has {len(values)} samples, but there are {count} ids")
+        ids = np.arange(first, first + count)
+        answers = labels[part]
+        if answers.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                answers = answers.astype(np.float32)  # what is beyond it becomes inf, and is refused
+        try:
+            batches[part] = Batch.from_arrays(
+                {m: _finite(m, values, masks[part][m], names[part], replace) for m, values in tokens[part].items()},
+                labels=answers,
+                masks=masks[part],
+                ids=ids,
+                attributes={"group": np.array([known[g] for g in groups[part]]), "name": ids},
+            )
+        except DataError as error:
+            raise DataError(f"{path}: {part} {error}") from None
+        first += count
+    shown = {"group": tuple(known), "name": tuple(name for part in PARTS for name in names[part])}
+    return Split(batches["train"], batches["valid"], batches["test"], label_names, shown)
+
+
+def _finite(
+    modality: str, values: Num[ndarray, "sample token ..."], mask: Bool[ndarray, "sample token"],
+    names: Sequence[str], replace: bool,
+) -> Num[ndarray, "sample token ..."]:  # fmt: skip
+    if values.dtype.kind != "f":
+        return values
+    bad = ~np.isfinite(values) & mask[..., None]
+    if not bad.any():
+        return values
+    if replace:
+        return np.where(bad, np.float32(0), values)
+    samples = bad.any((1, 2))
+    sample, token, feature = np.argwhere(bad)[0]
+    raise DataError(
+        f"{modality}: {samples.sum()} of {len(samples)} samples hold NaN or inf, {bad.sum()} values in all "
+        f"(first: {names[sample]}, token {token}, {values[sample, token, feature]}); replace=True puts 0 there"
+    )
+
+
+def _bert(where: str, held: Mapping[Any, Any], needed: bool) -> tuple[ndarray, Bool[ndarray, "sample token"]] | None:
+    """Token ids and attention mask of text_bert; None where the file has none."""
+    values = held.get("text_bert")
+    if values is None and not needed:
+        return None
+    if not isinstance(values, ndarray) or values.ndim != 3 or values.shape[1] != 3 or values.dtype.kind not in "fiu":
+        found = f"{values.dtype} of shape {values.shape}" if isinstance(values, ndarray) else type(values).__name__
+        raise DataError(f"{where}: text_bert is {found}, but whole numbers of (sample, 3, token) are needed")
+    ids = values[:, 0]
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
+        raise DataError(f"{where}: text_bert must be whole numbers")
+    if values.size and not (values.min() >= 0 and values.max() < 2**31):
+        raise DataError(f"{where}: text_bert runs from {values.min()} to {values.max()}, but ids are from 0 to 2**31")
+    return ids.astype(np.int64), values[:, 1] != 0
+
+
+def texts(where: str, key: str, values: Any) -> list[str]:
+    """A text for each sample, from an array or a list of strings, bytes (read as UTF-8) or numbers."""
+    found = _flat(where, key, values)
+    return [(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v))[:_LONGEST_NAME] for v in found]
+
+
+def _flat(where: str, key: str, values: Any) -> list[str | bytes | int | float]:
+    """One plain value for each sample, from a list or from an array whose further axes have length 1."""
+    if isinstance(values, ndarray) and values.ndim and math.prod(values.shape[1:]) == 1:
+        values = values.reshape(-1).tolist()
+    if not isinstance(values, (list, tuple)):
+        found = f"an array of shape {values.shape}" if isinstance(values, ndarray) else f"a {type(values).__name__}"
+        raise DataError(f"{where}: {key} is {found}, but one value for each sample is needed")
+    items = [v.item() if isinstance(v, (ndarray, np.generic)) and v.size == 1 else v for v in values]
+    if not all(isinstance(v, (str, bytes, int, float)) for v in items):
+        raise DataError(f"{where}: {key} must hold one string or number for each sample")
+    return items
+
+
+def _listed(keys: Mapping[Any, Any]) -> str:
+    return ", ".join(str(key)[:30] for key in list(keys)[:12]) or "nothing"

@@ -1,0 +1,93 @@
+"""UCF101: 101 actions, as frames and as optical flow. Files as in GeWu-Lab/BalanceBenchmark; nothing is bundled."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Num
+from numpy import ndarray
+
+from clcrkit.datasets import media
+from clcrkit.datasets.media import Row
+from clcrkit.datasets.split import Split
+from clcrkit.errors import DataError
+
+MODALITIES = ("vision", "flow")
+_LINE = re.compile(r"(?:[^/]+)/(v_(\w+)_g(\d+)_c\d+)\.avi(?: \d+)?", re.ASCII)
+
+
+def ucf101(
+    folder: str | os.PathLike[str],
+    split: str = "1",
+    features_folder: str | os.PathLike[str] | None = None,
+    shards: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Split:
+    """Modalities `vision` (frames as 16 x 16 colour means) and `flow` (horizontal and vertical flow as 16 x 16 means).
+
+    folder: holds classInd.txt (`1 ApplyEyeMakeup`), trainlist01.txt and testlist01.txt (lines `Class/v_X.avi`, to
+        03), visual/<v>/frame_0000N.jpg, flow_u/<v>/frame00NNNN.jpg and flow_v/<v>/frame00NNNN.jpg. At most 32
+        frames of a clip are taken, evenly spaced.
+    split: "1", "2" or "3", the published lists, which keep groups (one person or place, filmed in several clips)
+        apart; or "groups", all clips of the first lists divided anew by group. Validation takes whole groups.
+    features_folder (`vision/<v>` and `flow/<v>`), shards, seed: as in `cremad`.
+
+    Attributes: `group` is class and group, `name` the clip. Raises DataError for a missing, damaged or linked file,
+    ConfigError for an unknown split.
+    """
+    media.one_of("split", split, ("1", "2", "3", "groups"))
+    place = Path(folder)
+    classes = _classes(place)
+    number = "1" if split == "groups" else split
+    listed, test = (_rows(place, f"{part}list0{number}.txt", classes) for part in ("train", "test"))
+    if split == "groups":
+        parts = media.by_group(listed + test, seed)
+    else:
+        train, valid = media.hold_out(listed, media.VALID, np.random.default_rng(seed))
+        parts = {"train": train, "valid": valid, "test": test}
+
+    def read(name: str) -> dict[str, Num[ndarray, "token _"]]:
+        if features_folder is not None:
+            return {m: media.features(Path(features_folder), m, name) for m in MODALITIES}
+        return {"vision": media.image_frames(place, "visual", name), "flow": _flow(place, name)}
+
+    def needed(name: str) -> list[Path]:
+        if features_folder is not None:
+            return [media.features_file(Path(features_folder), m, name) for m in MODALITIES]
+        return [place / f"visual/{name}", place / f"flow_u/{name}", place / f"flow_v/{name}"]
+
+    return media.read_parts(parts, read, classes, shards, progress, needed)
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    """In the published order, which is alphabetical, but for the case of letters."""
+    names: list[str] = []
+    for line in media.read_lines(folder, "classInd.txt"):
+        number, _, name = line.partition(" ")
+        if number != str(len(names) + 1) or not name or name in names:
+            raise DataError(f"{folder / 'classInd.txt'}: line {line[:80]!r}, but '{len(names) + 1} <class>' is needed")
+        names.append(name)
+    return tuple(names)
+
+
+def _rows(folder: Path, name: str, classes: tuple[str, ...]) -> list[Row]:
+    rows = []
+    for line in media.read_lines(folder, name):
+        found = _LINE.fullmatch(line)
+        label = line.split("/")[0]
+        if not found or label not in classes:
+            raise DataError(f"{folder / name}: line {line[:80]!r}, but 'Class/v_X_gNN_cNN.avi' is needed")
+        rows.append(Row(found[1], classes.index(label), f"{label} {found[3]}"))
+    return rows
+
+
+def _flow(folder: Path, name: str) -> Float[ndarray, "frame feature"]:
+    """Both directions side by side, frame by frame."""
+    u, v = (media.image_frames(folder, direction, name, grey=True) for direction in ("flow_u", "flow_v"))
+    if len(u) != len(v):
+        raise DataError(f"{folder / 'flow_u' / name}: {len(u)} frames, but flow_v has {len(v)}")
+    return np.concatenate([u, v], axis=1)
