@@ -19,7 +19,12 @@ tour: $(READY)
 lab: $(READY)
 	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks
 
-test: lint types unit notebooks browser
+# each part in turn, then where the time went
+test: $(READY)
+	@for part in lint types unit notebooks browser; do \
+	    began=$$(date +%s); $(MAKE) --no-print-directory $$part || exit 1; \
+	    spent="$$spent\n$$part $$(($$(date +%s) - began)) s"; \
+	done; printf "Where the time went:$$spent\n"
 
 lint: $(READY)
 	$(PY) -m ruff format --check .
@@ -29,7 +34,7 @@ types: $(READY)
 	$(PY) -m mypy
 
 unit: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser -n 2 --dist loadfile \
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 -n 2 --dist loadfile \
 	    --jaxtyping-packages=clcrkit,beartype.beartype
 
 notebooks: $(READY)

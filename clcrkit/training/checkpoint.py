@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.model import CLCR, CLCRConfig
+
+VERSION = 2  # of a run's state
 
 
 def save(model: CLCR, path: str | os.PathLike[str]) -> None:
@@ -58,23 +61,33 @@ def write_state(path: str | os.PathLike[str], run: dict[str, Any], state: dict[s
     """Write all that a run needs to go on. `run` says which run it is; `read_state` compares it."""
     tensors: dict[str, Tensor] = {}
     shape = flatten(state, "state", tensors)
-    write_tensors(path, tensors, {"kind": "run", "version": 1, "run": run, "shape": shape})
+    write_tensors(path, tensors, {"kind": "run", "version": VERSION, "run": run, "shape": shape})
 
 
 def read_state(path: str | os.PathLike[str], run: dict[str, Any]) -> dict[str, Any]:
     """What `write_state` wrote for the same run. Raises DataError for another run's state or a damaged file."""
     tensors, about = read_tensors(path)
-    if about.get("kind") != "run" or about.get("version") != 1:
+    if about.get("kind") != "run" or about.get("version") != VERSION:
         raise DataError(f"{path}: holds no training state of this version")
-    for key, value in run.items():
-        if about["run"].get(key) != value:
+    try:
+        kept, state = dict(about["run"]), dict(unflatten(about["shape"], tensors))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: a training state of another version, or damaged ({error})") from error
+    for key, value in json.loads(json.dumps(run)).items():  # as it would read after having been written
+        if kept.get(key) != value:
             raise DataError(
-                f"{path}: belongs to a run with {key} {about['run'].get(key)!r}, but this one has {value!r}; "
-                f"choose another folder"
+                f"{path}: belongs to a run with {_difference(kept.get(key), value)} in its {key}; choose another folder"
             )
-    state = unflatten(about["shape"], tensors)
-    assert isinstance(state, dict)
     return state
+
+
+def _difference(kept: Any, wanted: Any) -> str:
+    """The first setting in which two runs differ, or the two values."""
+    if isinstance(kept, dict) and isinstance(wanted, dict):
+        for name in {**kept, **wanted}:
+            if kept.get(name) != wanted.get(name):
+                return f"{name} {kept.get(name)!r} instead of {wanted.get(name)!r}"
+    return f"{kept!r} instead of {wanted!r}"
 
 
 def to_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:

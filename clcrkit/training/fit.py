@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.model import CLCR
-from clcrkit.objective import Losses, task_loss
+from clcrkit.objective import Losses
 from clcrkit.trace import Trace
-from clcrkit.training.checkpoint import read_state, to_cpu, write_state
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot go on; the model holds the last good weights."""
+from clcrkit.training.checkpoint import to_cpu
+from clcrkit.training.config import TrainConfig, default_device
+from clcrkit.training.interrupt import Interrupt
+from clcrkit.training.processes import Processes
+from clcrkit.training.run import Folder, Run
+from clcrkit.training.source import Source, opened
 
 
 class Trainable(Protocol):
@@ -38,64 +36,11 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How to train.
-
-    epochs, batch_size      1 or more
-    optimizer               'adamw' or 'sgd' (with `momentum`)
-    learning_rate           the peak, > 0
-    schedule                'onecycle' (rise over the first 30 %, then fall to 0 along a cosine) or 'constant'
-    clip                    largest norm of the gradient; 0 clips nothing
-    patience                epochs without a better validation score before stopping; 0 never stops early
-    precision               'float32' or 'bfloat16' (autocast)
-    device                  'cuda', 'mps', 'cpu', ...; None picks the first of these three that is there
-    seed                    order of the samples and dropout
-    """
-
-    epochs: int = 30
-    batch_size: int = 64
-    optimizer: str = "adamw"
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
-    momentum: float = 0.9
-    schedule: str = "onecycle"
-    clip: float = 1.0
-    patience: int = 0
-    precision: str = "float32"
-    device: str | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        rules = [
-            ("epochs", self.epochs, self.epochs >= 1, "1 or more"),
-            ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
-            ("optimizer", self.optimizer, self.optimizer in ("adamw", "sgd"), "adamw or sgd"),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0"),
-            ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
-            ("momentum", self.momentum, 0 <= self.momentum < 1, "from 0 up to, not including, 1"),
-            ("schedule", self.schedule, self.schedule in ("onecycle", "constant"), "onecycle or constant"),
-            ("clip", self.clip, self.clip >= 0, "0 or more"),
-            ("patience", self.patience, self.patience >= 0, "0 or more"),
-            ("precision", self.precision, self.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
-        ]
-        for name, value, holds, allowed in rules:
-            if not holds:
-                raise ConfigError(f"{name}: {value!r}, but it must be {allowed}")
-
-    @classmethod
-    def paper(cls, **settings: Any) -> TrainConfig:
-        """The recipe that the paper states: SGD, momentum 0.9, learning rate 1e-3, decay 1e-4, batch 64, 100 epochs.
-        It names no schedule; a constant rate is ours."""
-        stated = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-3, "weight_decay": 1e-4}
-        return cls(**{**stated, "batch_size": 64, "epochs": 100, "schedule": "constant", **settings})
-
-
-@dataclass(frozen=True)
 class Fit:
     """What `fit` returns; the model it was given holds the best epoch's weights.
 
     history      one row for each epoch: means of the loss terms, validation loss and score, learning rate
-    best_epoch   the row the weights come from, counted from 1
+    best_epoch   the row the weights come from, counted from 1; 0 where no epoch was finished
     score        its validation score: accuracy, minus the mean absolute error, or accuracy over all labels
     stopped      'finished', 'early' (patience) or 'interrupted'
     traces       of the probe samples after each epoch, where `fit` was given some
@@ -114,203 +59,109 @@ class Fit:
 
 def fit(
     model: Any,
-    train: Batch,
-    valid: Batch,
+    train: Source,
+    valid: Source,
     config: TrainConfig | None = None,
     folder: str | os.PathLike[str] | None = None,
     probe: Batch | None = None,
     progress: bool = True,
+    on_epoch: Callable[[pd.DataFrame], None] | None = None,
+    checkpoint_every: float = 30.0,
 ) -> Fit:
     """Train `model` in place and leave it with the weights of the epoch that scored best on `valid`.
 
-    folder: where the run's state is written after every epoch; a run that was killed and is started again with
-    the same settings goes on from there and ends with the same weights. probe: samples to trace after every
-    epoch (CLCR only). Ctrl-C stops the run and leaves the best weights so far.
-    Raises DataError for batches that do not fit the model, TrainingError where the loss is no longer finite.
+    train, valid       a Batch, or a Source that reads its batches as they are needed (`datasets.Shards`)
+    folder             where the run is kept; a run that was killed and is started again with the same settings
+                       goes on from there and ends with the same weights
+    checkpoint_every   seconds between two checkpoints within an epoch; there is one after every epoch, too
+    probe              samples to trace after every epoch (CLCR only)
+    on_epoch           called after every epoch with the history so far, to draw it for instance
+
+    Ctrl-C stops the run after the current step and leaves the best weights so far; before the end of the first
+    epoch, the current ones.
+
+    Several processes: the same call, in a script under `accelerate launch` or a function under
+    `accelerate.notebook_launcher`, each process with the same model, data and settings. Every batch is divided
+    among them, and its loss and gradient are those of the whole batch, so that without dropout they train as one
+    process would. The parts of a batch must be of the same size: `batch_size` is a multiple of the processes, and
+    what cannot be divided of the last batch, fewer samples than there are processes, is left out of that epoch.
+    Only the main process writes, shows progress and calls `on_epoch`; all end with the same weights.
+
+    Raises DataError for data that do not fit the model and for a folder that cannot be used, before training;
+    TrainingError where the loss or a weight is no longer finite. A folder that can no longer be written later is a
+    warning, and the run goes on.
     """
     config = config or TrainConfig()
-    for name, part in (("train", train), ("valid", valid)):
-        if part.labels is None:
-            raise DataError(f"labels: the {name} part has none")
-        classes = model.config.outputs if model.config.task == "classification" else math.inf
-        if part.labels.max() >= classes:
-            highest = int(part.labels.max())
-            raise DataError(f"labels: the {name} part holds class {highest}, but classes must be below {classes}")
     if probe is not None and not isinstance(model, CLCR):
         raise ConfigError(f"probe: given, but {type(model).__name__} has no trace; only CLCR has")
-    device = torch.device(config.device or default_device())
-    train, valid = model.ready(train).to(device), model.ready(valid).to(device)
+    processes = Processes.connect(config.device)
+    if config.batch_size % processes.count:
+        raise ConfigError(f"batch_size: {config.batch_size}, but it must be a multiple of {processes.count} processes")
+    device = processes.device or torch.device(config.device or default_device())
+    train, valid = opened("train", train, model, device, processes.count), opened("valid", valid, model, device)
     model.to(device)
-    run = _Run(model, config, math.ceil(len(train) / config.batch_size), device)
-    state_file = None if folder is None else Path(folder) / "state.safetensors"
-    identity = {"model": type(model).__name__, "settings": _settings(model), "training": _without_device(config)}
-    if state_file is not None and state_file.exists():
-        run.restore(read_state(state_file, identity))
+    model.load_state_dict(processes.from_main(lambda: to_cpu(model.state_dict())))
+    run = Run(model, train, config, device, processes)
+    kept = None if folder is None else Folder(folder, _identity(model, train, config, probe), checkpoint_every)
+    if kept is not None:
+        _resume(kept, run)
+    if not processes.main:
+        kept = None
     stopped = "early" if run.out_of_patience else "finished"
-    with torch.random.fork_rng(), tqdm(total=config.epochs, initial=run.epoch, disable=not progress) as bar:
+    quiet = not progress or not processes.main
+    devices = [device] if device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices),
+        Interrupt() as interrupt,
+        tqdm(total=config.epochs, initial=run.epoch, disable=quiet) as bar,
+    ):
         try:
             while run.epoch < config.epochs and stopped == "finished":
-                row = run.one_epoch(train, valid)
+                if not run.finish_epoch(interrupt, lambda: kept.write_when_due(run) if kept else None):
+                    stopped = "interrupted"
+                    if kept is not None and run.finite():
+                        kept.write(run)
+                    break
+                run.close_epoch(valid)
                 if probe is not None:
                     run.traces.append(model.trace(probe).to("cpu"))
-                if state_file is not None:
-                    write_state(state_file, identity, run.state())
+                if kept is not None:
+                    kept.write(run, run.traces[-1] if run.traces else None)
                 bar.update()
+                row = run.history[-1]
                 bar.set_postfix({k: f"{row[k]:.3f}" for k in ("task", "intra", "inter", "valid_score") if k in row})
+                if on_epoch is not None and processes.main:
+                    on_epoch(pd.DataFrame(run.history))
                 if run.out_of_patience:
                     stopped = "early"
         except KeyboardInterrupt:
             stopped = "interrupted"
         finally:
-            model.load_state_dict(run.best_weights)
+            if run.best_epoch or stopped != "interrupted":
+                model.load_state_dict(run.best_weights)
             model.eval()
-    history = pd.DataFrame(run.history)
-    return Fit(history, run.best_epoch, run.best[0], stopped, str(device), tuple(run.traces))
+    return Fit(pd.DataFrame(run.history), run.best_epoch, run.best[0], stopped, str(device), tuple(run.traces))
 
 
-class _Run:
-    """The state of one run: everything that must survive a kill, and nothing else."""
-
-    def __init__(self, model: nn.Module, config: TrainConfig, steps: int, device: torch.device) -> None:
-        self.model, self.config, self.steps, self.device = model, config, steps, device
-        self.optimizer = make_optimizer(model, config)
-        self.epoch = 0
-        self.history: list[dict[str, float | int]] = []
-        self.best: tuple[float, float] = (-math.inf, -math.inf)
-        self.best_epoch = 0
-        self.best_weights = to_cpu(model.state_dict())
-        self.traces: list[Trace] = []
-
-    @property
-    def out_of_patience(self) -> bool:
-        return bool(self.config.patience) and self.epoch - self.best_epoch >= self.config.patience
-
-    def one_epoch(self, train: Batch, valid: Batch) -> dict[str, float | int]:
-        # Everything random in an epoch follows from (seed, epoch), so a resumed run needs no generator's state.
-        torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(train))
-        self.model.train()
-        sums: dict[str, Tensor] = {}
-        for step, batch in enumerate(train.batches(self.config.batch_size, order)):
-            done = self.epoch * self.steps + step
-            rate = self.config.learning_rate * schedule(self.config.schedule, done, self.config.epochs * self.steps)
-            for name, value in self._step(batch, rate)._asdict().items():
-                sums[name] = sums.get(name, 0) + value.detach() * len(batch)
-        row: dict[str, float | int] = {name: float(total) / len(train) for name, total in sums.items()}
-        if not math.isfinite(row["total"]):
-            raise TrainingError(
-                f"loss: {row['total']} in epoch {self.epoch + 1}; a learning rate below {self.config.learning_rate:g} "
-                f"or clip above 0 may help; the model holds the weights of epoch {self.best_epoch}"
-            )
-        measured = evaluate(self.model, valid)
-        self.epoch += 1
-        row = {"epoch": self.epoch, **row, "valid_task": measured["task"], "valid_score": measured["score"]}
-        row["learning_rate"] = rate
-        self.history.append(row)
-        if (measured["score"], -measured["task"]) > self.best:
-            self.best = (measured["score"], -measured["task"])
-            self.best_epoch = self.epoch
-            self.best_weights = to_cpu(self.model.state_dict())
-        return row
-
-    def _step(self, batch: Batch, rate: float) -> Losses:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with autocast(self.device, self.config.precision):
-            losses = self.model.losses(batch)  # type: ignore[operator]
-        self.optimizer.zero_grad()
-        losses.total.backward()
-        if self.config.clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self.optimizer.step()
-        return losses
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "weights": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "history": self.history,
-            "best": list(self.best),
-            "best_epoch": self.best_epoch,
-            "best_weights": self.best_weights,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.history = state["epoch"], state["history"]
-        self.best, self.best_epoch = (state["best"][0], state["best"][1]), state["best_epoch"]
-        self.best_weights = state["best_weights"]
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD; weight decay for matrices only, since shrinking a scale, a shift or a budget means nothing."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
-
-
-def schedule(name: str, step: int, total: int) -> float:
-    """The share of the peak learning rate at this step, in [0, 1]."""
-    if name == "constant":
-        return 1.0
-    rise = 0.3 * total
-    if step < rise:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
-    return (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
-
-
-@torch.no_grad()
-def predict(model: Any, batch: Batch, batch_size: int = 256) -> Tensor:
-    """Predictions in evaluation mode, (batch, output), on the CPU."""
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
+def _resume(kept: Folder, run: Run) -> None:
+    """Go on from what the folder holds; the main process reads it for all."""
+    found = run.processes.from_main(lambda: kept.open(run.state()))
+    if found is None:
+        return
+    state, run.traces = found
     try:
-        pieces = [model(piece.to(device)).float().cpu() for piece in model.ready(batch).batches(batch_size)]
-    finally:
-        model.train(training)
-    return torch.cat(pieces)
+        run.restore(state)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise DataError(f"{kept.state}: a training state of another version, or damaged ({error})") from error
 
 
-def evaluate(model: Any, batch: Batch) -> dict[str, float]:
-    """`task`, the task loss, and `score`: accuracy, minus the mean absolute error, or accuracy over all labels."""
-    if batch.labels is None:
-        raise DataError("labels: this batch has none, and a score needs them")
-    prediction, labels = predict(model, batch), batch.labels.cpu()
-    task = model.config.task
-    if task == "classification":
-        score = (prediction.argmax(-1) == labels).float().mean()
-    elif task == "regression":
-        score = -(prediction.squeeze(-1) - labels.reshape(-1)).abs().mean()
-    else:
-        score = ((prediction > 0) == (labels > 0.5)).float().mean()
-    return {"task": float(task_loss(task, prediction, labels)), "score": float(score)}
-
-
-def default_device() -> str:
-    """CUDA where there is one, then MPS, then the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-@contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """bfloat16 autocast, or nothing for float32."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        yield
-
-
-def _settings(model: Any) -> Mapping[str, Any]:
-    return {**model.config.to_dict(), "modalities": {m: asdict(model.config.modalities[m]) for m in model.modalities}}
-
-
-def _without_device(config: TrainConfig) -> Mapping[str, Any]:
-    return {name: value for name, value in asdict(config).items() if name != "device"}
+def _identity(model: Any, train: Source, config: TrainConfig, probe: Batch | None) -> Mapping[str, Any]:
+    """What must be the same for a run to go on. The device and the number of processes may change."""
+    modalities = {m: asdict(model.config.modalities[m]) for m in model.modalities}
+    return {
+        "model": type(model).__name__,
+        "settings": {**model.config.to_dict(), "modalities": modalities},
+        "training": {name: value for name, value in asdict(config).items() if name != "device"},
+        "training samples": len(train),
+        "probe samples": 0 if probe is None else len(probe),
+    }

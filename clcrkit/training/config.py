@@ -1,0 +1,106 @@
+"""TrainConfig: how to train. What follows from it alone: the optimizer, the learning rate of each step, precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from clcrkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    epochs                  1 or more
+    batch_size              1 or more: samples in one step, over all processes
+    optimizer               'adamw' or 'sgd' (with `momentum`)
+    learning_rate           the peak, > 0
+    schedule                'onecycle' (rise over the first 30 %, then fall to 0 along a cosine) or 'constant'
+    clip                    largest norm of the gradient; 0 clips nothing
+    patience                epochs without a better validation score before stopping; 0 never stops early
+    precision               'float32' or 'bfloat16' (autocast)
+    compile                 compile the loss with torch.compile; where there is no compiler, a warning, and no compiling
+    device                  'cuda', 'mps', 'cpu', ...; None picks the first of these three that is there
+    seed                    order of the samples and dropout
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    optimizer: str = "adamw"
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    momentum: float = 0.9
+    schedule: str = "onecycle"
+    clip: float = 1.0
+    patience: int = 0
+    precision: str = "float32"
+    compile: bool = False
+    device: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules = [
+            ("epochs", self.epochs, self.epochs >= 1, "1 or more"),
+            ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
+            ("optimizer", self.optimizer, self.optimizer in ("adamw", "sgd"), "adamw or sgd"),
+            ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0"),
+            ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
+            ("momentum", self.momentum, 0 <= self.momentum < 1, "from 0 up to, not including, 1"),
+            ("schedule", self.schedule, self.schedule in ("onecycle", "constant"), "onecycle or constant"),
+            ("clip", self.clip, self.clip >= 0, "0 or more"),
+            ("patience", self.patience, self.patience >= 0, "0 or more"),
+            ("precision", self.precision, self.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
+        ]
+        for name, value, holds, allowed in rules:
+            if not holds:
+                raise ConfigError(f"{name}: {value!r}, but it must be {allowed}")
+
+    @classmethod
+    def paper(cls, **settings: Any) -> TrainConfig:
+        """The recipe that the paper states: SGD, momentum 0.9, learning rate 1e-3, decay 1e-4, batch 64, 100 epochs.
+        It names no schedule; a constant rate is ours."""
+        stated = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-3, "weight_decay": 1e-4}
+        return cls(**{**stated, "batch_size": 64, "epochs": 100, "schedule": "constant", **settings})
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD; weight decay for matrices only, since shrinking a scale, a shift or a budget means nothing."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def schedule(name: str, step: int, total: int) -> float:
+    """The share of the peak learning rate at this step, in [0, 1]."""
+    if name == "constant":
+        return 1.0
+    rise = 0.3 * total
+    if step < rise:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
+    return (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
+
+
+def default_device() -> str:
+    """CUDA where there is one, then MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """bfloat16 autocast, or nothing for float32."""
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        yield

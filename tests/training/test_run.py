@@ -1,0 +1,342 @@
+"""A run on the disk: killed at any moment, on a full disk, in a folder that cannot be used, in another run's folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import resource
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from clcrkit import CLCR, Batch, CLCRConfig, DataError, files
+from clcrkit.files import read_tensors, write_tensors
+from clcrkit.objective import Losses
+from clcrkit.training import TrainConfig, TrainingError, fit, run, save
+
+QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
+STATE = "state.safetensors"
+
+
+@pytest.fixture(scope="module")
+def parts(make_batch) -> tuple[Batch, Batch]:
+    return make_batch(samples=20, seed=1), make_batch(samples=10, seed=2)
+
+
+def fresh(batch: Batch, seed: int = 0) -> CLCR:
+    torch.manual_seed(seed)
+    return CLCR(CLCRConfig.of(batch, width=16, rank=4, private_rank=6, heads=2, dropout=0.2))
+
+
+def same(a: CLCR, b: CLCR) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def child(work: Callable[[], Any]) -> int:
+    """Start `work` in a copy of this process, which costs no imports."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def ended(pid: int) -> int:
+    """0, the exit code, or minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def whole_run(folder: Path, parts: tuple[Batch, Batch], seed: int) -> None:
+    """A run with a checkpoint after every step, that leaves its model and its traces in the folder."""
+    train, valid = (part.only("vision", "sound") for part in parts)
+    model, probe = fresh(train, seed), valid.select([0, 1])
+    done = fit(model, train, valid, replace(QUICK, batch_size=12), folder, probe, progress=False, checkpoint_every=0.0)
+    save(model, folder / "model")
+    write_tensors(folder / "traces", {f"{i:02d}": trace.prediction for i, trace in enumerate(done.traces)}, {})
+
+
+def results(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "model").read_bytes(), (folder / "traces").read_bytes()
+
+
+def test_thirty_kills_at_random_moments_change_nothing(parts, tmp_path):
+    assert ended(child(lambda: whole_run(tmp_path / "calm", parts, 0))) == 0
+    draw, kills, runs = random.Random(0), 0, 0
+    while kills < 30:
+        folder = tmp_path / str(runs)
+        while True:
+            # other starting weights each time: everything must come from the folder, once it is there
+            seed = 0 if not (folder / STATE).exists() else kills + 1
+            pid = child(lambda: whole_run(folder, parts, seed))  # noqa: B023 (runs at once)
+            if kills < 30:
+                time.sleep(draw.uniform(0.01, 0.3))
+                os.kill(pid, signal.SIGKILL)
+            code = ended(pid)
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL
+            kills += 1
+        assert results(folder) == results(tmp_path / "calm")
+        runs += 1
+
+
+def test_kills_inside_a_write_change_nothing(parts, tmp_path):
+    """The process dies before, halfway through and after a write, and before and after the file gets its name."""
+    calm, folder = tmp_path / "calm", tmp_path / "killed"
+    assert ended(child(lambda: whole_run(calm, parts, 0))) == 0
+    draw = random.Random(1)
+
+    def dying(moment: int) -> None:
+        passed = 0
+
+        def here() -> None:
+            nonlocal passed
+            passed += 1
+            if passed == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def saving(tensors, path, metadata):
+            here()
+            save_file(tensors, path, metadata)
+            written = Path(path).read_bytes()
+            Path(path).write_bytes(written[: len(written) // 2])
+            here()
+            Path(path).write_bytes(written)
+            here()
+
+        def renaming(source, target, rename=os.replace):
+            here()
+            rename(source, target)
+            here()
+
+        files.save_file = saving  # type: ignore[assignment]
+        os.replace = renaming  # type: ignore[assignment]
+        whole_run(folder, parts, 0)
+
+    deaths = 0
+    while True:
+        moment = draw.randint(1, 25)
+        code = ended(child(lambda: dying(moment)))  # noqa: B023 (runs at once)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        deaths += 1
+    assert deaths >= 5
+    assert results(folder) == results(calm)
+    assert not [path for path in folder.iterdir() if path.name.startswith(f".{STATE}")], "the dead left files behind"
+
+
+def test_a_checkpoint_within_an_epoch_holds_the_place(parts, tmp_path):
+    train, valid = parts
+    places = []
+    write = run.write_state
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s)))
+        fit(fresh(train), train, valid, replace(QUICK, epochs=1), tmp_path, progress=False, checkpoint_every=0.0)
+    assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
+
+
+def test_a_disk_that_fills_up_costs_a_warning_and_nothing_else(parts, tmp_path, monkeypatch):
+    train, valid = parts
+    calm, model, calls = fresh(train), fresh(train), []
+    expected = fit(calm, train, valid, QUICK, progress=False)
+
+    def filling(*arguments, **names):
+        calls.append(1)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_file(*arguments, **names)
+
+    monkeypatch.setattr(files, "save_file", filling)
+    with pytest.warns(UserWarning, match=r"cannot be written .*No space left.*; the run goes on") as told:
+        done = fit(model, train, valid, QUICK, tmp_path, progress=False)
+    assert len([one for one in told if "cannot be written" in str(one.message)]) == 1
+    assert same(calm, model)
+    assert done.history.equals(expected.history)
+    monkeypatch.undo()
+    assert read_tensors(tmp_path / STATE)[1]["run"]["training samples"] == 20
+    again = fresh(train, seed=4)  # the first epoch is there, the others are trained again
+    fit(again, train, valid, QUICK, tmp_path, progress=False)
+    assert same(calm, again)
+
+
+def test_a_folder_that_cannot_be_used_is_refused_before_training(parts, tmp_path, monkeypatch):
+    train, valid = parts
+    model = fresh(train)
+    monkeypatch.setattr(model, "losses", lambda batch: pytest.fail("it trained"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file/state\.safetensors: cannot be written"):
+        fit(model, train, valid, QUICK, tmp_path / "file", progress=False)
+
+    def too_large() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        with pytest.raises(DataError, match="cannot be written"):
+            fit(model, train, valid, QUICK, tmp_path / "full", progress=False)
+        assert not list((tmp_path / "full").iterdir())
+
+    assert ended(child(too_large)) == 0
+
+
+def test_a_loss_that_breaks_later_keeps_the_last_good_state(parts, tmp_path, monkeypatch):
+    train, valid = parts
+    good, model = fresh(train), fresh(train)
+    losses, calls = model.losses, []
+
+    def breaking(batch):
+        calls.append(1)
+        made = losses(batch)
+        return made._replace(total=made.total * (torch.nan if len(calls) == 5 else 1.0))  # in the second epoch
+
+    monkeypatch.setattr(model, "losses", breaking)
+    with pytest.raises(TrainingError, match=r"loss: nan in epoch 2; .* holds the weights of epoch 1$"):
+        fit(model, train, valid, QUICK, tmp_path, progress=False, checkpoint_every=0.0)
+    assert all(weight.isfinite().all() for weight in model.state_dict().values())
+    tensors, _ = read_tensors(tmp_path / STATE)
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+    fit(good, train, valid, QUICK, progress=False)
+    again = fresh(train)
+    fit(again, train, valid, QUICK, tmp_path, progress=False)
+    assert same(good, again)
+
+
+def test_states_of_other_runs_and_damaged_ones_are_refused_and_kept(parts, tmp_path):
+    train, valid = parts
+    fit(fresh(train), train, valid, QUICK, tmp_path, progress=False)
+    state = tmp_path / STATE
+    content = state.read_bytes()
+
+    def refused(message: str, part: Batch = train, config: TrainConfig = QUICK, probe: Batch | None = None) -> None:
+        with pytest.raises(DataError, match=message) as caught:
+            fit(fresh(train), part, valid, config, tmp_path, probe, progress=False)
+        assert "\n" not in str(caught.value)
+
+    refused("learning_rate 0.003 instead of 0.0001 in its training; choose", config=replace(QUICK, learning_rate=1e-4))
+    refused("20 instead of 12 in its training samples", part=train.select(slice(12)))
+    refused("0 instead of 10 in its probe samples", probe=valid)
+    assert state.read_bytes() == content
+    for size in (0, 7, 100, len(content) // 2, len(content) - 1):
+        state.write_bytes(content[:size])
+        refused("damaged")
+        assert state.stat().st_size == size
+    tensors, about = (state.write_bytes(content), *read_tensors(state))[1:]
+    write_tensors(state, tensors, {**about, "version": 1})
+    refused("holds no training state of this version")
+    write_tensors(state, tensors, {**about, "shape": {"dict": [["epoch", {"value": 1}]]}})
+    refused("of another version, or damaged")
+    write_tensors(state, tensors, {**about, "shape": 3})
+    refused("of another version, or damaged")
+
+
+def test_the_compiler_may_be_missing(monkeypatch):
+    def losses(batch: Batch) -> Losses:
+        return Losses(*(batch.tokens["a"].mean() * i for i in range(7)))
+
+    batch = Batch.from_arrays({"a": torch.ones(2, 3, 4)})
+    compile, used = torch.compile, []
+
+    def backend(graph, inputs):
+        used.append(1)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend=backend))
+    assert run.compiled(losses)(batch) == losses(batch)
+    assert used
+
+    def missing(graph, inputs):
+        raise RuntimeError("no compiler found")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend=missing))
+    fallen = run.compiled(losses)
+    with pytest.warns(UserWarning, match="compile: not possible here .*no compiler found.*; training goes on without"):
+        assert fallen(batch) == losses(batch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fallen(batch) == losses(batch)
+
+
+def interrupting(model: CLCR, at: int, monkeypatch) -> None:
+    """Ctrl-C in the middle of this step."""
+    losses, calls = model.losses, []
+
+    def pressed(batch):
+        calls.append(1)
+        if len(calls) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return losses(batch)
+
+    monkeypatch.setattr(model, "losses", pressed)
+
+
+def test_ctrl_c_ends_the_step_and_the_run_can_go_on(parts, tmp_path, monkeypatch):
+    train, valid = parts
+    whole, cut = fresh(train), fresh(train)
+    fit(whole, train, valid, QUICK, progress=False)
+    interrupting(cut, 5, monkeypatch)  # three steps each epoch
+    done = fit(cut, train, valid, QUICK, tmp_path, progress=False)
+    assert (done.stopped, done.best_epoch, len(done.history), cut.training) == ("interrupted", 1, 1, False)
+    about = read_tensors(tmp_path / STATE)[1]
+    place = {key: value["value"] for key, value in about["shape"]["dict"] if "value" in value}
+    assert (place["epoch"], place["step"]) == (1, 2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = fresh(train, seed=3)
+    assert fit(again, train, valid, QUICK, tmp_path, progress=False).stopped == "finished"
+    assert same(whole, again)
+
+
+def test_ctrl_c_in_the_first_epoch_keeps_what_was_learned(parts, monkeypatch):
+    train, valid = parts
+    model = fresh(train)
+    interrupting(model, 2, monkeypatch)
+    done = fit(model, train, valid, QUICK, progress=False)
+    assert (done.stopped, done.best_epoch, len(done.history)) == ("interrupted", 0, 0)
+    assert not same(model, fresh(train))
+
+
+def test_a_second_ctrl_c_does_not_wait(parts, monkeypatch):
+    train, valid = parts
+    model = fresh(train)
+
+    def twice(batch):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(model, "losses", twice)
+    assert fit(model, train, valid, QUICK, progress=False).stopped == "interrupted"
+
+
+def test_history_so_far_after_every_epoch_also_when_resumed(parts, tmp_path):
+    train, valid = parts
+    seen: list[int] = []
+    fit(fresh(train), train, valid, QUICK, progress=False, on_epoch=lambda history: seen.append(len(history)))
+    assert seen == [1, 2, 3]
+
+    class Cut(Exception):
+        pass
+
+    def cut(history):
+        if len(history) == 2:
+            raise Cut
+
+    with pytest.raises(Cut):
+        fit(fresh(train), train, valid, QUICK, tmp_path, progress=False, on_epoch=cut)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(fresh(train), train, valid, QUICK, tmp_path, progress=False, on_epoch=lambda h: seen.append(len(h)))
+    assert seen == [1, 2, 3, 3]
