@@ -15,7 +15,9 @@ from clcrkit.hierarchy import hidden_keys
 from clcrkit.model import CLCRConfig, make_head
 from clcrkit.objective import Losses
 
-DIFFERENCE, SIMILARITY, RECONSTRUCTION = 0.3, 1.0, 1.0  # the weights that MISA's authors use on CMU-MOSI
+# [ours] At the 0.3, 1 and 1 that the authors use on CMU-MOSI, with vectors of 128, the task is not learned at our
+# widths: digits stay at chance. These were chosen on the digits' validation part.
+DIFFERENCE, SIMILARITY, RECONSTRUCTION = 0.02, 0.1, 0.1
 MOMENTS = 5
 
 
