@@ -290,10 +290,11 @@ def _checked_labels(labels: Any, size: int, ids: Tensor) -> Tensor:
     if tensor.ndim == 2 and not ((tensor == 0) | (tensor == 1)).all():
         raise DataError("labels: (batch, label) labels must be 0 or 1 each")
     if tensor.is_floating_point():
+        tensor = tensor.float()  # first: a float64 may be beyond float32
         bad = ~tensor.isfinite()
         if bad.any():
             _refuse("labels", "are NaN or inf; only finite numbers are allowed", bad.reshape(size, -1), ids)
-        return tensor.float()
+        return tensor
     if (tensor < 0).any():
         _refuse(
             "labels",

@@ -106,6 +106,7 @@ REFUSED = [
     ("labels: (batch, label) labels must be 0 or 1", {"tokens": {"a": X}, "labels": X[:, 0]}),
     ("labels: (batch, label) labels must be 0 or 1", {"tokens": {"a": X}, "labels": IDS}),
     ("labels: 1 of 4 samples are NaN or inf", {"tokens": {"a": X}, "labels": [1.0, np.nan, 2.0, 3.0]}),
+    ("labels: 1 of 4 samples are NaN or inf", {"tokens": {"a": X}, "labels": [1.0, 1e300, 2.0, 3.0]}),
     ("labels: 1 of 4 samples are negative (-1); classes start at 0 (first: id 2",
      {"tokens": {"a": X}, "labels": [1, 0, -1, 2]}),
     ("attribute who: shape (2,), but 4 samples", {"tokens": {"a": X}, "attributes": {"who": [1, 2]}}),

@@ -230,15 +230,12 @@ def _fingerprints(batch: Batch) -> list[str]:
 def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str]:
     found = [f"The {part} part has no labels." for part, batch in batches.items() if batch.labels is None]
     if "highest" in labels:
-        ranges = labels.set_index("part")
-        for part in ranges.index:
-            low, high = ranges.loc[part, "lowest"], ranges.loc[part, "highest"]
+        ranges = {row["part"]: (float(row["lowest"]), float(row["highest"])) for row in labels.to_dict("records")}
+        for part, (low, high) in ranges.items():
+            least, most = ranges.get("train", (low, high))
             if low == high:
                 found.append(f"All labels of the {part} part are {low:g}.")
-            elif "train" in ranges.index and (
-                low < ranges.loc["train", "lowest"] or high > ranges.loc["train", "highest"]
-            ):
-                least, most = ranges.loc["train", "lowest"], ranges.loc["train", "highest"]
+            elif low < least or high > most:
                 found.append(f"Labels of {part} go from {low:g} to {high:g}, but in train from {least:g} to {most:g}.")
         return found
     counts = labels.pivot(index="label", columns="part", values="count") if len(labels) else pd.DataFrame()
@@ -254,7 +251,7 @@ def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str
         share = counts[part].max() / len(batches[part])
         if share > ONE_SIDED and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
             found.append(
-                f"{share:.0%} of {part} are of one class: always saying {counts[part].idxmax()} scores as much."
+                f"{share:.0%} of {part} are of one class: always saying {counts[part].idxmax()!s} scores as much."
             )
     return found
 

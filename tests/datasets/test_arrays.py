@@ -49,7 +49,7 @@ def test_parts_are_drawn_by_group():
     assert sum(map(len, held)) == len(set.union(*held)) == 20
     assert split.label_names == ("0", "1", "2")
     assert from_arrays(arrays(), np.linspace(0, 1, 60)).label_names == ()
-    assert from_arrays(arrays(), torch.eye(3)[torch.arange(60) % 3]).train.labels.shape[1] == 3  # type: ignore[union-attr]
+    assert from_arrays(arrays(), torch.eye(3)[torch.arange(60) % 3]).train.labels.shape[1] == 3
 
 
 def test_arrays_to_explorer():

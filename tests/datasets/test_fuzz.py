@@ -67,10 +67,11 @@ def huge_npy(shape: str = "(1000000000, 1000000)", kind: str = "<f4") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
 
 
+_PARTS: list[Any] = [None, [], {}, {"text": Runs()}, 7]
 SUBSTITUTES = [
     *HOSTILE.values(),
     *(pickle.dumps(Runs(), protocol) for protocol in range(6)),
-    *(pickle.dumps({"train": value, "valid": value, "test": value}) for value in (None, [], {}, {"text": Runs()}, 7)),
+    *(pickle.dumps({"train": value, "valid": value, "test": value}) for value in _PARTS),
     huge_npy(),
     huge_npy("(4,)", "|O"),
     huge_npy("(-1,)"),

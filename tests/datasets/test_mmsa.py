@@ -78,6 +78,7 @@ def test_labels_by_name(tmp_path: Path):
         found = [ANNOTATIONS[i] for i in getattr(split, part).labels.tolist()]
         assert found == parts[part]["annotations"]
     classes = mmsa(written(tmp_path, parts), labels="classification").train.labels
+    assert classes is not None
     assert classes.tolist() == parts["train"]["classification_labels"].tolist()
 
 

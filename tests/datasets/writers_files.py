@@ -21,13 +21,13 @@ ANNOTATIONS = ("Negative", "Neutral", "Positive")
 class Python2Pickler(pickle._Pickler):
     """Protocol 2 as Python 2 writes it: strings and the bytes of arrays are both str."""
 
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar[dict[type, Any]] = dict(pickle._Pickler.dispatch)
 
     def save_string(self, text: str | bytes) -> None:
         raw = text.encode("latin-1") if isinstance(text, str) else text
         head = pickle.SHORT_BINSTRING + bytes([len(raw)]) if len(raw) < 256 else b"T" + struct.pack("<i", len(raw))
-        self.write(head + raw)
-        self.memoize(text)
+        self.write(head + raw)  # type: ignore[attr-defined]
+        self.memoize(text)  # type: ignore[attr-defined]
 
     dispatch[str] = dispatch[bytes] = save_string
 
