@@ -7,6 +7,8 @@ arrays of some samples; the axes of every array are those of the trace.
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -134,6 +136,7 @@ def table(trace: Trace, split: Split | None) -> dict[str, Any]:
         "outputs": output_names(trace, split),
         "gamma": trace.gamma,
         "budgeted": budgeted(trace),
+        "heard": [m for m in trace.modalities if split and m in split.sound],
         "columns": [{**c, "values": pack(c["values"], "f4")} for c in columns(trace, split)],
         "prediction": pack(trace.prediction.float()),
         "level_gate": pack(trace.level_gate.float()),
@@ -346,6 +349,41 @@ class Tokens:
                 "weights": pack(np.rint(weights / np.maximum(top, 1e-12)[..., None] * 255), "u1"),
             }
         return made
+
+
+def wav(waveform: ndarray, rate: int) -> bytes:
+    """A waveform from -1 to 1 at `rate` Hz as a WAV file of 16 bits, one channel.
+
+    Raises DataError for another number of axes, an empty one, values that are not finite or beyond 1, or a rate
+    below 1.
+    """
+    samples = np.asarray(waveform)
+    if samples.ndim != 1 or not len(samples):
+        raise DataError(f"waveform: shape {samples.shape}, but one axis of at least 1 value is needed")
+    loudest = float(np.abs(samples).max())
+    if not loudest <= 1 + 1e-6:  # nan is not, either
+        raise DataError(f"waveform: a value of size {loudest:g}, but all must lie in -1 to 1")
+    if rate < 1:
+        raise DataError(f"rate: {rate} Hz, but at least 1 is needed")
+    written = io.BytesIO()
+    with wave.open(written, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return written.getvalue()
+
+
+def sounds(trace: Trace, rows: Sequence[int], split: Split | None) -> dict[str, Any]:
+    """How the samples at these positions sound, by modality: a WAV file for each, None where it is missing."""
+    of: dict[str, list[Any]] = {m: [] for m in trace.modalities if split and m in split.sound}
+    for m, heard in of.items():
+        assert split is not None
+        for i in rows:
+            there = bool(trace.batch.masks[m][i].any())
+            file = wav(*split.sound[m](int(trace.batch.ids[i]))) if there else b""
+            heard.append(pack(np.frombuffer(file, np.uint8), "u1") if there else None)
+    return {"ids": pack(trace.batch.ids[list(rows)], "f8"), "of": of}
 
 
 def answer(passes: Sequence[Trace], gammas: Sequence[float]) -> dict[str, Any]:

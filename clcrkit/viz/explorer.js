@@ -312,7 +312,7 @@ class Subspaces {
       app.zoomBox((on) => (this.zoom = on)),
     ], main, side);
     this.cloud = new Cloud(app, main, 400, "Samples in the chosen space. Arrow keys step through the samples.", {
-      key: () => [this.key(), app.get("epoch"), app.get("color") === "modality", this.zoom].join(),
+      key: () => [this.key(), Boolean(this.at(app.get("modality"))), app.get("epoch"), app.get("color") === "modality", this.zoom].join(),
       place: (w, hh) => this.place(w, hh),
       frame: (ctx, w, hh) => this.frame(ctx, w, hh),
       style: (sample, layer) => (app.get("color") === "modality" ? { color: app.modalityColor(layer), shape: SHAPES[layer % 5] } : app.style(sample)),
@@ -384,7 +384,7 @@ class Subspaces {
     this.note.textContent = waiting
       ? "The kernel is fitting this projection; a first UMAP takes some 20 s."
       : `${app.ids.length.toLocaleString("en")} samples${level}. ${this.zoom ? "Enlarged around these points." : "One range for all levels and modalities of a space."} Click or draw a loop to select.`;
-    this.cloud.update();
+    if (!waiting) this.cloud.update(); // until the kernel's answer is here, what is drawn stays, pale
     app.fillLegend(this.legend);
     this.fillProbes(waiting);
     if (this.play) this.slider.value = app.get("epoch"), (this.said.textContent = this.epochName());
@@ -393,8 +393,8 @@ class Subspaces {
     const { app } = this, space = app.get("space");
     const key = space.endsWith("_code") ? space : `${space}/${app.get("level")}/${app.get("modality")}`;
     const rows = (app.get("_probes") || {})[key];
-    if (this.shown === key && this.rows === rows) return;
-    this.shown = key; this.rows = rows;
+    if (this.shown === key && this.rows === rows && this.waited === waiting) return;
+    this.shown = key; this.rows = rows; this.waited = waiting;
     this.probes.replaceChildren(app.term("probe", "Read by a linear probe"));
     clearTimeout(this.asking);
     if (!rows) {
@@ -407,7 +407,7 @@ class Subspaces {
       const bar = h("div", { class: "clcr-probe-bar", role: "img", "aria-label": `${r.target}: accuracy ${fmt(r.accuracy)}, shuffled ${fmt(r.shuffled)}, chance ${fmt(r.chance)}` },
         h("i", { style: `width:${100 * clamp(r.accuracy, 0, 1)}%` }), h("b", { style: `left:${100 * clamp(r.shuffled, 0, 1)}%` }));
       this.probes.append(h("div", { class: "clcr-probe", title: `shuffled ${fmt(r.shuffled)}, chance ${fmt(r.chance)}` },
-        h("span", { text: r.target }), h("strong", { text: fmt(r.accuracy) }), h("small", { text: fmt(r.shuffled) }), bar));
+        h("span", { title: r.target, text: r.target }), h("strong", { text: fmt(r.accuracy) }), h("small", { text: fmt(r.shuffled) }), bar));
     }
     if (rows.length) this.probes.append(h("p", { class: "clcr-note" }, "accuracy, and the tick: ", this.app.term("shuffled", "on shuffled labels")));
   }
@@ -447,6 +447,8 @@ class Budget {
     main.append(this.missing);
     this.lanes = app.table.modalities.map((m, i) => this.lane(main, m, i));
     const all = app.ids.length, left = !app.kernel && app.blockRows.size < all;
+    const heard = app.sounds?.ids?.v.length || 0;
+    if (app.table.heard.length && !app.kernel && heard < all) main.append(h("p", { class: "clcr-note", text: `This page keeps the sound of ${heard.toLocaleString("en")} of its ${all.toLocaleString("en")} samples.` }));
     if (left) main.append(h("p", { class: "clcr-note", text: `This page keeps the tokens of ${app.blockRows.size.toLocaleString("en")} of its ${all.toLocaleString("en")} samples.` }));
     main.append(h("p", { class: "clcr-note", text: app.get("live") ? "Click a token (or Enter on it) to mute it: its activation becomes 0 and the model runs again." : "Point at a token to read its numbers." }));
     this.predictions = h("div", { class: "clcr-predictions", "aria-live": "polite" });
@@ -458,7 +460,9 @@ class Budget {
   lane(parent, m, index) {
     const { app } = this, lane = { m, index };
     lane.caption = h("div", { class: "clcr-lane-caption" });
-    lane.el = h("div", { class: "clcr-lane", "data-modality": m }, lane.caption);
+    // beside the caption, which is written anew at each update: a button that came and went would lose the focus
+    if (app.table.heard.includes(m)) lane.listen = h("button", { type: "button", class: "clcr-listen", onclick: () => app.play(m) });
+    lane.el = h("div", { class: "clcr-lane", "data-modality": m }, h("div", { class: "clcr-lane-head" }, lane.listen, lane.caption));
     parent.append(lane.el);
     lane.canvas = new Canvas(app, lane.el, 120, `Tokens of ${m}. Arrow keys move between tokens, Enter mutes one.`, (ctx, w, hh) => this.drawLane(lane, ctx, w, hh));
     const el = lane.canvas.el;
@@ -592,6 +596,14 @@ class Budget {
       const d = lane.data;
       lane.el.hidden = !kept;
       lane.canvas.el.hidden = !d;
+      if (lane.listen) {
+        const sound = app.soundOf(lane.m), playing = app.playing?.m === lane.m;
+        lane.listen.disabled = !sound;
+        lane.listen.hidden = !d;
+        lane.listen.textContent = playing ? "■ stop" : "▶ listen";
+        lane.listen.title = sound ? "" : app.kernel ? "the sound is on its way" : "this page does not keep the sound of this sample";
+        lane.listen.setAttribute("aria-label", `${playing ? "Stop" : "Play"} the sound of ${lane.m}`);
+      }
       lane.caption.replaceChildren(h("i", { class: "clcr-dot", style: `background:${app.modalityColor(lane.index)}` }), h("strong", { text: lane.m }));
       if (!d) { lane.caption.append(" this modality is missing in this sample"); continue; }
       lane.share = app.share(d);
@@ -1026,6 +1038,7 @@ class App {
       _points: (v) => (this.points = decode(v)),
       _block: (v) => { this.block = decode(v); this.blockRows = new Map(Array.from(this.block.ids?.v || [], (id, i) => [id, i])); },
       _attention: (v) => (this.attentions = decode(v)),
+      _sound: (v) => (this.sounds = decode(v)),
       _answer: (v) => (this.answers = decode(v)),
     })) {
       take(model.get(name));
@@ -1052,7 +1065,7 @@ class App {
     if (this.due) return;
     this.due = requestAnimationFrame(() => { this.due = 0; this.update(); });
   }
-  close() { cancelAnimationFrame(this.due); this.cleanups.forEach((run) => run()); }
+  close() { this.hush(); cancelAnimationFrame(this.due); this.cleanups.forEach((run) => run()); }
 
   // -- layout
   build() {
@@ -1061,7 +1074,9 @@ class App {
     this.status = h("div", { class: "clcr-hidden", "aria-live": "polite" });
     this.tipBox = h("div", { class: "clcr-tip", role: "tooltip", hidden: true });
     this.bar = h("div", { class: "clcr-toolbar", role: "group", "aria-label": "Explorer" });
-    this.idBox = h("input", { type: "number", "aria-label": "Sample id", class: "clcr-id", onchange: (e) => this.pickId(+e.target.value) });
+    this.idBox = h("input", { type: "number", "aria-label": "Sample id", class: "clcr-id", onchange: (e) => this.pickId(+e.target.value),
+      // JupyterLab keeps Enter from becoming a change
+      onkeydown: (e) => { if (e.key === "Enter") { this.pickId(+e.target.value); e.preventDefault(); } } });
     this.facts = h("span", { class: "clcr-facts" });
     this.bar.append(h("span", { class: "clcr-control" }, this.term("selection", "Sample"),
       h("button", { type: "button", "aria-label": "Previous sample", text: "‹", onclick: () => this.stepSample(-1) }), this.idBox,
@@ -1245,6 +1260,28 @@ class App {
     this.set(changes);
     this.say(ids.length ? `${ids.length} selected, id ${changes.picked ?? this.get("picked")} picked` : "selection cleared");
   }
+  soundOf(m) {
+    const at = this.sounds?.ids ? Array.from(this.sounds.ids.v).indexOf(this.get("picked")) : -1;
+    return (at >= 0 && this.sounds.of[m]?.[at]?.v) || null;
+  }
+  play(m) { // one sound at a time; the same button stops it
+    const again = this.playing?.m === m;
+    this.hush();
+    if (again) return;
+    const link = URL.createObjectURL(new Blob([this.soundOf(m)], { type: "audio/wav" })), audio = new Audio(link);
+    const playing = (this.playing = { m, id: this.get("picked"), audio, link });
+    const over = () => this.playing === playing && this.hush();
+    audio.addEventListener("ended", over);
+    audio.play().catch((e) => { over(); if (e.name !== "AbortError") this.say(`the sound cannot be played: ${e.message}`); });
+    this.refresh();
+  }
+  hush() {
+    if (!this.playing) return;
+    this.playing.audio.pause();
+    URL.revokeObjectURL(this.playing.link);
+    this.playing = null;
+    this.refresh();
+  }
   pickId(id) {
     if (this.rowOf.has(id)) this.select([this.rowOf.get(id)]);
     else { this.idBox.value = this.get("picked"); this.say(`no sample ${id}`); }
@@ -1359,6 +1396,7 @@ class App {
   update() {
     const selection = this.get("selection");
     if (this._ids !== selection) { this._ids = selection; this._selected = new Set(selection.map((id) => this.rowOf.get(id))); this.dimmingKey = selection.length > 1 ? (this.dimmings = (this.dimmings || 0) + 1) : 0; }
+    if (this.playing && this.playing.id !== this.get("picked")) this.hush();
     const error = this.get("error");
     this.error.hidden = !error;
     this.error.textContent = error;

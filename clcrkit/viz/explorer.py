@@ -43,16 +43,20 @@ class Traceable(Protocol):
 
 
 def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A callback whose error is written into the widget, where the reader looks, and not lost in a log."""
+    """A callback whose error is written into the widget, where the reader looks, and not lost in a log.
+
+    It stays there until the same callback succeeds: one click may run several.
+    """
 
     @functools.wraps(method)
     def guarded(self: Explorer, *arguments: Any) -> Any:
         try:
             result = method(self, *arguments)
         except Exception as error:
-            self.error = f"{type(error).__name__}: {error}"
+            self._failed, self.error = method.__name__, f"{type(error).__name__}: {error}"
             return None
-        self.error = ""
+        if self._failed in (method.__name__, "set_state"):
+            self._failed, self.error = "", ""
         return result
 
     return guarded
@@ -63,7 +67,7 @@ class Explorer(anywidget.AnyWidget):
 
     trace   what to look at (arrays only)
     model   for live what-if: gamma and muted tokens re-run it on the picked sample
-    split   the data set, for the names of labels and attributes and for what each token is
+    split   the data set, for the names of labels and attributes, what each token is, and how samples sound
     views   which of VIEWS to show, in this order
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
 
@@ -95,6 +99,7 @@ class Explorer(anywidget.AnyWidget):
     _points = t.Dict().tag(sync=True)
     _block = t.Dict().tag(sync=True)
     _attention = t.Dict().tag(sync=True)
+    _sound = t.Dict().tag(sync=True)
     _answer = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
 
@@ -116,6 +121,7 @@ class Explorer(anywidget.AnyWidget):
         self.trace, self.model, self.split = trace.to("cpu"), model, split
         self.epochs = [step.to("cpu") for step in epochs]
         self._tokens = arrays.Tokens(self.trace, split)
+        self._failed = ""  # the callback whose error is shown
         self._drawn: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
         described = arrays.table(self.trace, split)
@@ -195,7 +201,7 @@ class Explorer(anywidget.AnyWidget):
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
 
         With a model, predictions and gates are computed beforehand at each of `gammas`; without one only the
-        allocation follows the slider. Tokens and attention are kept for as many samples as fit (the page says
+        allocation follows the slider. Tokens, attention and sound are kept for as many samples as fit (the page says
         how many): the picked one, the selection, then an even spread. Raises ConfigError for a negative gamma.
         """
         return page.page(self, gammas)
@@ -270,6 +276,9 @@ class Explorer(anywidget.AnyWidget):
         if self.model is not None and self._answered != asked:
             self._answer = arrays.answer([self.now()], [self.gamma]) | {"muted": [list(x) for x in self.muted]}
             self._answered = asked
+        # last, so that a recording that cannot be read keeps nothing else from the browser
+        if "budget" in shown and self._table["heard"] and self._sound.get("picked") != self.picked:
+            self._sound = arrays.sounds(self.trace, [row], self.split) | {"picked": self.picked}
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
@@ -279,7 +288,7 @@ class Explorer(anywidget.AnyWidget):
         except (t.TraitError, ValueError, TypeError) as error:
             for name, value in before.items():  # traitlets checks several values only after it has set them
                 setattr(self, name, value)
-            self.error = f"{type(error).__name__}: {error}"
+            self._failed, self.error = "set_state", f"{type(error).__name__}: {error}"
 
     # --- allowed values -------------------------------------------------------------------------------------
 

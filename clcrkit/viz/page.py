@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOKEN_BYTES = 4_000_000  # room for token-level arrays, before compression
 ATTENTION_BYTES = 4_000_000
+SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz; the first sample's sound is kept whatever its size
 _HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470}  # pixels, at a notebook's width
 _AT_ONCE = 64  # samples in one forward pass
 _STATE = (
@@ -34,7 +35,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
+ content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src blob:">
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
@@ -66,7 +67,7 @@ def page(explorer: Explorer, gammas: Sequence[float]) -> str:
     trace, shown = explorer.trace, set(explorer.views)
     state: dict[str, Any] = {name: getattr(explorer, name) for name in _STATE}
     state |= {"muted": [], "error": "", "live": False, "_table": explorer._table}
-    state |= {"_points": {}, "_block": {}, "_attention": {}, "_answer": {}, "_probes": {}}
+    state |= {"_points": {}, "_block": {}, "_attention": {}, "_sound": {}, "_answer": {}, "_probes": {}}
     order = _order(explorer)
     if "subspaces" in shown:
         state["_points"] = dict(explorer._points)  # a UMAP that was looked at comes along
@@ -80,6 +81,8 @@ def page(explorer: Explorer, gammas: Sequence[float]) -> str:
         block = explorer._tokens.block(order[:1], fine=False)
         kept = order[: max(1, TOKEN_BYTES // _size(block))]
         state["_block"] = explorer._tokens.block(kept, fine=False)
+        if "budget" in shown and explorer._table["heard"]:
+            state["_sound"] = _heard(explorer, kept)
         if "attention" in shown:
             levels = range(trace.level_gate.shape[1])
             one = explorer._tokens.attention(order[:1], levels, trace.modalities)
@@ -126,6 +129,17 @@ def _order(explorer: Explorer) -> list[int]:
     return list(dict.fromkeys([*first, *spread]))
 
 
+def _heard(explorer: Explorer, rows: Sequence[int]) -> dict[str, Any]:
+    """The sound of as many of these samples, in this order, as there is room for."""
+    room, count = SOUND_BYTES, 0
+    for row in rows:
+        room -= _size(arrays.sounds(explorer.trace, [row], explorer.split))
+        if room < 0 and count:
+            break
+        count += 1
+    return arrays.sounds(explorer.trace, rows[:count], explorer.split)
+
+
 def _spaces(trace: Trace) -> list[tuple[str, int, str]]:
     by_level = [
         (space, level, m)
@@ -139,6 +153,8 @@ def _spaces(trace: Trace) -> list[tuple[str, int, str]]:
 def _size(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(_size(inner) for inner in value.values())
+    if isinstance(value, list):
+        return sum(_size(inner) for inner in value)
     return len(value) if isinstance(value, bytes) else 0
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Locator, Page, expect
@@ -18,9 +20,15 @@ from tests.browser.conftest import Lab, Watched
 
 SET_UP = """
 import ipywidgets, torch
+import numpy as np
+from dataclasses import replace
 from clcrkit import CLCR, CLCRConfig, viz
 from clcrkit.datasets.asynchrony import asynchrony
-split = asynchrony((64, 8, 200))
+def tone(sample):  # two seconds: longer than a test needs to see that it plays
+    if sample == 271:
+        raise OSError("271.wav is gone")
+    return np.sin(np.arange(16000) * (0.2 + 0.001 * (sample % 100))).astype(np.float32) / 2, 8000
+split = replace(asynchrony((64, 8, 200)), sound={"acoustic": tone})
 torch.manual_seed(0)
 model = CLCR(CLCRConfig.of(split.train, width=32, rank=8, private_rank=8, heads=2))
 _ = torch.nn.init.normal_(model.intercad.level_mlp[-1].weight)  # untrained, all level gates are equal
@@ -37,6 +45,10 @@ display(explorer, said)
 """
 DONE = 'print("ALL-" + "DONE")'
 VIEWS = ("subspaces", "gates", "budget", "attention")
+
+
+def tone(sample: int) -> tuple[np.ndarray, int]:
+    return np.sin(np.arange(16000) * (0.2 + 0.001 * (sample % 100))).astype(np.float32) / 2, 8000
 
 
 def ink(page: Page, view: str) -> str:
@@ -206,8 +218,76 @@ def test_lab_pickers_probes_and_error(live: Watched) -> None:
     page.locator("[data-trait=color]").select_option("error")
     for view in ("subspaces", "gates"):
         changed(page, view, before[view])
+    page.locator("[data-trait=color]").select_option("label")
+    page.wait_for_timeout(600)
+    before = {view: ink(page, view) for view in VIEWS}
     page.locator(".clcr-subspaces [data-trait=space]").select_option("private_code")
     expect(page.locator(".clcr-subspaces [data-trait=modality]")).to_be_disabled()
+    changed(page, "subspaces", before["subspaces"])
+    some_point(page.locator(".clcr-subspaces canvas").first)  # its points came from the kernel, and are drawn
+    expect(page.locator(".clcr-probe").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".clcr-error")).to_be_hidden()
+    live.assert_quiet()
+
+
+def assert_sound(page: Page) -> None:
+    """Play the picked sample's sound by keyboard, stop it, let it end, and have it stopped by the next sample."""
+    buttons = page.locator(".clcr-listen:visible")
+    expect(buttons).to_have_count(1)
+    expect(buttons).to_have_text("▶ listen")
+    buttons.focus()
+    page.keyboard.press("Enter")
+    expect(buttons).to_have_text("■ stop")
+    expect(page.get_by_label("Stop the sound of acoustic")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(buttons).to_have_text("▶ listen")
+    page.keyboard.press("Enter")
+    expect(buttons).to_have_text("■ stop")
+    expect(buttons).to_have_text("▶ listen", timeout=15_000)  # it came to its end
+    page.keyboard.press("Enter")
+    expect(buttons).to_have_text("■ stop")
+    page.get_by_label("Next sample", exact=True).click()
+    expect(buttons).to_have_text("▶ listen", timeout=1_000)
+    expect(page.locator("[aria-live].clcr-hidden")).not_to_contain_text("cannot be played")
+
+
+def test_lab_plays_the_picked_sample(live: Watched) -> None:
+    assert_sound(live.page)
+    live.assert_quiet()
+
+
+def test_lab_shows_a_callbacks_error_in_the_widget(live: Watched) -> None:
+    page = live.page
+    box, error = page.get_by_label("Sample id"), page.locator(".clcr-error")
+    box.press("ControlOrMeta+a")
+    box.press_sequentially("271")
+    box.press("Enter")
+    expect(error).to_have_text("OSError: 271.wav is gone")
+    expect(page.locator(".clcr-listen")).to_be_disabled()
+    box.press("ControlOrMeta+a")
+    box.press_sequentially("100")
+    box.press("Enter")
+    expect(error).to_be_hidden()
+    expect(page.locator(".clcr-listen:visible")).to_be_enabled()
+    live.assert_quiet()
+
+
+def test_lab_umap(live: Watched) -> None:
+    page = live.page
+    page.locator(".clcr-subspaces [data-trait=space]").select_option("shared_code")
+    page.wait_for_timeout(600)
+    before = ink(page, "subspaces")
+    page.locator("[data-trait=projection]").select_option("umap")
+    expect(page.locator(".clcr-subspaces.clcr-waiting")).to_have_count(1)
+    expect(page.locator(".clcr-subspaces.clcr-waiting")).to_have_count(0, timeout=120_000)  # the first one compiles
+    page.mouse.move(2, 2)
+    changed(page, "subspaces", before)
+    page.locator(".clcr").first.screenshot(path=str(_shots() / "lab-umap.png"))
+    target = page.locator(".clcr-subspaces canvas").first
+    old = page.get_by_label("Sample id").input_value()
+    target.click(position=some_point(target))  # type: ignore[arg-type]
+    expect(page.get_by_label("Sample id")).not_to_have_value(old)
+    page.locator("[data-trait=projection]").select_option("pca")
     expect(page.locator(".clcr-error")).to_be_hidden()
     live.assert_quiet()
 
@@ -303,6 +383,27 @@ def test_page_plays_epochs_and_says_what_it_left_out(offline: Watched, tmp_path:
     page.get_by_role("button", name="go to one that is").click()
     expect(page.get_by_label("Sample id")).to_have_value(kept)
     expect(page.locator(".clcr-missing")).to_be_hidden()
+    offline.assert_quiet()
+
+
+def test_page_plays_sound_and_says_what_it_left_out(offline: Watched, tmp_path: Path, monkeypatch: Any) -> None:
+    split = replace(asynchrony((64, 8, 40)), sound={"acoustic": tone})
+    torch.manual_seed(0)
+    trace = CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2)).trace(split.test)
+    monkeypatch.setattr(viz.explorer.page, "SOUND_BYTES", 120_000)  # of 32 kB each
+    path = viz.budget(trace, split=split).export(tmp_path / "sound.html")
+    page = offline.page
+    page.goto(path.as_uri())
+    settled(page)
+    assert_sound(page)
+    expect(page.locator(".clcr-budget")).to_contain_text("This page keeps the sound of 3 of its 40 samples.")
+    for _ in range(6):
+        if page.locator(".clcr-listen").first.is_disabled():
+            break
+        page.get_by_label("Next sample", exact=True).click()
+        page.wait_for_timeout(100)
+    expect(page.locator(".clcr-listen").first).to_have_attribute("title", re.compile("does not keep the sound"))
+    page.locator(".clcr").screenshot(path=str(_shots() / "page-sound.png"))
     offline.assert_quiet()
 
 

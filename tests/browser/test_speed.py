@@ -7,8 +7,10 @@ from typing import Any
 
 import nbformat
 import pytest
+import torch
 
-from clcrkit import viz
+from clcrkit import CLCR, CLCRConfig, viz
+from clcrkit.datasets.asynchrony import asynchrony
 from tests.browser.conftest import Lab, Watched
 
 # A trace of many samples from one of few: token-level arrays are one sample's, seen again and again without
@@ -120,10 +122,10 @@ def test_opening_ten_thousand_points(lab: Lab) -> None:
 
 
 def test_page_of_three_thousand_samples(offline: Watched, tmp_path: Any) -> None:
-    scope: dict[str, Any] = {}
-    exec(MAKE, scope)
-    model, trace = scope["made"](3000, tokens=30, modalities=3)
-    path = viz.Explorer(trace, model).export(tmp_path / "large.html", gammas=(0.5, 1.0, 1.5))
+    split = asynchrony((64, 8, 3000))  # every sample its own: copies of one would be squeezed to nothing
+    torch.manual_seed(0)
+    model = CLCR(CLCRConfig.of(split.train, width=32, rank=8, private_rank=8, heads=2))
+    path = viz.Explorer(model.trace(split.test), model, split).export(tmp_path / "large.html", gammas=(0.5, 1.0, 1.5))
     size = path.stat().st_size / 1e6
     print(f"page of 3,000 samples: {size:.1f} MB")
     assert size <= 15
