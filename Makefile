@@ -39,7 +39,9 @@ unit: $(READY)
 
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(NOTEBOOKS) --nbval --nbval-current-env -n 2 --dist loadfile \
-	    --nbval-sanitize-with tests/notebooks/nbval_sanitize.cfg --nbval-cell-timeout 180 --nbval-kernel-startup-timeout 60
+	    --nbval-sanitize-with tests/notebooks/nbval_sanitize.cfg --nbval-cell-timeout 180 --nbval-kernel-startup-timeout 60 \
+	    --junitxml build/notebooks.xml
+	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)
 	$(PY) -m pytest tests/browser

@@ -4,6 +4,7 @@ python -m tests.notebooks.solutions [NOTEBOOK...]      (writes build/solutions/;
 """
 
 import argparse
+import ast
 import copy
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def solved(notebook: NotebookNode, name: str) -> NotebookNode:
         cell.source = texts.get(cell.id, cell.source)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    return variant
+
+
+def solutions_alone(notebook: NotebookNode, name: str) -> NotebookNode:
+    """The solved exercises after the notebook's imports, and nothing else: a solution may use no more."""
+    codes = {f"{e.name}-code" for e in gates.lesson_exercises(name).values()}
+    variant = solved(notebook, name)
+    variant.cells = [cell for cell in variant.cells if cell.cell_type == "code"]
+    for cell in variant.cells:
+        if cell.id not in codes:
+            tree = ast.parse("".join(line for line in cell.source.splitlines(True) if not line.startswith("%")))
+            tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+            cell.source = ast.unparse(tree)
     return variant
 
 

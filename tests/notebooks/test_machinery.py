@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from clcrkit.pages import execute
 from tests.exercises.demo import Gate, center
 from tests.notebooks import execute as execution
-from tests.notebooks import gates, solutions
+from tests.notebooks import gates, minutes, solutions
 
 pytest_plugins = ["pytester"]
 
@@ -304,3 +304,21 @@ def test_the_share_of_compared_cells_is_enforced(good: NotebookNode) -> None:
         "5 of 7 code cells have an output that nbval compares; 85% are needed. "
         "Without one: 08_small truth-size, 08_small center-code"
     ]
+
+
+def test_the_minutes_of_a_notebook_are_added_up(tmp_path: Path) -> None:
+    report = tmp_path / "notebooks.xml"
+    cases = "".join(
+        f'<testcase classname="notebooks.{n}.ipynb" time="{t}"/>' for n, t in [("a", 1), ("b", 5), ("a", 2)]
+    )
+    report.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    assert minutes.seconds(report) == {"a": 3.0, "b": 5.0}
+
+
+def test_solutions_alone_keep_imports_and_exercises(good: NotebookNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "lesson_exercises", lambda name: EXERCISES)
+    alone = solutions.solutions_alone(good, "08_small")
+    codes = {f"{e.name}-code" for e in EXERCISES.values()}
+    kept = [cell.source for cell in alone.cells if cell.id not in codes]
+    assert all(line.startswith(("import ", "from ")) for source in kept for line in source.splitlines())
+    assert codes <= {cell.id for cell in alone.cells}
