@@ -115,7 +115,9 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
         )
         first_id += len(pairs)
     return Split(
-        **parts,
+        train=parts["train"],
+        valid=parts["valid"],
+        test=parts["test"],
         label_names=tuple(map(str, range(10))),
         attribute_names={name: tuple(map(str, sound[f"{name}_names"])) for name in NAMED},
         vocabulary={"language": LETTERS},
