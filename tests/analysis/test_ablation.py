@@ -1,0 +1,99 @@
+"""The lists of trials, the commands around them, and that a killed one goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clcrkit import ABLATIONS, ConfigError, DataError
+from clcrkit.analysis import tables
+from clcrkit.analysis.ablation import SWEEPS, ablation, budgets, comparison, sweep
+from clcrkit.analysis.runs import Setup, Trial
+from clcrkit.baselines import BASELINES
+from clcrkit.training import TrainConfig
+
+TINY = Setup(
+    "tiny",
+    "asynchrony",
+    {"samples": [64, 16, 16], "evidence": "redundant"},
+    {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2},
+    TrainConfig(epochs=1, batch_size=16, device="cpu"),
+)
+
+
+def test_the_ablation_table_has_the_papers_rows():
+    table = ablation(TINY, seeds=(0,), progress=False)
+    assert table["model"].to_list() == ["CLCR", *[name for name in ABLATIONS if name != "full"]]
+    assert table["score"].between(0, 1).all()
+    assert table.set_index("model")["participation"]["dense exchange"] == pytest.approx(1)
+
+
+def test_a_comparison_holds_everything_once_for_each_seed_and_goes_seed_by_seed():
+    trials = comparison(TINY, seeds=(3, 4))
+    models = [t.model for t in trials if t.seed == 3]
+    alone = ["language alone", "vision alone", "acoustic alone"]
+    assert models == ["CLCR", *[name for name in ABLATIONS if name != "full"], *BASELINES, *alone]
+    assert [t.seed for t in trials] == [3] * len(models) + [4] * len(models)
+    assert len({t.key for t in trials}) == len(trials)
+
+
+def test_sweeps_change_what_they_name_and_share_the_rest():
+    swept = sweep(TINY, [{"levels": 1}, {"levels": 2}], seeds=(0,))
+    split = TINY.split(0)
+    assert [t.build(split).config.levels for t in swept] == [1, 2]
+    assert swept[1].key == Trial(TINY).key  # a sweep's own setting is not trained again
+    assert [t.rho for t in budgets(TINY, seeds=(0,), rhos=(0.2, 0.7))] == [None, 0.2, 0.7, None]
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_stored_sweep_is_possible(name: str):
+    split = TINY.split(0)
+    for change in SWEEPS[name]:
+        Trial(TINY, settings={**tables.SMALL, **change}).build(split)
+
+
+def test_a_table_is_stored_with_what_made_it(tmp_path: Path):
+    trials = [Trial(TINY, "vision alone", seed) for seed in (0, 1)]
+    made = tables.make("tiny", trials, 1, tmp_path / "results", tmp_path / "runs")
+    read = tables.load("tiny", tmp_path / "results")
+    assert list(read) == list(made)
+    assert read["score"].to_list() == pytest.approx(made["score"].to_list(), rel=1e-5)
+    about = json.loads((tmp_path / "results" / "tiny.json").read_text())
+    assert (about["seeds"], about["trials"]) == ([0, 1], 2)
+    assert about["setups"][0]["training"]["epochs"] == 1
+    assert len(list((tmp_path / "runs").glob("*.json"))) == 2
+    with pytest.raises(DataError, match=r"nowhere\.csv: no such table; .*`python -m clcrkit\.analysis\.tables nowhere"):
+        tables.load("nowhere", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["comparison_asynchrony_redundant", "budget_digits", "sweep_levels", "sweep_rank_split"]
+)
+def test_a_tables_trials_are_of_the_seeds_that_were_asked_for(name: str):
+    trials = tables.TABLES[name]((5, 6))
+    assert [t.seed for t in trials] == sorted([5, 6] * (len(trials) // 2))
+    assert {t.rho for t in trials} <= {None, 0.1, 0.25, 0.45, 0.68, 0.9}
+
+
+def test_the_command_knows_its_tables(capsys: pytest.CaptureFixture[str]):
+    tables.main([])
+    assert capsys.readouterr().out.split() == list(tables.TABLES)
+    with pytest.raises(ConfigError, match="digitz: no such table"):
+        tables.main(["digitz"])
+
+
+@pytest.mark.parametrize("name", tables.available())
+def test_stored_tables_are_complete_and_of_these_settings(name: str):
+    """A stored table that its own command would no longer make is out of date."""
+    table = pd.read_csv(tables.RESULTS / f"{name}.csv")
+    about = json.loads((tables.RESULTS / f"{name}.json").read_text())
+    assert len(table) == about["trials"]
+    assert table["score"].notna().all()
+    assert len(about["seeds"]) >= 5
+    stored = {setup["name"]: setup for setup in about["setups"]}
+    for setup_name in stored.keys() & tables.SETUPS.keys():
+        setup = tables.SETUPS[setup_name]
+        assert stored[setup_name] == json.loads(json.dumps(tables.asdict(setup)))
