@@ -36,13 +36,6 @@ def baselines(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     return [Trial(setup, model, seed) for seed in seeds for model in ("CLCR", *BASELINES, *_alone(setup))]
 
 
-def exchange(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
-    """CLCR, its exchange made dense or left out, its gates left out, and fusions in which modalities meet only when they
-    are summed up: for data in which no modality knows enough alone."""
-    models = ("CLCR", "dense exchange", "no IntraCED", "no InterCAD", "late fusion", "low-rank fusion")
-    return [Trial(setup, model, seed) for seed in seeds for model in models]
-
-
 def budgets(setup: Setup, seeds: Iterable[int] = SEEDS, rhos: Sequence[float] = RHOS) -> list[Trial]:
     """CLCR with the learned budget, with each of these fixed ones, and without any (dense exchange)."""
     fixed = [Trial(setup, rho=rho) for rho in rhos]

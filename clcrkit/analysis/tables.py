@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 import clcrkit
-from clcrkit.analysis.ablation import SEEDS, SWEEPS, baselines, budgets, comparison, exchange, sweep
+from clcrkit.analysis.ablation import SEEDS, SWEEPS, baselines, budgets, comparison, sweep
 from clcrkit.analysis.runs import Setup, Trial, run
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.training import TrainConfig
@@ -75,7 +75,6 @@ TABLES: Mapping[str, Trials] = {
     **{
         f"sweep_{what.replace(' ', '_')}": partial(sweep, SETUPS["digits"], changes) for what, changes in SWEEPS.items()
     },
-    "exchange_asynchrony_complementary": partial(exchange, SETUPS["asynchrony complementary"]),
     "mosi_utterances": partial(baselines, MOSI),
 }
 """By name of the file: from seeds to trials."""
