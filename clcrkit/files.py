@@ -1,4 +1,4 @@
-"""Reading and writing tensors: safetensors only (no pickle anywhere), written atomically."""
+"""Reading and writing tensors and plain values: safetensors and JSON (no pickle anywhere), written atomically."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
     finally:
         if scratch and os.path.exists(scratch):
             os.unlink(scratch)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values, as `write_tensors` writes tensors. One process at a time may write a file."""
+    scratch = path.with_name(f".{path.name}.writing")
+    try:
+        with open(scratch, "w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written ({error})") from error
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:

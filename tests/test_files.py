@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from clcrkit import DataError, files
-from clcrkit.files import read_tensors, write_tensors
+from clcrkit.files import read_tensors, write_json, write_tensors
 
 TENSORS = {"x": torch.arange(6.0).reshape(2, 3), "y": torch.tensor([True, False]), "z": torch.zeros(0, 4)}
 ABOUT = {"kind": "test", "names": ["b", "a"], "n": 3}
@@ -127,3 +128,16 @@ def test_flipped_bytes_are_refused_or_read_but_never_anything_else(written, data
         return
     assert isinstance(about, dict)
     assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
+
+
+def test_a_json_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "index.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"new": object()})
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+    with pytest.raises(DataError, match=r"index\.json: cannot be written \(no room\)"):
+        write_json(path, {"new": 2})
+    assert json.loads(path.read_text()) == {"old": 1}
+    with pytest.raises(DataError, match="cannot be written"):
+        write_json(tmp_path / "nowhere" / "a.json", {})

@@ -34,6 +34,7 @@ from clcrkit.baselines import BASELINES, Baseline, LateFusion
 from clcrkit.batch import Batch
 from clcrkit.datasets import Split
 from clcrkit.errors import ConfigError, DataError
+from clcrkit.files import write_json
 from clcrkit.metrics import score
 from clcrkit.model import ABLATIONS, CLCR, CLCRConfig, ablated
 from clcrkit.training import TrainConfig, evaluate, fit, predict
@@ -168,7 +169,7 @@ def run(
         kept[key] = {**row, "commit": code}
         bar.set_postfix_str(f"{asked[key].setup.name}: {asked[key].model}")
         if folder is not None:
-            _write(Path(folder) / f"{key}.json", {"trial": asked[key].described, "row": kept[key]})
+            write_json(Path(folder) / f"{key}.json", {"trial": asked[key].described, "row": kept[key]})
     return pd.DataFrame([{**_names(trial), **kept[trial.key]} for trial in wanted])
 
 
@@ -292,17 +293,3 @@ def _read(folder: Path, trial: Trial) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a trial's file, or damaged ({error}); delete it to run the trial again") from None
     return dict(row)
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    """The file appears under its name only when it is complete and on the disk."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(scratch, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error})") from error

@@ -20,7 +20,7 @@ from clcrkit.batch import Batch
 from clcrkit.datasets.shards import FORMAT, INDEX, read_index
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
-from clcrkit.files import write_tensors
+from clcrkit.files import write_json, write_tensors
 
 SHARD_BYTES = 64 * 2**20
 PIECE = 256  # samples read at a time
@@ -81,7 +81,7 @@ def convert(
     entries = {
         part: _write_part(folder, part, samples, index, shard_bytes, progress) for part, samples in parts.items()
     }
-    _write_index(
+    write_json(
         folder / INDEX,
         {**FORMAT, **index, **{name: _lists(values) for name, values in names.items()}, "parts": entries},
     )
@@ -218,17 +218,3 @@ def _lengths(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch"]:
 
 def _lists(values: Any) -> Any:
     return {name: list(each) for name, each in values.items()} if isinstance(values, Mapping) else list(values)
-
-
-def _write_index(path: Path, index: Mapping[str, Any]) -> None:
-    """All of it or nothing, as with the shards."""
-    scratch = path.with_name(f".{path.name}.writing")
-    try:
-        with open(scratch, "w", encoding="utf-8") as file:
-            json.dump(index, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error})") from error
