@@ -128,7 +128,7 @@ def _watched(write_whole: Write, die: bool) -> tuple[bytes, list[str]]:
         path = Path(folder) / "state"
         path.write_bytes(b"old")
 
-        def renaming(source: Path, target: Path) -> None:
+        def renaming(source: str | Path, target: str | Path) -> None:
             expect(Path(source).parent == path.parent, "the scratch file is in another folder, maybe on another disk")
             expect(Path(source).read_bytes() == b"new", "the file is renamed before its content is written")
             if die:
