@@ -72,6 +72,7 @@ def test_two_processes_have_the_losses_of_one(make_batch, tmp_path, kind, optimi
 
 def stop_one(batch, folder):
     warnings.simplefilter("ignore", FutureWarning)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
     model = fresh(CLCR, batch, seed=rank())
     losses, calls = model.losses, []
 
