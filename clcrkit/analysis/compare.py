@@ -47,7 +47,7 @@ def summary(table: pd.DataFrame, value: str = "score") -> pd.DataFrame:
 def by_seed(table: pd.DataFrame, data: str, value: str = "score") -> pd.DataFrame:
     """The value of every model on one data set: seeds as rows, models as columns (with their changes, if any).
 
-    A seed that some model lacks is left out, so that all columns are over the same seeds.
+    NaN where a model lacks a seed: drop those rows of the models that are compared.
     Raises DataError where the table has nothing of this data set."""
     part = table[table["data"] == data]
     if part.empty:

@@ -26,6 +26,7 @@ import clcrkit
 from clcrkit.analysis.ablation import SEEDS, SWEEPS, baselines, budgets, comparison, sweep
 from clcrkit.analysis.runs import Setup, Trial, run
 from clcrkit.errors import ConfigError, DataError
+from clcrkit.files import write_json
 from clcrkit.training import TrainConfig
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
@@ -98,7 +99,7 @@ def make(
         "trials": len(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(about, indent=1) + "\n")
+    write_json(folder / f"{name}.json", about)
     table.to_csv(folder / f"{name}.csv", index=False, float_format=f"%.{DIGITS}g")
     return table
 
