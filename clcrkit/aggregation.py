@@ -132,4 +132,5 @@ def weighted_mean(
 ) -> Float[Tensor, "*batch rank"]:
     """Mean over tokens with these weights (>= 0); zero where all of them are zero."""
     total = weight.sum(-1, keepdim=True)
-    return torch.einsum("...tk,...t->...k", x, weight) / total.clamp(min=1e-6)
+    # on a CPU, einsum would first copy x, whose levels and samples lie in another order
+    return (x * weight[..., None]).sum(-2) / total.clamp(min=1e-6)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from clcrkit.budget import Allocation, TokenBudget, everyone
-from clcrkit.hierarchy import at_each_level
+from clcrkit.hierarchy import all_true, at_each_level, on_host
 from clcrkit.subspaces import Subspaces
 
 
@@ -44,19 +44,18 @@ class Exchange(nn.Module):
         Only funded queries are computed (`funded_tokens`). With `keep_attention` all are, and the weights come back
         too, by modality; else the second result is empty.
         """
-        weight = torch.cat([self.query, self.key, self.value], dim=-1)
-        spoken = {m: at_each_level(x, weight).chunk(3, dim=-1) for m, x in shared.items()}
-        keys = {m: self._heads(k) for m, (_, k, _) in spoken.items()}
-        values = {m: self._heads(v) for m, (_, _, v) in spoken.items()}
+        spoken = torch.cat([self.key, self.value], dim=-1)
+        pairs = {m: at_each_level(x, spoken).chunk(2, dim=-1) for m, x in shared.items()}
+        keys, values = ({m: self._heads(pair[i]) for m, pair in pairs.items()} for i in (0, 1))
         received, attention = {}, {}
-        for m, (q, _, _) in spoken.items():
-            share, samples = allocation[m], q.shape[0]
+        for m, x in shared.items():
+            share, samples = allocation[m], x.shape[0]
             asking = None if keep_attention else funded_tokens(share)
             if asking is not None:
                 share = share.gather(2, asking)
-                asking = asking[..., None].expand(-1, -1, -1, q.shape[-1])
-                q = q.gather(2, asking)
-            q = self._heads(q)
+                asking = asking[..., None].expand(-1, -1, -1, x.shape[-1])
+                x = x.gather(2, asking)
+            q = self._heads(at_each_level(x, self.query))
             others = [n for n in shared if n != m]
             k, v = (torch.cat([source[n] for n in others], dim=-2) for source in (keys, values))
             heard = torch.cat([masks[n] for n in others], dim=-1)
@@ -71,7 +70,7 @@ class Exchange(nn.Module):
                 attention[m] = weights * (masks[m] & anyone[:, None])[:, None, None, :, None]
             else:
                 # the mask stays one row for each sample and level: for each query it would be as large as the weights
-                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=None if all_true(heard) else allowed)
             joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, samples)).transpose(0, 1)
             given = (share * anyone[:, None, None])[..., None] * at_each_level(joined, self.out)
             received[m] = given if asking is None else given.new_zeros(shared[m].shape).scatter(2, asking, given)
@@ -89,15 +88,10 @@ def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Int64[Tenso
     graph that is being compiled would break, so there every query is computed: no bound on the count is known
     beforehand, since a small budget can be spread over all tokens.
     """
-    if not on_host(allocation) or torch.compiler.is_compiling():
+    if not on_host(allocation):
         return None
     count = max(int((allocation > 0).sum(-1).max()), 1)
     return None if count == allocation.shape[-1] else allocation.topk(count, dim=-1).indices
-
-
-def on_host(x: Tensor) -> bool:
-    """Whether Python can look at values without waiting for a device."""
-    return x.device.type == "cpu"
 
 
 class Exchanged(NamedTuple):

@@ -70,7 +70,7 @@ class TransformerTaps(nn.Module):
     def forward(
         self, tokens: Int64[Tensor, "batch token"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
-        x = self.embed(tokens) + sinusoid(positions(mask), self.embed.embedding_dim)
+        x = self.embed(tokens) + place(mask, self.embed.embedding_dim)
         hidden = hidden_keys(mask)
         levels = []
         for block in self.blocks:
@@ -128,12 +128,13 @@ class HierarchyEncoder(nn.Module):
         self, tokens: Shaped[Tensor, "batch token ..."], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
         """Level tokens H: zero where the mask is False, and untouched by what lies there."""
-        # garbage under the mask, NaN or an id out of range included, must not even be looked at
-        tokens = tokens.masked_fill(~(mask if tokens.ndim == 2 else mask[..., None]), 0)
+        if not all_true(mask):
+            # garbage under the mask, NaN or an id out of range included, must not even be looked at
+            tokens = tokens.masked_fill(~(mask if tokens.ndim == 2 else mask[..., None]), 0)
         stages = self.stages(tokens, mask).transpose(0, 1)  # levels first, as they lie in memory
         width = self.project.shape[-1]  # that of the stages may be another: see `pretrained.with_stages`
-        place = self.level_embedding[:, None] + PLACE * sinusoid(positions(mask), width)
-        h = (stages.flatten(1, 2) @ self.project).unflatten(1, mask.shape) + place
+        p = PLACE * place(mask, width).flatten(0, 1) + self.level_embedding
+        h = torch.baddbmm(p, stages.flatten(1, 2), self.project).unflatten(1, mask.shape)
         h = F.layer_norm(h, (width,)) * self.scale[:, None] + self.shift[:, None]
         return (F.gelu(h) * mask[..., None]).transpose(0, 1)
 
@@ -143,8 +144,24 @@ def positions(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch token"]
     return (mask.long().cumsum(1) - 1).clamp(min=0)
 
 
+def place(mask: Bool[Tensor, "batch token"], width: int) -> Float[Tensor, "batch token width"]:
+    """The sinusoid of every token's position, from one table for all samples."""
+    table = sinusoid(torch.arange(mask.shape[1], device=mask.device), width)
+    return F.embedding(positions(mask), table)
+
+
 def sinusoid(position: Int64[Tensor, "..."], width: int) -> Float[Tensor, "... width"]:
     """Sines and cosines of the position at wavelengths from 2 pi to 10,000 * 2 pi tokens; width must be even."""
     rates = torch.exp(torch.arange(0, width, 2, device=position.device) * (-math.log(10_000.0) / width))
     angles = position[..., None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def on_host(x: Tensor) -> bool:
+    """Whether Python can look at values: without waiting for a device, and in no graph that is being compiled."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def all_true(mask: Bool[Tensor, "..."]) -> bool:
+    """Whether nothing is masked, where that can be known for free; what a mask costs can then be saved."""
+    return on_host(mask) and bool(mask.all())

@@ -59,7 +59,7 @@ class CLCRConfig:
     width: int = 64
     rank: int = 32
     private_rank: int = 32
-    heads: int = 4
+    heads: int = 2
     dropout: float = 0.1
     lambda_intra: float = 0.3
     lambda_inter: float = 0.01

@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from clcrkit import ABLATIONS, CLCR, Batch, CLCRConfig, ConfigError, DataError, Modality, Trace, ablated, exchange
+from clcrkit import (
+    ABLATIONS,
+    CLCR,
+    Batch,
+    CLCRConfig,
+    ConfigError,
+    DataError,
+    Modality,
+    Trace,
+    ablated,
+    exchange,
+    hierarchy,
+)
 from clcrkit.objective import Losses
 
 TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
@@ -391,8 +403,9 @@ class NoWaiting(TorchDispatchMode):
 
 
 def test_a_step_never_makes_the_host_wait_for_a_gpu(make_batch, make_model, monkeypatch):
-    """On the CPU the exchange counts the funded tokens; told that it runs elsewhere, it must not."""
-    monkeypatch.setattr(exchange, "on_host", lambda _: False)
+    """On the CPU it counts funded tokens and looks for masked ones; told that it runs elsewhere, it must not."""
+    for module in (hierarchy, exchange):
+        monkeypatch.setattr(module, "on_host", lambda _: False)
     for task in TASKS:
         batch = make_batch(task=task)
         model = make_model(batch, dropout=0.1).train()
@@ -495,8 +508,8 @@ WRONG_SETTINGS = [
     ({"width": 30}, "width: 30, but it must be a multiple of 4"),
     ({"width": 0}, "width: 0, but it must be a multiple of 4"),
     ({"heads": 0}, "heads: 0, but it must be 1 or more"),
-    ({"rank": 30}, "rank: 30, but it must be a multiple of 4 heads"),
-    ({"rank": 0}, "rank: 0, but it must be a multiple of 4 heads"),
+    ({"rank": 31}, "rank: 31, but it must be a multiple of 2 heads"),
+    ({"rank": 0}, "rank: 0, but it must be a multiple of 2 heads"),
     ({"private_rank": 33}, r"private_rank: 33, but it must be from 1 to width - rank \(32\)"),
     ({"private_rank": 0}, "private_rank: 0, but it must be from 1"),
     ({"dropout": 1.0}, "dropout: 1.0, but it must be from 0 up to, not including, 1"),
