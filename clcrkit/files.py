@@ -44,18 +44,23 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
             os.unlink(scratch)
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write plain values, as `write_tensors` writes tensors. One process at a time may write a file."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as `write_tensors` writes tensors. One process at a time may write a file."""
     scratch = path.with_name(f".{path.name}.writing")
     try:
         with open(scratch, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=1)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
     except OSError as error:
         scratch.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written ({error})") from error
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values with `write_text`."""
+    write_text(path, json.dumps(values, indent=1))
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:

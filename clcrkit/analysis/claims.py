@@ -21,6 +21,7 @@ from clcrkit.analysis.compare import FAILS, Difference, by_seed, difference, ver
 from clcrkit.analysis.tables import RESULTS, TABLES, available, load
 from clcrkit.baselines import BASELINES
 from clcrkit.errors import DataError
+from clcrkit.files import write_text
 
 NOISE = "noise 1"  # as strong as a feature's own spread
 NEAR = 0.68  # the participation that the paper found best
@@ -152,7 +153,7 @@ CLAIMS: Mapping[str, Claim] = {
 
 def main() -> None:
     judged = judge(stored())
-    judged.to_csv(RESULTS / "claims.csv", index=False, float_format="%.6g")
+    write_text(RESULTS / "claims.csv", judged.to_csv(index=False, float_format="%.6g"))
     print(markdown(judged))
 
 
