@@ -14,7 +14,7 @@ number of levels and modalities.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -178,11 +178,25 @@ def of_all_processes(
     Every process then computes the same value, and its gradient reaches each stream once from every process: with
     gradients averaged over processes, as usual, the weights get the gradient of one process with the whole batch.
     """
-    from torch.distributed.nn.functional import all_gather
-
     joined = torch.cat([streams, present[..., None].to(streams.dtype)], dim=-1)
-    everyone = torch.cat(all_gather(joined), dim=1)
+    everyone = _Gathered.apply(joined)
     return everyone[..., :-1], everyone[..., -1] > 0
+
+
+class _Gathered(torch.autograd.Function):
+    """Every process's samples joined; its gradient is the sum of what all processes say of one's own samples."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        pieces = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(pieces, own.contiguous())
+        return torch.cat(pieces, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.chunk(dist.get_world_size(), dim=1)[dist.get_rank()]
 
 
 def level_mix(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +39,6 @@ def rank() -> int:
 
 
 def train_one(kind, batch, valid, config, folder):
-    warnings.simplefilter("ignore", FutureWarning)
     model = fresh(kind, batch, seed=rank())  # the main process's weights count
     kept = folder / "kept" if dist.is_initialized() else None
     rows: list[int] = []
@@ -71,7 +69,6 @@ def test_two_processes_have_the_losses_of_one(make_batch, tmp_path, kind, optimi
 
 
 def stop_one(batch, folder):
-    warnings.simplefilter("ignore", FutureWarning)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
     model = fresh(CLCR, batch, seed=rank())
     losses, calls = model.losses, []
