@@ -32,11 +32,13 @@ class Subspaces(nn.Module):
     ) -> tuple[Float[Tensor, "level width rank"], dict[str, Float[Tensor, "level width private_rank"]]]:
         """U_sh, and U_pr by modality. Computed in float32 at least, also under autocast."""
         names = list(self.free_private.keys())
-        free = torch.stack([torch.cat([self.free_shared, self.free_private[m]], dim=-1) for m in names])
+        private = torch.stack(list(self.free_private.values()))
+        free = torch.cat([self.free_shared.expand(len(names), -1, -1, -1), private], dim=-1)
         # the first columns of a QR depend on A_sh alone, so every modality gets the same shared frame
         with torch.autocast(free.device.type, enabled=False):
             u = orthonormal(at_least_float32(free))
-        return u[0, ..., : self.rank], {m: u[i, ..., self.rank :] for i, m in enumerate(names)}
+        u_shared, u_private = u.split([self.rank, private.shape[-1]], dim=-1)
+        return u_shared[0], dict(zip(names, u_private.unbind(0), strict=True))
 
     def forward(
         self, tokens: dict[str, Float[Tensor, "batch level _ width"]]
