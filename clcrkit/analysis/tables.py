@@ -50,9 +50,9 @@ SETUPS: Mapping[str, Setup] = {
         Setup(
             "asynchrony complementary",
             "asynchrony",
-            {"evidence": "complementary", "samples": [3000, 400, 800]},
+            {"evidence": "complementary", "samples": [2000, 300, 800]},
             SMALL,
-            TrainConfig(epochs=16, learning_rate=5e-3),
+            TrainConfig(epochs=14, learning_rate=5e-3),
         ),
         Setup("digits", "digits", {"size": 1000}, SMALL, TrainConfig(epochs=12, learning_rate=5e-3)),
         Setup("spoken digits", "spoken_digits", {"split": "speakers"}, SMALL, TrainConfig(epochs=5)),
