@@ -88,15 +88,17 @@ def make(
     """Run what is not finished, and store `name`.csv and `name`.json in the folder."""
     table = run(trials, runs, n_jobs)
     setups = {json.dumps(asdict(t.setup), sort_keys=True): asdict(t.setup) for t in trials}
+    seeds = sorted({t.seed for t in trials})
+    chosen = "" if seeds == list(SEEDS) else f" --seeds {' '.join(map(str, seeds))}"
     about = {
-        "command": f"python -m clcrkit.analysis.tables {name}",
+        "command": f"python -m clcrkit.analysis.tables {name}{chosen}",
         "date": date.today().isoformat(),
         "commits": sorted(table["commit"].unique()),
         "clcrkit": clcrkit.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "setups": list(setups.values()),
-        "seeds": sorted({t.seed for t in trials}),
+        "seeds": seeds,
         "trials": len(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
