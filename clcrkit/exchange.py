@@ -46,7 +46,8 @@ class Exchange(nn.Module):
         """
         spoken = torch.cat([self.key, self.value], dim=-1)
         pairs = {m: at_each_level(x, spoken).chunk(2, dim=-1) for m, x in shared.items()}
-        keys, values = ({m: self._heads(pair[i]) for m, pair in pairs.items()} for i in (0, 1))
+        keys = {m: self._heads(k) for m, (k, _) in pairs.items()}
+        values = {m: self._heads(v) for m, (_, v) in pairs.items()}
         received, attention = {}, {}
         for m, x in shared.items():
             share, samples = allocation[m], x.shape[0]

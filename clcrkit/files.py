@@ -45,10 +45,10 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as `write_tensors` writes tensors. One process at a time may write a file."""
+    """Write a text file, all of it or nothing. One process at a time may write a file."""
     scratch = path.with_name(f".{path.name}.writing")
     try:
-        with open(scratch, "w", encoding="utf-8") as file:
+        with open(scratch, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -70,7 +70,7 @@ class TransformerTaps(nn.Module):
     def forward(
         self, tokens: Int64[Tensor, "batch token"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
-        x = self.embed(tokens) + place(mask, self.embed.embedding_dim)
+        x = self.embed(tokens) + position_signal(mask, self.embed.embedding_dim)
         hidden = hidden_keys(mask)
         levels = []
         for block in self.blocks:
@@ -133,8 +133,8 @@ class HierarchyEncoder(nn.Module):
             tokens = tokens.masked_fill(~(mask if tokens.ndim == 2 else mask[..., None]), 0)
         stages = self.stages(tokens, mask).transpose(0, 1)  # levels first, as they lie in memory
         width = self.project.shape[-1]  # that of the stages may be another: see `pretrained.with_stages`
-        p = PLACE * place(mask, width).flatten(0, 1) + self.level_embedding
-        h = torch.baddbmm(p, stages.flatten(1, 2), self.project).unflatten(1, mask.shape)
+        place = PLACE * position_signal(mask, width).flatten(0, 1) + self.level_embedding
+        h = torch.baddbmm(place, stages.flatten(1, 2), self.project).unflatten(1, mask.shape)
         h = F.layer_norm(h, (width,)) * self.scale[:, None] + self.shift[:, None]
         return (F.gelu(h) * mask[..., None]).transpose(0, 1)
 
@@ -144,7 +144,7 @@ def positions(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch token"]
     return (mask.long().cumsum(1) - 1).clamp(min=0)
 
 
-def place(mask: Bool[Tensor, "batch token"], width: int) -> Float[Tensor, "batch token width"]:
+def position_signal(mask: Bool[Tensor, "batch token"], width: int) -> Float[Tensor, "batch token width"]:
     """The sinusoid of every token's position, from one table for all samples."""
     table = sinusoid(torch.arange(mask.shape[1], device=mask.device), width)
     return F.embedding(positions(mask), table)

@@ -188,8 +188,9 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
+        own = own.contiguous()
         pieces = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-        dist.all_gather(pieces, own.contiguous())
+        dist.all_gather(pieces, own)
         return torch.cat(pieces, dim=1)
 
     @staticmethod

@@ -72,7 +72,10 @@ def loop_exchange(exchange: Exchange, shared, masks, allocation) -> tuple[dict, 
     return received, attention
 
 
-def test_the_exchange_equals_its_loops(masks):
+@pytest.mark.parametrize("padded", [True, False])
+def test_the_exchange_equals_its_loops(masks, padded):
+    if not padded:  # where nothing is masked, no mask is given to the fused attention
+        masks = {m: torch.ones_like(mask) for m, mask in masks.items()}
     exchange = Exchange(LEVELS, RANK, HEADS)
     shared = {m: torch.randn(SAMPLES, LEVELS, LENGTHS[m], RANK) * masks[m][:, None, :, None] for m in NAMES}
     allocation = {m: torch.rand(SAMPLES, LEVELS, LENGTHS[m]) * masks[m][:, None, :] for m in NAMES}

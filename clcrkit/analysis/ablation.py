@@ -15,7 +15,7 @@ from clcrkit.analysis.runs import Setup, Trial, run
 from clcrkit.baselines import BASELINES
 from clcrkit.model import ABLATIONS
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = tuple(range(10))
 RHOS = (0.1, 0.25, 0.45, 0.68, 0.9)
 SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "levels": [{"levels": n} for n in (1, 2, 3, 4)],

@@ -18,7 +18,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,12 @@ from clcrkit.metrics import score
 from clcrkit.model import ABLATIONS, CLCR, CLCRConfig, ablated
 from clcrkit.training import TrainConfig, evaluate, fit, predict
 
-VERSION = 1  # of what a trial does and measures; another one finds no earlier trial on the disk
+VERSION = 2  # of what a trial does and measures; another one finds no earlier trial on the disk
 NOISE = (0.5, 1.0, 2.0)  # strengths of `robustness.gaussian_noise`
 GAMMAS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
 PIECE = 100  # samples traced at a time: a trace keeps all attention
+# the data tell the task
+DEFAULTS = {f.name: f.default for f in fields(CLCRConfig) if f.default is not MISSING and f.name != "task"}
 _ALONE = threading.Lock()  # torch's random state is one for a process: trials in threads must take turns
 
 
@@ -85,14 +87,14 @@ class Trial:
 
     @property
     def described(self) -> dict[str, Any]:
-        """All that decides the result, as plain values; not what the setup is called."""
+        """All that decides the result, defaults included, as plain values; not what the setup is called."""
         shared = asdict(self.setup)
         training = {**shared["training"], "seed": self.seed}
         return {
             "data": shared["data"],
             "data_settings": shared["data_settings"],
             "model": self.model,
-            "settings": {**shared["settings"], **self.settings},
+            "settings": {**DEFAULTS, **shared["settings"], **self.settings},
             "training": training,
             "rho": self.rho,
             "seed": self.seed,

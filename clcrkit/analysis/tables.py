@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 import clcrkit
-from clcrkit.analysis.ablation import SWEEPS, baselines, budgets, comparison, sweep
+from clcrkit.analysis.ablation import SEEDS, SWEEPS, baselines, budgets, comparison, sweep
 from clcrkit.analysis.runs import Setup, Trial, run
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import write_json, write_text
@@ -31,7 +31,6 @@ from clcrkit.training import TrainConfig
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
 RUNS = Path(__file__).parents[2] / "build" / "runs"
-SEEDS = range(10)
 TEXT = ("data", "model", "changes", "key", "commit")  # some of it could be read as numbers
 DIGITS = 6  # significant ones in the CSV
 
@@ -50,9 +49,9 @@ SETUPS: Mapping[str, Setup] = {
         Setup(
             "asynchrony complementary",
             "asynchrony",
-            {"evidence": "complementary", "samples": [2000, 300, 800]},
+            {"evidence": "complementary", "samples": [1500, 300, 800]},
             SMALL,
-            TrainConfig(epochs=14, learning_rate=5e-3),
+            TrainConfig(epochs=12, learning_rate=5e-3),
         ),
         Setup("digits", "digits", {"size": 1000}, SMALL, TrainConfig(epochs=12, learning_rate=5e-3)),
         Setup("spoken digits", "spoken_digits", {"split": "speakers"}, SMALL, TrainConfig(epochs=5)),

@@ -12,7 +12,7 @@ from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.model import CLCR, CLCRConfig
 
-VERSION = 2  # of a run's state
+VERSION = 3  # of a run's state
 
 
 def save(model: CLCR, path: str | os.PathLike[str]) -> None:

@@ -81,11 +81,12 @@ def fit(
     epoch, the current ones.
 
     Several processes: the same call, in a script under `accelerate launch` or `torchrun`, on one machine or several,
-    or in a function under `accelerate.notebook_launcher`; each process with the same model, data and settings. (On a
-    CPU take torchrun: `accelerate launch --cpu` starts one process, whatever number it is given.) Every batch is
-    divided among them, and its loss and gradient are those of the whole batch, so that without dropout they train as
-    one process would. The parts of a batch must be of the same size: `batch_size` is a multiple of the processes, and
-    what cannot be divided of the last batch, fewer samples than there are processes, is left out of that epoch.
+    or in a function under `accelerate.notebook_launcher`, from a kernel that has not used a GPU yet; each process with
+    the same model, data and settings. (On a CPU take torchrun: `accelerate launch --cpu` starts one process, whatever
+    number it is given.) Every batch is divided among them, and its loss and gradient are those of the whole batch, so
+    that without dropout they train as one process would. The parts of a batch must be of the same size: `batch_size`
+    is a multiple of the processes, and what cannot be divided of the last batch, fewer samples than there are
+    processes, is left out of that epoch.
     Only the main process writes, shows progress and calls `on_epoch`; all end with the same weights.
 
     Raises DataError for data that do not fit the model and for a folder that cannot be used, before training;

@@ -45,6 +45,8 @@ def test_sweeps_change_what_they_name_and_share_the_rest():
     split = TINY.split(0)
     assert [t.build(split).config.levels for t in swept] == [1, 2]
     assert swept[1].key == Trial(TINY).key  # a sweep's own setting is not trained again
+    assert Trial(TINY, settings={"lambda_intra": 0.3}).key == Trial(TINY).key  # nor is a default
+    assert Trial(TINY, settings={"lambda_intra": 0.1}).key != Trial(TINY).key
     assert [t.rho for t in budgets(TINY, seeds=(0,), rhos=(0.2, 0.7))] == [None, 0.2, 0.7, None]
 
 
@@ -94,6 +96,10 @@ def test_stored_tables_are_complete_and_of_these_settings(name: str):
     assert table["score"].notna().all()
     assert len(about["seeds"]) >= 5
     stored = {setup["name"]: setup for setup in about["setups"]}
-    for setup_name in stored.keys() & tables.SETUPS.keys():
-        setup = tables.SETUPS[setup_name]
-        assert stored[setup_name] == json.loads(json.dumps(tables.asdict(setup)))
+    for setup in (*tables.SETUPS.values(), tables.MOSI):
+        assert stored.get(setup.name) in (None, json.loads(json.dumps(tables.asdict(setup))))
+    try:
+        trials = tables.TABLES[name](about["seeds"])
+    except DataError:
+        return  # the modalities of a real set that is not here are not known
+    assert table["key"].to_list() == [t.key for t in {t.key: t for t in trials}.values()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 # 22 samples in batches of 8: the last one is incomplete
 SCRIPT = """
@@ -46,26 +49,33 @@ def free_port() -> str:
         return str(taken.getsockname()[1])
 
 
-def finish(commands: list[list[str]], **more: str) -> None:
-    """Run all at once, with no more than a thread each; show what they said where one fails."""
-    inherited = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    environment = {**inherited, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **more}
-    running = [
-        subprocess.Popen(c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for c in commands
-    ]
+def finish(folder: Path, *commands: list[str]) -> None:
+    """Run all at once, with one thread each; show what they said where one fails."""
+    foreign = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "MASTER_", "TORCHELASTIC_", "ACCELERATE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment = {**inherited, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    said = [folder / f"said-{i}.txt" for i in range(len(commands))]
+    running = []
     try:
-        said = [process.communicate(timeout=120)[0] for process in running]
+        for command, path in zip(commands, said, strict=True):
+            with path.open("w") as out:
+                running.append(
+                    subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+                )
+        for process in running:
+            process.wait(timeout=120)
     finally:
         for process in running:
-            process.kill()
-    assert [process.returncode for process in running] == [0] * len(running), "\n".join(said)
+            with contextlib.suppress(ProcessLookupError):  # with what it has started
+                os.killpg(process.pid, signal.SIGKILL)
+        words = "\n".join(path.read_text() for path in said if path.exists())
+        assert [process.wait() for process in running] == [0] * len(commands), words
 
 
 @pytest.fixture(scope="module")
 def alone(script) -> pd.DataFrame:
     """What one process gives."""
-    finish([[sys.executable, str(script), str(script.parent)]])
+    finish(script.parent, [sys.executable, str(script), str(script.parent)])
     return pd.read_csv(script.parent / "history-0-of-1.csv")
 
 
@@ -73,30 +83,33 @@ def accelerate_launch(script: Path, folder: Path) -> None:
     """As for two GPUs. (With --cpu it starts one process, whatever number is asked for.)"""
     settings = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
     settings += ["--dynamo_backend", "no", "--main_process_port", "0"]
-    finish([[sys.executable, "-m", "accelerate.commands.launch", *settings, str(script), str(folder)]])
+    finish(folder, [sys.executable, "-m", "accelerate.commands.launch", *settings, str(script), str(folder)])
 
 
 def torchrun(script: Path, folder: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    finish([[*launcher, str(script), str(folder)]])
+    finish(folder, [*launcher, str(script), str(folder)])
 
 
 def two_machines(script: Path, folder: Path) -> None:
     """Two launchers that know of each other by an address only, as on two machines."""
     meeting = ["--nnodes", "2", "--nproc_per_node", "1", "--master_addr", "127.0.0.1", "--master_port", free_port()]
     launcher = [sys.executable, "-m", "torch.distributed.run", *meeting]
-    finish([[*launcher, "--node_rank", str(machine), str(script), str(folder)] for machine in (0, 1)])
+    finish(folder, *([*launcher, "--node_rank", str(machine), str(script), str(folder)] for machine in (0, 1)))
 
 
 def notebook(script: Path, folder: Path) -> None:
     """`notebook_launcher` in a kernel that has trained before, as a reader's has."""
+    if torch.accelerator.is_available():
+        pytest.skip("a kernel that has used a GPU cannot be copied")
     import nbformat
     from nbclient import NotebookClient
 
     cells = [
         f"import sys; sys.path.insert(0, {str(script.parent)!r})\nfrom train import train",
         f"import os; os.makedirs({str(folder / 'before')!r}); train({str(folder / 'before')!r})",
-        f"from accelerate import notebook_launcher\nnotebook_launcher(train, ({str(folder)!r},), num_processes=2)",
+        f"from accelerate import notebook_launcher\n"
+        f"notebook_launcher(train, ({str(folder)!r},), num_processes=2, use_port={free_port()!r})",
     ]
     sheet = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(sheet, timeout=120, kernel_name="python3").execute()
