@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,7 +17,7 @@ from clcrkit.errors import ConfigError, DataError
 from clcrkit.exchange import Exchanged, IntraCED
 from clcrkit.hierarchy import HierarchyEncoder
 from clcrkit.objective import Losses, regularisers, task_loss
-from clcrkit.trace import Trace
+from clcrkit.trace import Task, Trace
 
 TASKS = ("classification", "regression", "multilabel")
 
@@ -218,10 +218,14 @@ class CLCR(nn.Module):
         finally:
             self.train(training)
         made, whole = done.exchanged, done.aggregated
-        given = made.allocations
+        given, budget = made.allocations, self.intraced.budget
+        uniform = done.prediction.new_ones(self.levels)
+        threshold = budget.threshold * self.config.rank**0.5 if budget is not None else -torch.inf * uniform
         return Trace(
             batch=batch,
             gamma=float(gamma),
+            task=cast(Task, self.config.task),
+            sparse=budget is not None,
             tokens=done.tokens,
             shared=made.shared,
             private=made.private,
@@ -238,6 +242,8 @@ class CLCR(nn.Module):
             level_gate=whole.level_gate,
             modality_gate=whole.modality_gate,
             private_gate=whole.private_gate,
+            threshold=threshold.repeat(len(batch), 1),
+            rho=(budget.rho if budget is not None else uniform).repeat(len(batch), 1),
             shared_code=whole.shared_code,
             private_code=whole.private_code,
             prediction=done.prediction,

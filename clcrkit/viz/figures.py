@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clcrkit.analysis.robustness import mean_interval
+from clcrkit.viz import palette
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Okabe and Ito's, told apart also by the colour-blind; dashes tell apart what is drawn twice in one colour
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#B8A200")
+# what is drawn twice in one colour is told apart by its dashes
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -81,7 +81,7 @@ def token_bars(
             name=name,
             marker_color=color,
         )
-        for kind, name, color in ((False, "other token", "#56B4E9"), (True, "known evidence", "#D55E00"))
+        for kind, name, color in ((False, "other token", palette.SKY), (True, "known evidence", palette.VERMILLION))
     ]
     layout: dict[str, Any] = {"title": title, "yaxis_title": axis, "height": 300, "bargap": 0.15, "margin_t": 50}
     layout["xaxis"] = {"title": "token", "range": [0.4, len(places) + 0.6]}
@@ -111,7 +111,7 @@ def _band(line: pd.DataFrame, x: str, y: str, place: int, style: dict[str, Any])
     found = line.groupby(x)[y].apply(mean_interval)
     at = [float(v) for v in found.index]
     mean, low, high = (pd.Series(values).astype(float).round(3).to_list() for values in zip(*found, strict=True))
-    color = COLORS[place % len(COLORS)]
+    color = palette.LINES[place % len(palette.LINES)]
     drawn = []
     if not pd.isna(low).any():
         red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clcrkit.viz import arrays
+from clcrkit.viz import palette
+from clcrkit.viz.explorer.reallocation import reallocated
+from clcrkit.viz.explorer.samples import columns
 
 if TYPE_CHECKING:
-    from clcrkit.viz.explorer import Explorer
+    from clcrkit.viz.explorer.widget import Explorer
 
-_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#B8A200", "#6E6E6E")
-_MODALITIES = ("#0072B2", "#C2500A", "#00845F", "#A8558A", "#8A7A00", "#3A8FC4")
+_SHADES = palette.EXPLORER["light"]
+_COLORS, _MODALITIES, _INK = _SHADES["categories"], _SHADES["modalities"], _SHADES["ink"]
 _POINTS = 300  # drawn at most; a still picture needs no more to show the shape
 _WIDTH, _HEIGHT = 340, 250
 
@@ -37,30 +39,30 @@ def picture(explorer: Explorer) -> str:
     )
 
 
-def _text(x: float | int, y: float | int, text: str, **given: str) -> str:
-    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in given.items())
-    return f'<text x="{x:.0f}" y="{y:.0f}" fill="#181c24"{more}>{html.escape(text)}</text>'
+def _text(x: float | int, y: float | int, text: str, **attributes: str) -> str:
+    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
+    return f'<text x="{x:.0f}" y="{y:.0f}" fill="{_INK}"{more}>{html.escape(text)}</text>'
 
 
 def _rows(explorer: Explorer) -> Any:
     count = len(explorer.trace)
     rows = np.linspace(0, count - 1, min(count, _POINTS)).astype(int)
-    return np.append(rows, arrays.row_of(explorer.trace, explorer.picked))  # the picked sample last, on top
+    return np.append(rows, explorer.trace.row(explorer.picked))  # the picked sample last, on top
 
 
 def _fills(explorer: Explorer) -> list[str]:
     """A colour for each sample, as the explorer's groups have them; grey where there are no groups."""
-    for column in arrays.columns(explorer.trace, explorer.split):
-        if column["name"] == explorer.color and column["kind"] == "category":
-            return [_COLORS[int(v) % len(_COLORS)] if v >= 0 else "#999999" for v in column["values"]]
-    return ["#6E6E6E"] * len(explorer.trace)
+    for column in columns(explorer.trace, explorer.split):
+        if column.name == explorer.color and column.kind == "category":
+            return [_COLORS[int(v) % len(_COLORS)] if v >= 0 else palette.UNKNOWN for v in column.values]
+    return [palette.GREY] * len(explorer.trace)
 
 
 def _dots(explorer: Explorer, places: Any) -> list[str]:
     rows, fills = _rows(explorer), _fills(explorer)
     marks = [f'<circle cx="{places[i][0]:.0f}" cy="{places[i][1]:.0f}" r="3" fill="{fills[i]}"/>' for i in rows]
     x, y = places[rows[-1]]
-    return [*marks, f'<circle cx="{x:.0f}" cy="{y:.0f}" r="7" fill="none" stroke="#181c24" stroke-width="2"/>']
+    return [*marks, f'<circle cx="{x:.0f}" cy="{y:.0f}" r="7" fill="none" stroke="{_INK}" stroke-width="2"/>']
 
 
 def _subspaces(explorer: Explorer) -> list[str]:
@@ -69,14 +71,14 @@ def _subspaces(explorer: Explorer) -> list[str]:
     places = np.stack([170 + points[:, 0] / reach * 105, 138 - points[:, 1] / reach * 105], axis=1)
     where = ""
     if not explorer.space.endswith("_code"):
-        where = f", {arrays.level_names(explorer._levels)[explorer.level]}, {explorer.modality}"
+        where = f", {explorer.levels[explorer.level]}, {explorer.modality}"
     title = f"Subspaces: {explorer.space.replace('_', ' ')}{where} ({explorer.projection.upper()})"
     return [_text(4, 16, title, font_weight="600"), *_dots(explorer, places)]
 
 
 def _budget(explorer: Explorer) -> list[str]:
-    now = arrays.reallocated(explorer.trace.select([arrays.row_of(explorer.trace, explorer.picked)]), explorer.gamma)
-    name = arrays.level_names(explorer._levels)[explorer.level]
+    now = reallocated(explorer.trace.select([explorer.trace.row(explorer.picked)]), explorer.gamma)
+    name = explorer.levels[explorer.level]
     drawn = [_text(4, 16, f"Token budget: id {explorer.picked}, {name}, γ = {explorer.gamma:.2f}", font_weight="600")]
     lane = 210 / len(now.modalities)
     for k, m in enumerate(now.modalities):
@@ -90,7 +92,7 @@ def _budget(explorer: Explorer) -> list[str]:
         for t, (height, got) in enumerate(zip(a, share, strict=True)):
             x, w, low = 4 + t * step, max(step - 1, 0.5), min(float(height), cutoff)
             across = f'<rect x="{x:.1f}" width="{w:.1f}" '
-            drawn.append(f'{across}y="{base - low * high:.0f}" height="{low * high:.0f}" fill="#d3d7dd"/>')
+            drawn.append(f'{across}y="{base - low * high:.0f}" height="{low * high:.0f}" fill="{palette.PALE}"/>')
             if got > 0:
                 drawn.append(
                     f'{across}y="{base - (cutoff + got) * high:.0f}" '
@@ -98,12 +100,13 @@ def _budget(explorer: Explorer) -> list[str]:
                 )
         if cutoff > 0:
             y = base - cutoff * high
-            drawn.append(f'<path d="M4 {y:.0f}H334" stroke="#c43e00" stroke-dasharray="5 3" stroke-width="1.5"/>')
+            dashes = 'stroke-dasharray="5 3" stroke-width="1.5"'
+            drawn.append(f'<path d="M4 {y:.0f}H334" stroke="{_SHADES["warning"]}" {dashes}/>')
     return drawn
 
 
 def _attention(explorer: Explorer) -> list[str]:
-    now = arrays.reallocated(explorer.trace.select([arrays.row_of(explorer.trace, explorer.picked)]), explorer.gamma)
+    now = reallocated(explorer.trace.select([explorer.trace.row(explorer.picked)]), explorer.gamma)
     m, level = explorer.modality, explorer.level
     drawn = [_text(4, 16, f"Exchange attention: {m} listens, id {explorer.picked}", font_weight="600")]
     others = now.others(m)
@@ -131,12 +134,12 @@ def _attention(explorer: Explorer) -> list[str]:
     for k, o in enumerate(others):
         if (owner == k).any():
             color = _MODALITIES[now.modalities.index(o) % len(_MODALITIES)]
-            drawn.append(_text(float(x1[owner == k].mean()), 220, o, text_anchor="middle").replace("#181c24", color))
+            drawn.append(_text(float(x1[owner == k].mean()), 220, o, text_anchor="middle").replace(_INK, color))
     return drawn
 
 
 def _gates(explorer: Explorer) -> list[str]:
-    trace, names = explorer.trace, arrays.level_names(explorer._levels)
+    trace, names = explorer.trace, explorer.levels
     drawn = [
         _text(
             4,
@@ -149,9 +152,11 @@ def _gates(explorer: Explorer) -> list[str]:
     if len(names) != 3:
         for i, (name, value) in enumerate(zip(names, gate.mean(0), strict=True)):
             drawn.append(_text(80, 50 + 24 * i, name, text_anchor="end"))
-            drawn.append(f'<rect x="88" y="{38 + 24 * i}" width="{value * 220:.0f}" height="14" fill="#0072B2"/>')
+            drawn.append(
+                f'<rect x="88" y="{38 + 24 * i}" width="{value * 220:.0f}" height="14" fill="{palette.BLUE}"/>'
+            )
         return drawn
     corners = np.array([[60, 226], [280, 226], [170, 36]])
-    drawn.append('<path d="M60 226H280L170 36Z" fill="none" stroke="#8a919c"/>')
+    drawn.append(f'<path d="M60 226H280L170 36Z" fill="none" stroke="{palette.AXIS}"/>')
     drawn += [_text(60, 242, names[0], text_anchor="middle"), _text(280, 242, names[1], text_anchor="middle")]
     return [*drawn, _text(188, 40, names[2]), *_dots(explorer, gate @ corners)]

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from clcrkit.errors import ConfigError
-from clcrkit.trace import Trace
-from clcrkit.viz import arrays
+from clcrkit.viz.explorer import payload, spaces, svg
 
 if TYPE_CHECKING:
-    from clcrkit.viz.explorer import Explorer
+    from clcrkit.viz.explorer.widget import Explorer
 
 TOKEN_BYTES = 4_000_000  # room for token-level arrays, before compression
 ATTENTION_BYTES = 4_000_000
@@ -60,49 +59,21 @@ openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("a
 
 def page(explorer: Explorer, gammas: Sequence[float]) -> str:
     """See `Explorer.page`."""
-    from clcrkit.viz import still
-
     if any(not 0 <= g < float("inf") for g in gammas):
         raise ConfigError(f"gammas: {min(gammas)}, but finite numbers of at least 0 are needed")
-    trace, shown = explorer.trace, set(explorer.views)
     state: dict[str, Any] = {name: getattr(explorer, name) for name in _STATE}
-    state |= {"muted": [], "error": "", "live": False, "_table": explorer._table}
+    state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
     state |= {"_points": {}, "_block": {}, "_attention": {}, "_sound": {}, "_answer": {}, "_probes": {}}
-    order = _order(explorer)
-    if "subspaces" in shown:
-        state["_points"] = dict(explorer._points)  # a UMAP that was looked at comes along
-        for space in arrays.SPACES:
-            made = arrays.points(trace, explorer.epochs, space, "pca", explorer.level, explorer.modality)
-            state["_points"][f"pca/{space}"] = arrays.packed_points(made)
-        for space, level, modality in _spaces(trace):
-            explorer._measure(space, level, modality)
-        state["_probes"] = explorer._probes
-    if shown & {"budget", "attention"}:
-        block = explorer._tokens.block(order[:1], fine=False)
-        kept = order[: max(1, TOKEN_BYTES // _size(block))]
-        state["_block"] = explorer._tokens.block(kept, fine=False)
-        if "budget" in shown and explorer._table["heard"]:
-            state["_sound"] = _heard(explorer, kept)
-        if "attention" in shown:
-            levels = range(trace.level_gate.shape[1])
-            one = explorer._tokens.attention(order[:1], levels, trace.modalities)
-            some = order[: max(1, ATTENTION_BYTES // max(1, _size(one)))][: len(kept)]
-            state["_attention"] = explorer._tokens.attention(some, levels, trace.modalities)
-        if explorer.model is not None:
-            steps = sorted({float(g) for g in gammas} | {trace.gamma})
-            parts = [
-                explorer.model.trace(trace.batch.select(kept[i : i + _AT_ONCE]), gamma=g).to("cpu")
-                for g in steps
-                for i in range(0, len(kept), _AT_ONCE)
-            ]
-            state["_answer"] = arrays.answer(parts, steps)
-            state["gamma"] = min(steps, key=lambda g: abs(g - explorer.gamma))
+    if "subspaces" in explorer.views:
+        state |= _spaces(explorer)
+    if {"budget", "attention"} & set(explorer.views):
+        state |= _tokens(explorer, gammas)
     packed, light = _gathered(state)
     here = Path(__file__).parent
     return _PAGE.format(
         title=html.escape(repr(explorer)),
         css=(here / "explorer.css").read_text(encoding="utf-8"),
-        still=still.picture(explorer),
+        still=svg.picture(explorer),
         # inside a script element only "<" can end it or open a comment
         state=json.dumps(light, allow_nan=False).replace("<", "\\u003c"),
         packed=packed,
@@ -121,33 +92,57 @@ def embedded(text: str, views: Sequence[str]) -> str:
     )
 
 
+def _spaces(explorer: Explorer) -> dict[str, Any]:
+    """PCA and probes of every space; a UMAP that was looked at comes along."""
+    source = explorer.payload
+    for space in spaces.SPACES:
+        source.add_points(space, "pca", explorer.level, explorer.modality)
+    for space, level, modality in spaces.all_spaces(explorer.trace):
+        source.add_probes(space, level, modality)
+    return {"_points": source.points, "_probes": source.probes}
+
+
+def _tokens(explorer: Explorer, gammas: Sequence[float]) -> dict[str, Any]:
+    """Tokens, attention, sound and the model's answers, for as many samples as there is room for."""
+    trace, source, order = explorer.trace, explorer.payload, _order(explorer)
+    rows = order[: max(1, TOKEN_BYTES // _size(source.block(order[:1], fine=False)))]
+    state: dict[str, Any] = {"_block": source.block(rows, fine=False)}
+    if "budget" in explorer.views and source.table()["audible"]:
+        state["_sound"] = _sound(explorer, rows)
+    if "attention" in explorer.views:
+        levels = range(len(explorer.levels))
+        one = source.attention(order[:1], levels, trace.modalities)
+        some = order[: max(1, ATTENTION_BYTES // max(1, _size(one)))][: len(rows)]
+        state["_attention"] = source.attention(some, levels, trace.modalities)
+    if explorer.model is not None:
+        steps = sorted({float(g) for g in gammas} | {trace.gamma})
+        passes = [
+            explorer.model.trace(trace.batch.select(rows[i : i + _AT_ONCE]), gamma=g).to("cpu")
+            for g in steps
+            for i in range(0, len(rows), _AT_ONCE)
+        ]
+        state["_answer"] = payload.answer(passes, steps)
+        state["gamma"] = min(steps, key=lambda g: abs(g - explorer.gamma))
+    return state
+
+
 def _order(explorer: Explorer) -> list[int]:
     """All sample positions: the picked one, the selection, then the rest, so that any first part is evenly spread."""
     trace = explorer.trace
-    first = [arrays.row_of(trace, sample) for sample in (explorer.picked, *explorer.selection)]
+    first = [trace.row(sample) for sample in (explorer.picked, *explorer.selection)]
     spread = np.random.default_rng(0).permutation(len(trace)).tolist()
     return list(dict.fromkeys([*first, *spread]))
 
 
-def _heard(explorer: Explorer, rows: Sequence[int]) -> dict[str, Any]:
+def _sound(explorer: Explorer, rows: Sequence[int]) -> payload.Sound:
     """The sound of as many of these samples, in this order, as there is room for."""
     room, count = SOUND_BYTES, 0
     for row in rows:
-        room -= _size(arrays.sounds(explorer.trace, [row], explorer.split))
+        room -= _size(explorer.payload.sound([row]))
         if room < 0 and count:
             break
         count += 1
-    return arrays.sounds(explorer.trace, rows[:count], explorer.split)
-
-
-def _spaces(trace: Trace) -> list[tuple[str, int, str]]:
-    by_level = [
-        (space, level, m)
-        for space in ("shared", "private")
-        for level in range(trace.level_gate.shape[1])
-        for m in trace.modalities
-    ]
-    return [*by_level, ("shared_code", 0, ""), ("private_code", 0, "")]
+    return explorer.payload.sound(rows[:count])
 
 
 def _size(value: Any) -> int:
@@ -166,13 +161,13 @@ def _gathered(state: Mapping[str, Any]) -> tuple[str, Any]:
     def light(value: Any) -> Any:
         nonlocal at
         if isinstance(value, Mapping):
-            made = {key: light(inner) for key, inner in value.items() if key != "data"}
+            entries = {key: light(inner) for key, inner in value.items() if key != "data"}
             if "data" in value:
-                made |= {"at": at, "bytes": len(value["data"])}
+                entries |= {"at": at, "bytes": len(value["data"])}
                 pieces.append(value["data"])
                 at += len(value["data"])
-            return made
+            return entries
         return [light(inner) for inner in value] if isinstance(value, (list, tuple, torch.Size)) else value
 
-    made = light(state)
-    return base64.b64encode(zlib.compress(b"".join(pieces), 6)).decode(), made
+    entries = light(state)
+    return base64.b64encode(zlib.compress(b"".join(pieces), 6)).decode(), entries

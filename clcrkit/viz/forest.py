@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clcrkit.analysis.compare import FAILS, HOLDS
+from clcrkit.viz.palette import BLUE, GREY, VERMILLION
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Okabe and Ito's; the symbol says the same for who sees no colour
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#6E6E6E"
+# the symbol says the same for who sees no colour
 LOOKS = {HOLDS: (BLUE, "circle"), FAILS: (VERMILLION, "x"), "": (BLUE, "circle")}
 
 

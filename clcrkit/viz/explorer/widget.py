@@ -1,6 +1,6 @@
 """The explorer: four linked views of one trace, as a widget and as a page. All [ours].
 
-The browser draws; Python keeps the state as traits and sends arrays (see `arrays`). Everything but what needs the
+The browser draws; Python keeps the state as traits and sends arrays (see `payload`). Everything but what needs the
 model is drawn from arrays that are already in the browser, the allocation at another gamma included, which is the
 projection clip(activation - lambda, 0, 1). Only prediction and gates wait for the model's exact answer.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,17 +20,17 @@ import traitlets as t
 from jaxtyping import Bool
 from torch import Tensor
 
+from clcrkit.analysis import projections
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.trace import Trace
-from clcrkit.viz import arrays, page, still
+from clcrkit.viz.explorer import html, payload, spaces, svg
+from clcrkit.viz.explorer.reallocation import reallocated
 
 VIEWS = ("subspaces", "budget", "attention", "gates")
 GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _HERE = Path(__file__).parent
-_PROBE_FOLDS = 3
-_PROBE_SAMPLES = 400  # probes read at most this many samples, evenly taken: they run while someone waits
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ class Explorer(anywidget.AnyWidget):
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
-    of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of arrays.SPACES),
+    of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
     `projection` ('pca', 'umap'), `color` (a name in `colors`), `head` (-1: mean of all), `epoch` (the last is the
     trace), `muted` (triples of modality, level, token; needs a model), `error` (what went wrong last).
     A wrong value raises ConfigError or DataError from Python, and is shown inside the widget from the browser.
@@ -120,19 +120,17 @@ class Explorer(anywidget.AnyWidget):
                 raise DataError(f"epochs: trace {i} holds other samples than `trace`; all need the same ids in order")
         self.trace, self.model, self.split = trace.to("cpu"), model, split
         self.epochs = [step.to("cpu") for step in epochs]
-        self._tokens = arrays.Tokens(self.trace, split)
+        self.payload = payload.Payload(self.trace, self.epochs, split)
         self._failed = ""  # the callback whose error is shown
         self._drawn: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
-        described = arrays.table(self.trace, split)
-        described["epochs"] = len(epochs) + 1
-        described["heads"] = next((a.shape[2] for a in self.trace.attention.values()), 0)
-        self.colors = ("modality", *(c["name"] for c in described["columns"]))
-        self._levels = trace.level_gate.shape[1]
+        table = self.payload.table()
+        self.levels = tuple(table["levels"])
+        self.colors = ("modality", *(column["name"] for column in table["columns"]))
         started: dict[str, Any] = {
             "views": list(views),
             "gamma": trace.gamma,
-            "level": self._levels - 1,
+            "level": len(self.levels) - 1,
             "modality": trace.modalities[0],
             "color": self.colors[1],
             "epoch": len(epochs),
@@ -143,7 +141,7 @@ class Explorer(anywidget.AnyWidget):
             raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {', '.join(_CHECKED)}")
         if state.get("selection"):
             started["picked"] = int(state["selection"][0])
-        super().__init__(**(started | state), live=model is not None, _table=described)
+        super().__init__(**(started | state), live=model is not None, _table=table)
         self.observe(self._follow, names=["selection"])
         self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
         self.observe(self._project, names=["space", "projection", "level", "modality"])
@@ -152,9 +150,8 @@ class Explorer(anywidget.AnyWidget):
         self._send_tokens()
 
     def __repr__(self) -> str:
-        levels = ", ".join(arrays.level_names(self._levels))
         return (
-            f"Explorer({len(self.trace)} samples; {', '.join(self.trace.modalities)}; {levels}; "
+            f"Explorer({len(self.trace)} samples; {', '.join(self.trace.modalities)}; {', '.join(self.levels)}; "
             f"views: {', '.join(self.views)})"
         )
 
@@ -162,31 +159,34 @@ class Explorer(anywidget.AnyWidget):
         """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts the whole page instead."""
         plain = {"text/plain": repr(self)}
         if os.environ.get("CLCRKIT_EMBED_PAGES"):
-            return plain | {"text/html": page.embedded(self.page(), self.views)}, {}
-        made = super()._repr_mimebundle_(**kwargs)
-        data = made[0] if isinstance(made, tuple) else made or {}
-        return data | plain | {"text/html": still.picture(self)}, {}
+            return plain | {"text/html": html.embedded(self.page(), self.views)}, {}
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
+        return data | plain | {"text/html": svg.picture(self)}, {}
 
     # --- what a cell can read -------------------------------------------------------------------------------
 
     def points(self) -> Any:
         """(sample, 2) float32: where the subspace view draws each sample now."""
-        made = self._made_points()
-        return made[arrays.space_key(self.space, self.level, self.modality)][self.epoch]
+        key = spaces.space_key(self.space, self.level, self.modality)
+        return spaces.positions(self.trace, self.epochs, self.space, self.projection, self.level, self.modality)[key][
+            self.epoch
+        ]
 
     def now(self) -> Trace:
         """The picked sample as the budget view shows it: at the explorer's gamma, with its tokens muted.
 
         Without a model only activation, allocation, cutoff, budget and participation follow; all else is as traced.
         """
-        row = arrays.row_of(self.trace, self.picked)
-        one = self.trace.select([row])
+        one = self.trace.select([self.trace.row(self.picked)])
         if self.model is not None:
             with torch.no_grad():
                 return self.model.trace(one.batch, gamma=self.gamma, mute=self._mute(one)).to("cpu")
-        return arrays.reallocated(one, self.gamma)
+        return reallocated(one, self.gamma)
 
-    def probes(self, space: str | None = None, level: int | None = None, modality: str | None = None) -> list[Any]:
+    def probes(
+        self, space: str | None = None, level: int | None = None, modality: str | None = None
+    ) -> list[spaces.ProbeRow]:
         """What a linear probe reads from one space (default: the one shown): a row for each label and attribute.
 
         Each row: target, accuracy, shuffled (the same probe on shuffled labels), chance; 3-fold cross-validated on at
@@ -195,7 +195,8 @@ class Explorer(anywidget.AnyWidget):
         space = self.space if space is None else space
         level = self.level if level is None else level
         modality = self.modality if modality is None else modality
-        return probe_rows(self.trace, self.split, space, level, modality)
+        self.payload.add_probes(space, level, modality)
+        return self.payload.probes[spaces.space_key(space, level, modality)]
 
     def page(self, gammas: Sequence[float] = GAMMAS) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
@@ -204,7 +205,7 @@ class Explorer(anywidget.AnyWidget):
         allocation follows the slider. Tokens, attention and sound are kept for as many samples as fit (the page says
         how many): the picked one, the selection, then an even spread. Raises ConfigError for a negative gamma.
         """
-        return page.page(self, gammas)
+        return html.page(self, gammas)
 
     def export(self, path: str | os.PathLike[str], gammas: Sequence[float] = GAMMAS) -> Path:
         """Write `page(gammas)` to a file; returns its path. Raises DataError where it cannot be written."""
@@ -222,10 +223,10 @@ class Explorer(anywidget.AnyWidget):
     def _mute(self, one: Trace) -> dict[str, Tensor] | None:
         if not self.muted:
             return None
-        made = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool) for m in one.modalities}
+        mute = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool) for m in one.modalities}
         for modality, level, token in self.muted:
-            made[modality][:, level, token] = True
-        return made
+            mute[modality][:, level, token] = True
+        return mute
 
     @_shown
     def _follow(self, change: Any) -> None:
@@ -243,42 +244,32 @@ class Explorer(anywidget.AnyWidget):
         self._send_points()
 
     @_shown
-    def _asked(self, widget: Any, content: Mapping[str, Any], buffers: Any) -> None:
+    def _asked(self, widget: Any, content: payload.Request, buffers: Any) -> None:
         if "probe" in content:
-            self._measure(*content["probe"])
-
-    def _measure(self, space: str, level: int, modality: str) -> None:
-        """Probe one space, once, and show what was found."""
-        key = arrays.space_key(space, level, modality)
-        if key not in self._probes:
-            self._probes = {**self._probes, key: self.probes(space, level, modality)}
+            self.payload.add_probes(*content["probe"])
+            self._probes = dict(self.payload.probes)
 
     def _send_points(self) -> None:
-        kind = f"{self.projection}/{self.space}"
-        known = self._points.get(kind, {})
-        if arrays.space_key(self.space, self.level, self.modality) not in known:
-            self._points = {**self._points, kind: known | arrays.packed_points(self._made_points())}
-
-    def _made_points(self) -> Any:
-        return arrays.points(self.trace, self.epochs, self.space, self.projection, self.level, self.modality)
+        self.payload.add_points(self.space, self.projection, self.level, self.modality)
+        self._points = dict(self.payload.points)
 
     def _send_tokens(self) -> None:
         # several traits may change at once; each array is made once for the state they end in
-        row = arrays.row_of(self.trace, self.picked)
+        row = self.trace.row(self.picked)
         shown = set(self.views)
         if shown & {"budget", "attention"} and self._drawn != (self.picked, self.level, self.modality):
             if self._block.get("picked") != self.picked:
-                self._block = self._tokens.block([row]) | {"picked": self.picked}
+                self._block = {**self.payload.block([row]), "picked": self.picked}
             if "attention" in shown:
-                self._attention = self._tokens.attention([row], [self.level], [self.modality])
+                self._attention = {**self.payload.attention([row], [self.level], [self.modality])}
             self._drawn = (self.picked, self.level, self.modality)
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:
-            self._answer = arrays.answer([self.now()], [self.gamma]) | {"muted": [list(x) for x in self.muted]}
+            self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
             self._answered = asked
         # last, so that a recording that cannot be read keeps nothing else from the browser
-        if "budget" in shown and self._table["heard"] and self._sound.get("picked") != self.picked:
-            self._sound = arrays.sounds(self.trace, [row], self.split) | {"picked": self.picked}
+        if "budget" in shown and self._table["audible"] and self._sound.get("picked") != self.picked:
+            self._sound = {**self.payload.sound([row]), "picked": self.picked}
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
@@ -309,7 +300,7 @@ class Explorer(anywidget.AnyWidget):
 
     @t.validate("picked")
     def _check_picked(self, proposal: Any) -> Any:
-        arrays.row_of(self.trace, proposal["value"])
+        self.trace.row(proposal["value"])
         return proposal["value"]
 
     @t.validate("gamma")
@@ -321,14 +312,14 @@ class Explorer(anywidget.AnyWidget):
     @t.validate("level", "epoch")
     def _check_counted(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        count = self._levels if name == "level" else len(self.epochs) + 1
+        count = len(self.levels) if name == "level" else len(self.epochs) + 1
         if not 0 <= value < count:
             raise ConfigError(f"{name}: {value}, but 0 to {count - 1} are there")
         return value
 
     @t.validate("head")
     def _check_head(self, proposal: Any) -> Any:
-        count = next((a.shape[2] for a in self.trace.attention.values()), 0)
+        count = self._table["heads"]
         if not -1 <= proposal["value"] < max(count, 1):
             raise ConfigError(f"head: {proposal['value']}, but -1 (mean) to {count - 1} are there")
         return proposal["value"]
@@ -338,8 +329,8 @@ class Explorer(anywidget.AnyWidget):
         name, value = proposal["trait"].name, proposal["value"]
         allowed = {
             "modality": self.trace.modalities,
-            "space": arrays.SPACES,
-            "projection": arrays.projections.METHODS,
+            "space": spaces.SPACES,
+            "projection": projections.METHODS,
             "color": self.colors,
         }[name]
         if value not in allowed:
@@ -354,9 +345,9 @@ class Explorer(anywidget.AnyWidget):
             if modality not in self.trace.modalities:
                 raise ConfigError(f"muted: {modality!r} is no modality; there are {', '.join(self.trace.modalities)}")
             count = self.trace.activation[modality].shape[2]
-            if not (0 <= level < self._levels and 0 <= token < count):
+            if not (0 <= level < len(self.levels) and 0 <= token < count):
                 raise ConfigError(
-                    f"muted: {modality} level {level} token {token}, but levels 0 to {self._levels - 1} and "
+                    f"muted: {modality} level {level} token {token}, but levels 0 to {len(self.levels) - 1} and "
                     f"tokens 0 to {count - 1} are there"
                 )
         return proposal["value"]
@@ -365,37 +356,6 @@ class Explorer(anywidget.AnyWidget):
 _CHECKED = (
     "selection", "picked", "gamma", "level", "modality", "space", "projection", "color", "head", "epoch", "muted",
 )  # fmt: skip
-
-
-def probe_rows(
-    trace: Trace, split: Split | None, space: str, level: int, modality: str
-) -> list[dict[str, str | float]]:
-    """Probe accuracies of one space, for each label and attribute that has groups; see `Explorer.probes`."""
-    from clcrkit.analysis.probes import linear_probe
-
-    rows = np.linspace(0, len(trace) - 1, min(len(trace), _PROBE_SAMPLES)).astype(int)
-    values = arrays.space_values(trace, space, level, modality)[rows]
-    found: list[dict[str, str | float]] = []
-    for column in arrays.columns(trace, split):
-        target = np.asarray(column["values"])[rows]
-        if column["kind"] != "category" or column["name"].startswith(("prediction", "error")):
-            continue
-        groups, counts = np.unique(target[target >= 0], return_counts=True)
-        known = np.isin(target, groups[counts >= _PROBE_FOLDS])
-        if (counts >= _PROBE_FOLDS).sum() < 2:
-            continue
-        probe = linear_probe(
-            torch.from_numpy(values[known]), torch.from_numpy(target[known].astype(np.int64)), folds=_PROBE_FOLDS
-        )
-        found.append(
-            {
-                "target": column["name"],
-                "accuracy": round(float(probe.accuracy), 3),
-                "shuffled": round(float(probe.shuffled), 3),
-                "chance": round(float(probe.chance), 3),
-            }
-        )
-    return found
 
 
 def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from clcrkit.viz.comparisons import forest, seeds
+from clcrkit.viz.forest import forest, seeds
 
 TABLE = pd.DataFrame(
     {
