@@ -73,11 +73,11 @@ def token_bars(
     import plotly.graph_objects as go
 
     places = list(range(1, len(scores) + 1))
-    known = [False] * len(places) if marked is None else [bool(m) for m in marked]
+    is_marked = [False] * len(places) if marked is None else [bool(m) for m in marked]
     bars = [
         go.Bar(
-            x=[p for p, k in zip(places, known, strict=True) if k == kind],
-            y=[round(float(s), 3) for s, k in zip(scores, known, strict=True) if k == kind],
+            x=[p for p, k in zip(places, is_marked, strict=True) if k == kind],
+            y=[round(float(s), 3) for s, k in zip(scores, is_marked, strict=True) if k == kind],
             name=name,
             marker_color=color,
         )
@@ -108,9 +108,9 @@ def _band(line: pd.DataFrame, x: str, y: str, place: int, style: dict[str, Any])
     """A mean line with its interval as a band; no band where there is one value at each x."""
     import plotly.graph_objects as go
 
-    found = line.groupby(x)[y].apply(mean_interval)
-    at = [float(v) for v in found.index]
-    mean, low, high = (pd.Series(values).astype(float).round(3).to_list() for values in zip(*found, strict=True))
+    intervals = line.groupby(x)[y].apply(mean_interval)
+    at = [float(v) for v in intervals.index]
+    mean, low, high = (pd.Series(values).astype(float).round(3).to_list() for values in zip(*intervals, strict=True))
     color = palette.LINES[place % len(palette.LINES)]
     drawn = []
     if not pd.isna(low).any():

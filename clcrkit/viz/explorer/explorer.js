@@ -249,9 +249,9 @@ pen(ctx,this.app.theme.warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side
 const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-cutoff*HIGH;pen(ctx,theme.warning,1.6);
 line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,
 clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.
-fillStyle=theme.ink(.85);truth.forEach((known,i)=>{if(!known)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.
-min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{
-step,mostEvidence}=this;const{theme}=this.app;const{threshold}=tokens;const foot=top+STICKS;const y=v=>foot-v/mostEvidence*
+fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,
+Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
+const{step,mostEvidence}=this;const{theme}=this.app;const{threshold}=tokens;const foot=top+STICKS;const y=v=>foot-v/mostEvidence*
 STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach(
 (e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(threshold===
 null||!(threshold>0&&threshold<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(threshold)],[LEFT3+tokens.
@@ -304,10 +304,10 @@ data.sounds?.ids.v.length??0];if(data.table.audible.length)this.limit(main,"soun
 data.blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation bec\
 omes 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
 term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samp\
-les"));this.participation=new Participation(app,side)}limit(parent,what,kept,all){if(kept<all)parent.append(note(`This p\
-age keeps the ${what} of ${counted(kept)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.data.
-blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;this.
-missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids.v[0]??Number.NaN));
+les"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This\
+ page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.
+data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
+this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids.v[0]??Number.NaN));
 this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
 lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;for(const lane of this.lanes)lane.
 update(here,most);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
@@ -318,7 +318,7 @@ value);const[low,high]=this.reach(column);const part=Math.round(31*clamp((value-
 ramp(.05+.9*part),shape:"circle"}}category(column,value){const{theme}=this.app;const{categories,right}=theme.shades;if(value<
 0)return{color:theme.ink(.35),shape:"circle"};if(column.name==="error"&&value===0)return{color:right,shape:"circle"};if(column.
 name==="error")return{color:categories[4],shape:SHAPES[(value+1)%SHAPES.length]};return{color:categories[value%categories.
-length],shape:SHAPES[value%SHAPES.length]}}reach(column){const kept=this.reaches.get(column);if(kept)return kept;const sorted=Array.
+length],shape:SHAPES[value%SHAPES.length]}}reach(column){const cached=this.reaches.get(column);if(cached)return cached;const sorted=Array.
 from(column.values.v).filter(Number.isFinite).sort((a,b)=>a-b);const reach=[quantile(sorted,.01),quantile(sorted,.99)];this.
 reaches.set(column,reach);return reach}groups(){const column=this.column;const{data,theme}=this.app;if(column?.kind!=="c\
 ategory"){const look={color:theme.ink(.6),shape:"circle"};return[{name:"all samples",rows:data.ids.map((_,i)=>i),look}]}
@@ -363,7 +363,7 @@ weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level)
 Array.from(this.sounds.ids.v).indexOf(this.picked):-1;return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,
 kernel,row}=this;const[gamma,muted,live]=[model.get("gamma"),model.get("muted"),model.get("live")];return answerOf(this.
 table,this.answers,{row,sample:this.picked,gamma,muted,live,kernel})}participation(modality,level){const key=`${modality}\
-/${level}`;const kept=this.ranges.get(key);if(kept)return kept;const{levels,participation,present}=this.table;const values=this.
+/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.
 ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-
 b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.
 values.v[row];return column.kind==="category"?column.names[v]??"unknown":fmt(v)}fact(name,row){const column=this.table.columns.
@@ -471,7 +471,7 @@ const box=h("div",{class:"clcr-gate","data-gate":gate},term(this.app,explain,tit
 3?new GateTriangle(this,box,gate,title,names):new GateBars(this,box,gate,names)}nowAndTraced(gate){const{data}=this.app;
 const now=data.answer()[gate];const traced=data.table[gate].v.subarray(data.row*now.length,(data.row+1)*now.length);const moved=Array.
 from(now).some((v,i)=>Math.abs(v-traced[i])>.001);return moved?[[traced,true],[now,false]]:[[now,false]]}means(gate){const{
-app}=this;const key=`${app.get("color")}|${app.theme.name}`;const kept=this.groups.get(gate);if(kept?.key===key)return kept.
+app}=this;const key=`${app.get("color")}|${app.theme.name}`;const cached=this.groups.get(gate);if(cached?.key===key)return cached.
 groups;const{v,shape}=app.data.table[gate];const k=shape[1];const groups=app.colouring.groups().map(group=>{const mean=Array.
 from({length:k},(_,j)=>sum(group.rows.map(i=>v[i*k+j]))/group.rows.length);return{...group,mean}});this.groups.set(gate,
 {key,groups});return groups}update(){for(const part of this.parts)part.update();if(this.legend)this.app.colouring.fillLegend(
@@ -546,10 +546,10 @@ ght";this.shades=this.palette[this.name];this.root.dataset.theme=this.name;this.
 this.changed()}get warning(){return this.shades.warning}ink(alpha){return`rgba(${this.inkRGB},${alpha})`}font(size,bold=false){
 return`${bold?"600 ":""}${size}px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif`}modality(i){const{modalities}=this.
 shades;return modalities[Math.max(0,i)%modalities.length]}level(i,k){return this.ramp(.2+.6*(k>1?i/(k-1):1))}ramp(t){return rampColor(
-this.palette.ramp,t)}sprite({color,shape},r,scale){const key=`${color}${shape}${r}${scale}`;const kept=this.sprites.get(
-key);if(kept)return kept;const canvas=document.createElement("canvas");canvas.width=canvas.height=Math.ceil((2*r+4)*scale);
-const ctx=contextOf(canvas);const c=canvas.width/scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=color;
-ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;
+this.palette.ramp,t)}sprite({color,shape},r,scale){const key=`${color}${shape}${r}${scale}`;const cached=this.sprites.get(
+key);if(cached)return cached;const canvas=document.createElement("canvas");canvas.width=canvas.height=Math.ceil((2*r+4)*
+scale);const ctx=contextOf(canvas);const c=canvas.width/scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=
+color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;
 function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#\
 000";probe.fillStyle=color;probe.fillRect(0,0,1,1);return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
 includes(name));this.idBox=h("input",{type:"number","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.pick(),onkeydown:event=>{

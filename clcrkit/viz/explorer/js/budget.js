@@ -55,12 +55,12 @@ export class Budget {
    * What a page says of how much it keeps.
    * @param {HTMLElement} parent
    * @param {string} what
-   * @param {number} kept
+   * @param {number} count
    * @param {number} all
    */
-  limit(parent, what, kept, all) {
-    if (kept < all)
-      parent.append(note(`This page keeps the ${what} of ${counted(kept)} of its ${counted(all)} samples.`));
+  limit(parent, what, count, all) {
+    if (count < all)
+      parent.append(note(`This page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`));
   }
 
   update() {

@@ -48,8 +48,8 @@ export class Colouring {
 
   /** The range of a column of numbers, but for the outermost hundredths. @param {Column} column */
   reach(column) {
-    const kept = this.reaches.get(column);
-    if (kept) return kept;
+    const cached = this.reaches.get(column);
+    if (cached) return cached;
     const sorted = Array.from(column.values.v)
       .filter(Number.isFinite)
       .sort((a, b) => a - b);

@@ -133,8 +133,8 @@ export class Data {
    */
   participation(modality, level) {
     const key = `${modality}/${level}`;
-    const kept = this.ranges.get(key);
-    if (kept) return kept;
+    const cached = this.ranges.get(key);
+    if (cached) return cached;
     const { levels, participation, present } = this.table;
     const values = this.ids
       .map((_, i) => i)

@@ -77,8 +77,8 @@ export class Gates {
   means(gate) {
     const { app } = this;
     const key = `${app.get("color")}|${app.theme.name}`;
-    const kept = this.groups.get(gate);
-    if (kept?.key === key) return kept.groups;
+    const cached = this.groups.get(gate);
+    if (cached?.key === key) return cached.groups;
     const { v, shape } = app.data.table[gate];
     const k = shape[1];
     const groups = app.colouring.groups().map((group) => {

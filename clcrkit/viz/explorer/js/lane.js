@@ -286,8 +286,8 @@ export class TokenLane {
   drawTruth(ctx, truth, top) {
     const { theme } = this.app;
     ctx.fillStyle = theme.ink(0.85);
-    truth.forEach((known, i) => {
-      if (!known) return;
+    truth.forEach((carries, i) => {
+      if (!carries) return;
       mark(ctx, "diamond", LEFT + (i + 0.5) * this.step, top + 3, Math.min(3, this.step / 2));
       ctx.fill();
     });

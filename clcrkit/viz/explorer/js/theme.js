@@ -91,8 +91,8 @@ export class Theme {
   /** A mark, drawn once and then copied. @param {Look} look @param {number} r @param {number} scale */
   sprite({ color, shape }, r, scale) {
     const key = `${color}${shape}${r}${scale}`;
-    const kept = this.sprites.get(key);
-    if (kept) return kept;
+    const cached = this.sprites.get(key);
+    if (cached) return cached;
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = Math.ceil((2 * r + 4) * scale);
     const ctx = contextOf(canvas);
