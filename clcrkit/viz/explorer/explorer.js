@@ -78,15 +78,15 @@ modalities.indexOf(m));write(ctx,`${m} speaks`,x+wide/2,bottom+30,"center",color
 ink(.65))}from+=count}write(ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",theme.ink(.85));write(ctx,"listens",LEFT-8,
 (TOP+bottom)/2+13,"right",theme.ink(.85));write(ctx,String(tokens.positions[0]),LEFT-8,TOP+10,"right",theme.ink(.65));write(
 ctx,String(tokens.positions[rows-1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,
-cell)}function pixels(app,{drawn,rows,speakers}){const{paperRGB,shades}=app.theme;const strong=rgbOf(shades.heat);const peak=Math.
-max(0,extent(drawn)[1])||1;const image=new ImageData(speakers.length,rows);drawn.forEach((weight,q)=>{const part=Math.sqrt(
-weight/peak);image.data.set([...paperRGB.map((paper,c)=>paper+(strong[c]-paper)*part),255],4*q)});const canvas=document.
-createElement("canvas");canvas.width=speakers.length;canvas.height=rows;contextOf(canvas).putImageData(image,0,0);return canvas}
-function frame(ctx,app,{tokens,rows,speakers},places,width,bottom,cell){const{token}=app;pen(ctx,app.theme.warning,1.5);
-if(token?.modality===tokens.modality&&token.i<rows){ctx.strokeRect(LEFT,TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){
-const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/
-2,TOP,places.speakers,bottom-TOP)}if(cell){const[t,j]=cell;const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.
-speakers/2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
+cell)}function pixels(app,{drawn,peak,rows,speakers}){const{paperRGB,shades}=app.theme;const strong=rgbOf(shades.heat);const image=new ImageData(
+speakers.length,rows);const bytes=image.data.fill(255);for(let q=0;q<drawn.length;q++){const part=Math.sqrt(drawn[q]/(peak||
+1));for(let c=0;c<3;c++)bytes[4*q+c]=paperRGB[c]+(strong[c]-paperRGB[c])*part}const canvas=document.createElement("canva\
+s");canvas.width=speakers.length;canvas.height=rows;contextOf(canvas).putImageData(image,0,0);return canvas}function frame(ctx,app,{
+tokens,rows,speakers},places,width,bottom,cell){const{token}=app;pen(ctx,app.theme.warning,1.5);if(token?.modality===tokens.
+modality&&token.i<rows){ctx.strokeRect(LEFT,TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){const j=speakers.
+findIndex(s=>s.modality===token.modality&&s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/2,TOP,places.
+speakers,bottom-TOP)}if(cell){const[t,j]=cell;const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.speakers/
+2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
 length]=lane.evidence.shape;const positions=[];for(let t=0;t<length;t++)if(lane.mask.v[row*length+t])positions.push(t);if(!positions.
 length)return null;const start=(row*levels+level)*length;const take=values=>positions.map(t=>values.v[start+t]);const muted=positions.
 map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;return{modality,
@@ -176,19 +176,19 @@ weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas
 note.textContent=this.whyNone();return}this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
 this.canvas.paint();this.note.textContent=this.noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.
 app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
-length);for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.
-weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w}}const others=[...new Set(speakers.map(s=>s.
-modality))];return{...weights,share,others,drawn,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)
-return data.missingNote("attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to any\
-body.";const modality=this.app.get("modality");return`In this sample ${modality} or every other modality is missing, so \
-there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × alloca\
-tion":"attention";if(this.isHeat(data)){const peak=fmt(Math.max(0,extent(data.drawn)[1]),3);return`Rows: tokens of ${who}\
-, listening. Columns: tokens of the others. Darkest: ${peak} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(
-100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the\
- weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<
-all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is heard. Poin\
-t at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=
-heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
+length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
+const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
+...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;
+if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has n\
+o exchange, so nobody listens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or \
+every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.
+weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens \
+of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);
+const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent}\
+ % of the weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.
+length<all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is hear\
+d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.
+places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
 data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
 index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.step=0;this.every=1;this.hasText=

@@ -4,7 +4,7 @@ import { panel, picker, term, walkTokens } from "./controls.js";
 import { button, h, inputValue, isTicked, note } from "./dom.js";
 import { drawHeat, heatPlaces } from "./heatmap.js";
 import { drawLinks, linkPlaces, linksOf } from "./links.js";
-import { clamp, counted, extent, fmt } from "./numbers.js";
+import { clamp, counted, fmt } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
 /** @import {AttentionPlaces, Drawn, Speaker, TokenPlace, Weights} from "./types.js" */
@@ -202,16 +202,18 @@ export class Attention {
     const share = this.app.data.share(weights.tokens);
     const drawn = new Float32Array(weights.weights.length);
     const heard = new Float64Array(speakers.length);
+    let peak = 0;
     for (let t = 0; t < rows; t++) {
       const times = this.weighted ? share.allocation[t] : 1;
       for (let j = 0; j < speakers.length; j++) {
         const w = weights.weights[t * speakers.length + j] * times;
         drawn[t * speakers.length + j] = w;
         heard[j] += w;
+        if (w > peak) peak = w;
       }
     }
     const others = [...new Set(speakers.map((s) => s.modality))];
-    return { ...weights, share, others, drawn, heard };
+    return { ...weights, share, others, drawn, peak, heard };
   }
 
   whyNone() {
@@ -227,8 +229,8 @@ export class Attention {
     const who = data.tokens.modality;
     const what = this.weighted ? "attention × allocation" : "attention";
     if (this.isHeat(data)) {
-      const peak = fmt(Math.max(0, extent(data.drawn)[1]), 3);
-      return `Rows: tokens of ${who}, listening. Columns: tokens of the others. Darkest: ${peak} (${what}).`;
+      const darkest = fmt(data.peak, 3);
+      return `Rows: tokens of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`;
     }
     const { links, all, part } = linksOf(data);
     const percent = fmt(100 * part, 0);

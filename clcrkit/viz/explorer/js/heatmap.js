@@ -1,6 +1,6 @@
 // Attention as a heat map: rows listen, columns speak.
 import { contextOf, pen, write } from "./canvas.js";
-import { extent, rgbOf } from "./numbers.js";
+import { rgbOf } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
 /** @import {AttentionPlaces, Drawn} from "./types.js" */
@@ -65,15 +65,15 @@ export function drawHeat(ctx, app, data, places, width, height, cell) {
 }
 
 /** One pixel for each pair of tokens; the root makes weak ones visible. @param {App} app @param {Drawn} data */
-function pixels(app, { drawn, rows, speakers }) {
+function pixels(app, { drawn, peak, rows, speakers }) {
   const { paperRGB, shades } = app.theme;
   const strong = rgbOf(shades.heat);
-  const peak = Math.max(0, extent(drawn)[1]) || 1;
   const image = new ImageData(speakers.length, rows);
-  drawn.forEach((weight, q) => {
-    const part = Math.sqrt(weight / peak);
-    image.data.set([...paperRGB.map((paper, c) => paper + (strong[c] - paper) * part), 255], 4 * q);
-  });
+  const bytes = image.data.fill(255);
+  for (let q = 0; q < drawn.length; q++) {
+    const part = Math.sqrt(drawn[q] / (peak || 1));
+    for (let c = 0; c < 3; c++) bytes[4 * q + c] = paperRGB[c] + (strong[c] - paperRGB[c]) * part;
+  }
   const canvas = document.createElement("canvas");
   canvas.width = speakers.length;
   canvas.height = rows;

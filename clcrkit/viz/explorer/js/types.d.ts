@@ -228,6 +228,7 @@ export interface Drawn extends Weights {
   share: Share;
   others: string[];
   drawn: Float32Array;
+  peak: number;
   heard: Float64Array;
 }
 
