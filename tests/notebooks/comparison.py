@@ -150,7 +150,7 @@ def _value(text: str) -> int | float:
     return float(text) if re.search(r"[.eE]", text) else int(text)
 
 
-class ComparedCell(IPyNbCell):  # type: ignore[misc]
+class ComparedCell(IPyNbCell):
     """nbval's cell, compared by this module's rule."""
 
     def runtest(self) -> None:

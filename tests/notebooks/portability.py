@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = table[(seen > 0) | (table["tolerance"] > 0)]
     print(shown.to_string(float_format="%.2g"))
     print(
-        f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} with less than twice what was seen:"
+        f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} with less than twice the difference:"
     )
     print(narrow.to_string(float_format="%.2g") if len(narrow) else "none")
     if not options.notebook and options.arithmetic == list(ARITHMETICS):
