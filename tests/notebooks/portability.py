@@ -60,9 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     narrow = table[seen * MARGIN > table["tolerance"]]
     shown = table[(seen > 0) | (table["tolerance"] > 0)]
     print(shown.to_string(float_format="%.2g"))
-    print(
-        f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} with less than twice the difference:"
-    )
+    print(f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} have less than twice that:")
     print(narrow.to_string(float_format="%.2g") if len(narrow) else "none")
     if not options.notebook and options.arithmetic == list(ARITHMETICS):
         shown.to_csv(STORED, float_format="%.3g")
