@@ -1,6 +1,6 @@
 """Run the lessons as other processors would, and compare each cell's largest difference with its tolerance.
 
-    python -m tests.notebooks.portability       all lessons in all arithmetics, half an hour or more; writes portability.csv
+    python -m tests.notebooks.portability       all of them, an hour or less; writes portability.csv
     python -m tests.notebooks.portability notebooks/04*.ipynb --arithmetic default sse
 
 What differs between processors is the order of sums and the instructions for them. torch, oneDNN, MKL and OpenBLAS can
