@@ -2,7 +2,7 @@
 
     python -m tests.api
 
-Public is what a package lists in `__all__`. Each name stands with its signature and the first sentence of its docstring.
+Public is what a package lists in `__all__`. Each name stands with its arguments and its docstring's first sentence.
 """
 
 import importlib
@@ -19,8 +19,7 @@ import clcrkit
 PAGE = Path(clcrkit.__file__).with_name("README.md")
 HEAD = """# The public API
 
-What `clcrkit`'s packages list in `__all__`. Shapes, units and errors are in the docstrings (`help(clcrkit.CLCR)`), where
-**[paper]** and **[ours]** say whose idea each part is. This page is made by `python -m tests.api`.
+What the packages list in `__all__`. Shapes, units and errors are in the docstrings (`help(clcrkit.CLCR)`), where **[paper]** and **[ours]** say whose idea each part is. This page is made by `python -m tests.api`.
 """
 
 
@@ -51,8 +50,8 @@ def _arguments(value: Any) -> str:
     if not inspect.isfunction(value):
         return ""
     named = [p for p in inspect.signature(value).parameters.values() if p.name not in ("self", "cls")]
-    marks = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
-    shown = [marks.get(p.kind, "") + p.name for p in named if p.default is p.empty]
+    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
+    shown = [stars.get(p.kind.name, "") + p.name for p in named if p.default is p.empty]
     return f"({', '.join([*shown, *(['…'] if len(shown) < len(named) else [])])})"
 
 
