@@ -35,7 +35,7 @@ types: $(READY)
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 -n 2 --dist loadfile \
-	    --jaxtyping-packages=clcrkit,beartype.beartype
+	    --jaxtyping-packages=clcrkit,exercises,beartype.beartype
 
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(NOTEBOOKS) --nbval --nbval-current-env -n 2 --dist loadfile \

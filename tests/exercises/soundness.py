@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import io
 
-from clcrkit.exercises import Exercise, ExerciseError
+from exercises import Exercise, ExerciseError
 
 
 def assert_exercise_is_sound(exercise: Exercise) -> None:

@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch import Tensor
 
 from clcrkit.errors import ConfigError
-from clcrkit.exercises import Exercise, ExerciseError, expect_close
+from exercises import Exercise, ExerciseError, expect_close
 from tests.exercises import demo
 from tests.exercises.soundness import assert_exercise_is_sound, printed, refused
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Mean = Callable[[Tensor, Tensor], Tensor]
 Follows = Callable[[Tensor, Tensor, int], Tensor]

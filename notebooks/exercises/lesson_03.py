@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Project = Callable[[Tensor, Tensor], Tensor]
 Frame = Callable[[Tensor], Tensor]

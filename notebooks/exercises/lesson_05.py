@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 Received = dict[str, Tensor]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Mean = Callable[[Tensor, Tensor], Tensor]
 LevelGate = Callable[[Tensor, Tensor, nn.Module], Tensor]

@@ -8,7 +8,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Function = Callable[[Tensor], Tensor]
 Along = Callable[[Function, Tensor, Tensor, int], Tensor]

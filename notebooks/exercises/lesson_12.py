@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from clcrkit.exercises.exercise import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Noise = Callable[[Tensor, Tensor, Tensor, float, Tensor], Tensor]
 Drop = Callable[[Tensor, Tensor, float], Tensor]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Whitener = Callable[[Tensor], Tensor]
 Correlation = Callable[[Tensor, Tensor], Tensor]

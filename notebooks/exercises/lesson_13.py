@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from clcrkit.exercises.exercise import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Decide = Callable[[Tensor, Tensor], str]
 NoiseMargin = Callable[[Tensor, Tensor], float]

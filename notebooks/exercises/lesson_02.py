@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clcrkit.exercises import Exercise, expect_close
+from exercises import Exercise, expect_close
 
 Convolve = Callable[[Tensor, Tensor, int], Tensor]
 Encode = Callable[[Tensor], Tensor]

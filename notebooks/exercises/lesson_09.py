@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clcrkit.exercises.exercise import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 Eyes = Callable[[Tensor, Tensor], Tensor]
 Effect = Callable[[Tensor, Tensor, Tensor], Tensor]
