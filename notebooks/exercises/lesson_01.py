@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,22 +15,13 @@ Follows = Callable[[Tensor, Tensor, int], Tensor]
 Vote = Callable[[Tensor, Tensor], Tensor]
 
 
-# --- masked_mean ------------------------------------------------------------------------------------------------
-
 TWO = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [0.0, 0.0], [0.0, 0.0]], [[4.0, 0.0], [0.0, 4.0], [5.0, 5.0], [0.0, 0.0]]])
 TWO_MASK = torch.tensor([[True, True, False, False], [True, True, True, False]])
 TWO_MEANS = torch.tensor([[2.0, 4.0], [3.0, 3.0]])
 
 
-def masked_mean_stub(tokens: Tensor, mask: Tensor) -> Tensor:
-    """The mean of each sample's real tokens; zeros for a sample that has none.
-
-    tokens has shape (batch, token, feature), mask (batch, token), True where real; the result (batch, feature).
-    """
-    raise NotImplementedError
-
-
-def masked_mean_solution(tokens: Tensor, mask: Tensor) -> Tensor:
+@partial(Exercise, "a mean that ignores padding", difficulty=1, importance=4, minutes=5)
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     """The mean of each sample's real tokens; zeros for a sample that has none.
 
     tokens has shape (batch, token, feature), mask (batch, token), True where real; the result (batch, feature).
@@ -39,75 +31,53 @@ def masked_mean_solution(tokens: Tensor, mask: Tensor) -> Tensor:
     return total / count
 
 
-def _divides_by_the_real_ones(masked_mean: Mean) -> None:
-    """the sum is divided by the number of real tokens"""
-    message = "the mean is too small: divide by the number of real tokens, not by the padded length"
-    expect_close(masked_mean(TWO.clone(), TWO_MASK), TWO_MEANS, message)
-
-
-def _padding_has_no_say(masked_mean: Mean) -> None:
-    """what lies in the padding does not matter"""
-    message = "a number in the padding changed the mean: set padded tokens to 0 before you sum"
-    expect_close(masked_mean(TWO + 100 * ~TWO_MASK[..., None], TWO_MASK), TWO_MEANS, message)
-
-
-def _nothing_gives_zero(masked_mean: Mean) -> None:
-    """a sample without any token"""
-    found = masked_mean(TWO * 0, torch.zeros_like(TWO_MASK))
-    message = "a sample without any real token gave nan: 0 / 0 needs a floor under the count, such as clamp(min=1)"
-    expect(not isinstance(found, Tensor) or not bool(found.isnan().any()), message)
-    expect_close(found, torch.zeros(2, 2), "a sample without any real token should give zeros")
-
-
-def _mean_over_length(tokens: Tensor, mask: Tensor) -> Tensor:
-    return (tokens * mask[..., None]).mean(1)
-
-
-def _mean_with_padding(tokens: Tensor, mask: Tensor) -> Tensor:
-    return tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-
-
-def _mean_without_floor(tokens: Tensor, mask: Tensor) -> Tensor:
-    return (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-
-
-masked_mean = Exercise(
-    title="a mean that ignores padding",
-    difficulty=1,
-    importance=4,
-    minutes=5,
-    stub=masked_mean_stub,
-    solution=masked_mean_solution,
-    checks=[_divides_by_the_real_ones, _padding_has_no_say, _nothing_gives_zero],
-    mistakes=[
-        (_mean_over_length, "the mean is too small: divide by the number of real tokens, not by the padded length"),
-        (_mean_with_padding, "a number in the padding changed the mean: set padded tokens to 0 before you sum"),
-        (
-            _mean_without_floor,
-            "a sample without any real token gave nan: 0 / 0 needs a floor under the count, such as clamp(min=1)",
-        ),
-    ],
+_MEAN_OVER_LENGTH = "the mean is too small: divide by the number of real tokens, not by the padded length"
+_MEAN_WITH_PADDING = "a number in the padding changed the mean: set padded tokens to 0 before you sum"
+_MEAN_WITHOUT_FLOOR = (
+    "a sample without any real token gave nan: 0 / 0 needs a floor under the count, such as clamp(min=1)"
 )
 
 
-# --- follows ----------------------------------------------------------------------------------------------------
+@masked_mean.case("the sum is divided by the number of real tokens")
+def _divides_by_the_real_ones(answer: Mean) -> None:
+    expect_close(answer(TWO.clone(), TWO_MASK), TWO_MEANS, _MEAN_OVER_LENGTH)
 
 
-def follows_stub(first: Tensor, second: Tensor, distance: int) -> Tensor:
-    """How well the best place shows `first` at t and `second` at t + distance: max over t of min(the two).
-
-    Both are lanes of likeness of shape (batch, token); the result has shape (batch,). distance is at least 1.
-    """
-    raise NotImplementedError
+@masked_mean.case("what lies in the padding does not matter")
+def _padding_has_no_say(answer: Mean) -> None:
+    expect_close(answer(TWO + 100 * ~TWO_MASK[..., None], TWO_MASK), TWO_MEANS, _MEAN_WITH_PADDING)
 
 
-def follows_solution(first: Tensor, second: Tensor, distance: int) -> Tensor:
+@masked_mean.case("a sample without any token")
+def _nothing_gives_zero(answer: Mean) -> None:
+    found = answer(TWO * 0, torch.zeros_like(TWO_MASK))
+    expect(not isinstance(found, Tensor) or not bool(found.isnan().any()), _MEAN_WITHOUT_FLOOR)
+    expect_close(found, torch.zeros(2, 2), "a sample without any real token should give zeros")
+
+
+masked_mean.mistakes = [
+    (lambda tokens, mask: (tokens * mask[..., None]).mean(1), _MEAN_OVER_LENGTH),
+    (lambda tokens, mask: tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1), _MEAN_WITH_PADDING),
+    (lambda tokens, mask: (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), _MEAN_WITHOUT_FLOOR),
+]
+
+
+@partial(Exercise, "a detector of order", difficulty=2, importance=5, minutes=10)
+def follows(first: Tensor, second: Tensor, distance: int) -> Tensor:
     """How well the best place shows `first` at t and `second` at t + distance: max over t of min(the two).
 
     Both are lanes of likeness of shape (batch, token); the result has shape (batch,). distance is at least 1.
     """
     here, there = first[:, :-distance], second[:, distance:]
     return torch.minimum(here, there).amax(1)
+
+
+_FOLLOWS_BACKWARDS = "`first` at 2 and `second` at 3 should give 1: is `second` the one that is looked for later?"
+_FOLLOWS_BAG = "`second` came before `first` and you gave more than 0: the best of each lane alone forgets the order"
+_FOLLOWS_NEXT = "`second` lies 3 tokens after `first`, and that was missed: is `distance` used?"
+_FOLLOWS_MEAN = "one of the two alone gave more than 0: take the smaller of both, not their sum or mean"
+_FOLLOWS_PRODUCT = "two tokens that are the opposite of what is sought gave more than 0: is it a product?"
+_FOLLOWS_ROLLED = "the last token and the first one are no neighbours: cut the lanes, do not roll them"
 
 
 def _lane(*entries: tuple[int, float]) -> Tensor:
@@ -117,113 +87,52 @@ def _lane(*entries: tuple[int, float]) -> Tensor:
     return lane
 
 
-def _second_comes_later(follows: Follows) -> None:
-    """`second` comes after `first`"""
-    message = "`first` at 2 and `second` at 3 should give 1: is `second` the one that is looked for later?"
-    expect_close(follows(_lane((2, 1.0)), _lane((3, 1.0)), 1), torch.ones(1), message)
+@follows.case("`second` comes after `first`")
+def _second_comes_later(answer: Follows) -> None:
+    expect_close(answer(_lane((2, 1.0)), _lane((3, 1.0)), 1), torch.ones(1), _FOLLOWS_BACKWARDS)
 
 
-def _order_counts(follows: Follows) -> None:
-    """the wrong way round is nothing"""
-    message = "`second` came before `first` and you gave more than 0: the best of each lane alone forgets the order"
-    expect_close(follows(_lane((3, 1.0)), _lane((2, 1.0)), 1), torch.zeros(1), message)
+@follows.case("one alone is not enough")
+def _both_must_be_there(answer: Follows) -> None:
+    expect_close(answer(_lane((2, 1.0)), _lane(), 1), torch.zeros(1), _FOLLOWS_MEAN)
 
 
-def _distance_is_used(follows: Follows) -> None:
-    """the distance is used"""
-    message = "`second` lies 3 tokens after `first`, and that was missed: is `distance` used?"
-    expect_close(follows(_lane((2, 1.0)), _lane((5, 1.0)), 3), torch.ones(1), message)
+@follows.case("the wrong way round is nothing")
+def _order_counts(answer: Follows) -> None:
+    expect_close(answer(_lane((3, 1.0)), _lane((2, 1.0)), 1), torch.zeros(1), _FOLLOWS_BAG)
 
 
-def _both_must_be_there(follows: Follows) -> None:
-    """one alone is not enough"""
-    message = "one of the two alone gave more than 0: take the smaller of both, not their sum or mean"
-    expect_close(follows(_lane((2, 1.0)), _lane(), 1), torch.zeros(1), message)
+@follows.case("the distance is used")
+def _distance_is_used(answer: Follows) -> None:
+    expect_close(answer(_lane((2, 1.0)), _lane((5, 1.0)), 3), torch.ones(1), _FOLLOWS_NEXT)
 
 
-def _two_opposites(follows: Follows) -> None:
-    """two negative numbers are no match"""
-    message = "two tokens that are the opposite of what is sought gave more than 0: is it a product?"
-    expect_close(follows(_lane((2, -1.0)), _lane((3, -1.0)), 1), torch.zeros(1), message)
+@follows.case("two negative numbers are no match")
+def _two_opposites(answer: Follows) -> None:
+    expect_close(answer(_lane((2, -1.0)), _lane((3, -1.0)), 1), torch.zeros(1), _FOLLOWS_PRODUCT)
 
 
-def _no_way_round(follows: Follows) -> None:
-    """the sequence has an end"""
-    message = "the last token and the first one are no neighbours: cut the lanes, do not roll them"
-    expect_close(follows(_lane((7, 1.0)), _lane((0, 1.0)), 1), torch.zeros(1), message)
+@follows.case("the sequence has an end")
+def _no_way_round(answer: Follows) -> None:
+    expect_close(answer(_lane((7, 1.0)), _lane((0, 1.0)), 1), torch.zeros(1), _FOLLOWS_ROLLED)
 
 
 def _follows_backwards(first: Tensor, second: Tensor, distance: int) -> Tensor:
     return torch.minimum(first[:, distance:], second[:, :-distance]).amax(1)
 
 
-def _follows_bag(first: Tensor, second: Tensor, distance: int) -> Tensor:
-    return torch.minimum(first.amax(1), second.amax(1))
+follows.mistakes = [
+    (_follows_backwards, _FOLLOWS_BACKWARDS),
+    (lambda first, second, distance: torch.minimum(first.amax(1), second.amax(1)), _FOLLOWS_BAG),
+    (lambda first, second, distance: torch.minimum(first[:, :-1], second[:, 1:]).amax(1), _FOLLOWS_NEXT),
+    (lambda first, second, distance: ((first[:, :-distance] + second[:, distance:]) / 2).amax(1), _FOLLOWS_MEAN),
+    (lambda first, second, distance: (first[:, :-distance] * second[:, distance:]).amax(1), _FOLLOWS_PRODUCT),
+    (lambda first, second, distance: torch.minimum(first, second.roll(-distance, 1)).amax(1), _FOLLOWS_ROLLED),
+]
 
 
-def _follows_next(first: Tensor, second: Tensor, distance: int) -> Tensor:
-    return torch.minimum(first[:, :-1], second[:, 1:]).amax(1)
-
-
-def _follows_mean(first: Tensor, second: Tensor, distance: int) -> Tensor:
-    return ((first[:, :-distance] + second[:, distance:]) / 2).amax(1)
-
-
-def _follows_product(first: Tensor, second: Tensor, distance: int) -> Tensor:
-    return (first[:, :-distance] * second[:, distance:]).amax(1)
-
-
-def _follows_rolled(first: Tensor, second: Tensor, distance: int) -> Tensor:
-    return torch.minimum(first, second.roll(-distance, 1)).amax(1)
-
-
-follows = Exercise(
-    title="a detector of order",
-    difficulty=2,
-    importance=5,
-    minutes=10,
-    stub=follows_stub,
-    solution=follows_solution,
-    checks=[
-        _second_comes_later,
-        _both_must_be_there,
-        _order_counts,
-        _distance_is_used,
-        _two_opposites,
-        _no_way_round,
-    ],
-    mistakes=[
-        (
-            _follows_backwards,
-            "`first` at 2 and `second` at 3 should give 1: is `second` the one that is looked for later?",
-        ),
-        (
-            _follows_bag,
-            "`second` came before `first` and you gave more than 0: the best of each lane alone forgets the order",
-        ),
-        (_follows_next, "`second` lies 3 tokens after `first`, and that was missed: is `distance` used?"),
-        (_follows_mean, "one of the two alone gave more than 0: take the smaller of both, not their sum or mean"),
-        (
-            _follows_product,
-            "two tokens that are the opposite of what is sought gave more than 0: is it a product?",
-        ),
-        (_follows_rolled, "the last token and the first one are no neighbours: cut the lanes, do not roll them"),
-    ],
-)
-
-
-# --- vote -------------------------------------------------------------------------------------------------------
-
-
-def vote_stub(first: Tensor, second: Tensor) -> Tensor:
-    """The share of votes for 1 among the witnesses who speak; 0.5 where nobody does.
-
-    first, second: claims of shape (batch,), each 0, 1 or -1 (silent). The result has shape (batch,).
-    """
-    raise NotImplementedError
-
-
-def vote_solution(first: Tensor, second: Tensor) -> Tensor:
+@partial(Exercise, "a vote of two witnesses", difficulty=3, importance=4, minutes=10)
+def vote(first: Tensor, second: Tensor) -> Tensor:
     """The share of votes for 1 among the witnesses who speak; 0.5 where nobody does.
 
     first, second: claims of shape (batch,), each 0, 1 or -1 (silent). The result has shape (batch,).
@@ -234,46 +143,47 @@ def vote_solution(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(speakers > 0, for_one / speakers.clamp(min=1), 0.5)
 
 
-def _both_speak(vote: Vote) -> None:
-    """two witnesses who agree"""
+_VOTE_OF_THE_DOUBTER = "both said 0, then both said 1: the shares of votes for 1 are 0 and 1"
+_VOTE_OF_THE_FIRST = "the witnesses disagree, so the share is 0.5: nobody has told you whom to believe"
+_VOTE_WITH_MINUS_ONE = "silence was counted as the number -1: leave a witness of -1 out of the sum"
+_VOTE_BY_TWO = "one said 1 and the other was silent: divide by the number who speak, which is 1, not 2"
+_VOTE_BY_NONE = "where nobody speaks the share is 0.5: yours is nan or one-sided"
+
+
+@vote.case("two witnesses who agree")
+def _both_speak(answer: Vote) -> None:
     expect_close(
-        vote(torch.tensor([0, 1]), torch.tensor([0, 1])),
+        answer(torch.tensor([0, 1]), torch.tensor([0, 1])),
         torch.tensor([0.0, 1.0]),
-        "both said 0, then both said 1: the shares of votes for 1 are 0 and 1",
+        _VOTE_OF_THE_DOUBTER,
     )
 
 
-def _a_conflict(vote: Vote) -> None:
-    """two witnesses who disagree"""
+@vote.case("two witnesses who disagree")
+def _a_conflict(answer: Vote) -> None:
     expect_close(
-        vote(torch.tensor([0, 1]), torch.tensor([1, 0])),
+        answer(torch.tensor([0, 1]), torch.tensor([1, 0])),
         torch.tensor([0.5, 0.5]),
-        "the witnesses disagree, so the share is 0.5: nobody has told you whom to believe",
+        _VOTE_OF_THE_FIRST,
     )
 
 
-def _a_silent_one(vote: Vote) -> None:
-    """a silent witness has no vote"""
-    found = vote(torch.tensor([1, -1, 0]), torch.tensor([-1, 1, -1]))
+@vote.case("a silent witness has no vote")
+def _a_silent_one(answer: Vote) -> None:
+    found = answer(torch.tensor([1, -1, 0]), torch.tensor([-1, 1, -1]))
     if isinstance(found, Tensor) and found.shape == (3,):
         expect(
             not torch.allclose(found.float(), torch.zeros(3)) and float(found.min()) >= 0,
-            "silence was counted as the number -1: leave a witness of -1 out of the sum",
+            _VOTE_WITH_MINUS_ONE,
         )
-    message = "one said 1 and the other was silent: divide by the number who speak, which is 1, not 2"
-    expect_close(found, torch.tensor([1.0, 1.0, 0.0]), message)
+    expect_close(found, torch.tensor([1.0, 1.0, 0.0]), _VOTE_BY_TWO)
 
 
-def _nobody_speaks(vote: Vote) -> None:
-    """nobody speaks"""
-    found = vote(torch.tensor([-1]), torch.tensor([-1]))
-    message = "where nobody speaks the share is 0.5: yours is nan or one-sided"
-    expect(not isinstance(found, Tensor) or not bool(found.float().isnan().any()), message)
-    expect_close(found, torch.tensor([0.5]), message)
-
-
-def _vote_of_the_doubter(first: Tensor, second: Tensor) -> Tensor:
-    return 1 - vote_solution(first, second)
+@vote.case("nobody speaks")
+def _nobody_speaks(answer: Vote) -> None:
+    found = answer(torch.tensor([-1]), torch.tensor([-1]))
+    expect(not isinstance(found, Tensor) or not bool(found.float().isnan().any()), _VOTE_BY_NONE)
+    expect_close(found, torch.tensor([0.5]), _VOTE_BY_NONE)
 
 
 def _vote_of_the_first(first: Tensor, second: Tensor) -> Tensor:
@@ -281,35 +191,15 @@ def _vote_of_the_first(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(alone >= 0, alone, 0.5)
 
 
-def _vote_with_minus_one(first: Tensor, second: Tensor) -> Tensor:
-    return (first + second) / 2
-
-
-def _vote_by_two(first: Tensor, second: Tensor) -> Tensor:
-    return ((first == 1).int() + (second == 1).int()) / 2
-
-
 def _vote_by_none(first: Tensor, second: Tensor) -> Tensor:
     claims = torch.stack([first, second])
     return (claims == 1).sum(0) / (claims >= 0).sum(0)
 
 
-vote = Exercise(
-    title="a vote of two witnesses",
-    difficulty=3,
-    importance=4,
-    minutes=10,
-    stub=vote_stub,
-    solution=vote_solution,
-    checks=[_both_speak, _a_conflict, _a_silent_one, _nobody_speaks],
-    mistakes=[
-        (_vote_of_the_doubter, "both said 0, then both said 1: the shares of votes for 1 are 0 and 1"),
-        (
-            _vote_of_the_first,
-            "the witnesses disagree, so the share is 0.5: nobody has told you whom to believe",
-        ),
-        (_vote_with_minus_one, "silence was counted as the number -1: leave a witness of -1 out of the sum"),
-        (_vote_by_two, "one said 1 and the other was silent: divide by the number who speak, which is 1, not 2"),
-        (_vote_by_none, "where nobody speaks the share is 0.5: yours is nan or one-sided"),
-    ],
-)
+vote.mistakes = [
+    (lambda first, second: 1 - vote.solution(first, second), _VOTE_OF_THE_DOUBTER),
+    (_vote_of_the_first, _VOTE_OF_THE_FIRST),
+    (lambda first, second: (first + second) / 2, _VOTE_WITH_MINUS_ONE),
+    (lambda first, second: ((first == 1).int() + (second == 1).int()) / 2, _VOTE_BY_TWO),
+    (_vote_by_none, _VOTE_BY_NONE),
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,16 +18,8 @@ Quantile = Callable[[int], float]
 SeedsNeeded = Callable[[float, float, Quantile], int]
 
 
-# --- decide -----------------------------------------------------------------------------------------------------
-
-
-def decide_stub(low: Tensor, high: Tensor) -> str:
-    """'holds', 'does not' or 'cannot tell'. low, high: (difference,), the ends of the intervals that the claim needs
-    above 0, all of them."""
-    raise NotImplementedError
-
-
-def decide_solution(low: Tensor, high: Tensor) -> str:
+@partial(Exercise, "a verdict by rule", difficulty=1, importance=5, minutes=5)
+def decide(low: Tensor, high: Tensor) -> str:
     """'holds', 'does not' or 'cannot tell'. low, high: (difference,), the ends of the intervals that the claim needs
     above 0, all of them."""
     if (high < 0).any():
@@ -40,38 +33,30 @@ _REFUTED = "one difference is surely below 0: the claim needs all above, so it i
 _MISSING = "with one seed there is no interval (nan), and nothing can be told"
 
 
-def _needs_all(decide: Decide) -> None:
-    """one above, one around 0"""
-    expect(decide(torch.tensor([0.1, -0.1]), torch.tensor([0.3, 0.2])) != "holds", _ALL)
+@decide.case("one above, one around 0")
+def _needs_all(answer: Decide) -> None:
+    expect(answer(torch.tensor([0.1, -0.1]), torch.tensor([0.3, 0.2])) != "holds", _ALL)
 
 
-def _around_zero(decide: Decide) -> None:
-    """around 0"""
-    expect(decide(torch.tensor([-0.1]), torch.tensor([0.5])) == "cannot tell", _AROUND)
-    expect(decide(torch.tensor([-0.5]), torch.tensor([0.1])) == "cannot tell", _AROUND)
+@decide.case("around 0")
+def _around_zero(answer: Decide) -> None:
+    expect(answer(torch.tensor([-0.1]), torch.tensor([0.5])) == "cannot tell", _AROUND)
+    expect(answer(torch.tensor([-0.5]), torch.tensor([0.1])) == "cannot tell", _AROUND)
 
 
-def _one_refutes(decide: Decide) -> None:
-    """one above, one below 0"""
-    expect(decide(torch.tensor([0.1, -0.3]), torch.tensor([0.3, -0.1])) == "does not", _REFUTED)
+@decide.case("one above, one below 0")
+def _one_refutes(answer: Decide) -> None:
+    expect(answer(torch.tensor([0.1, -0.3]), torch.tensor([0.3, -0.1])) == "does not", _REFUTED)
 
 
-def _no_interval(decide: Decide) -> None:
-    """no interval"""
+@decide.case("no interval")
+def _no_interval(answer: Decide) -> None:
     nothing = torch.tensor([torch.nan])
-    expect(decide(nothing, nothing) == "cannot tell", _MISSING)
-
-
-def _any_above(low: Tensor, high: Tensor) -> str:
-    return "holds" if (low > 0).any() else "does not" if (high < 0).any() else "cannot tell"
+    expect(answer(nothing, nothing) == "cannot tell", _MISSING)
 
 
 def _by_the_middle(low: Tensor, high: Tensor) -> str:
     return "holds" if ((low + high) / 2 > 0.1).all() else "does not" if (low + high < 0).any() else "cannot tell"
-
-
-def _all_must_refute(low: Tensor, high: Tensor) -> str:
-    return "holds" if (low > 0).all() else "does not" if (high < 0).all() else "cannot tell"
 
 
 def _unless_below(low: Tensor, high: Tensor) -> str:
@@ -80,28 +65,16 @@ def _unless_below(low: Tensor, high: Tensor) -> str:
     return "cannot tell" if (low <= 0).any() else "holds"
 
 
-decide = Exercise(
-    title="a verdict by rule",
-    difficulty=1,
-    importance=5,
-    minutes=5,
-    stub=decide_stub,
-    solution=decide_solution,
-    checks=[_needs_all, _around_zero, _one_refutes, _no_interval],
-    mistakes=[(_any_above, _ALL), (_by_the_middle, _AROUND), (_all_must_refute, _REFUTED), (_unless_below, _MISSING)],
-)
+decide.mistakes = [
+    (lambda low, high: "holds" if (low > 0).any() else "does not" if (high < 0).any() else "cannot tell", _ALL),
+    (_by_the_middle, _AROUND),
+    (lambda low, high: "holds" if (low > 0).all() else "does not" if (high < 0).all() else "cannot tell", _REFUTED),
+    (_unless_below, _MISSING),
+]
 
 
-# --- noise_margin -----------------------------------------------------------------------------------------------
-
-
-def noise_margin_stub(clean: Tensor, noisy: Tensor) -> float:
-    """How much less the first model loses than the rival that loses least. Both (model, seed): scores without and
-    with noise; the first row is the model, the others are its rivals."""
-    raise NotImplementedError
-
-
-def noise_margin_solution(clean: Tensor, noisy: Tensor) -> float:
+@partial(Exercise, "who loses least under noise", difficulty=2, importance=4, minutes=6)
+def noise_margin(clean: Tensor, noisy: Tensor) -> float:
     """How much less the first model loses than the rival that loses least. Both (model, seed): scores without and
     with noise; the first row is the model, the others are its rivals."""
     loss = (clean - noisy).mean(dim=1)
@@ -113,30 +86,22 @@ _TURN = "the rival loses 0.2 and the model 0.1: it loses 0.1 less, which is a ma
 _LEAST = "one rival loses 0.05 and the other 0.3: the claim must hold against the one that loses least"
 
 
-def _losses_count(noise_margin: NoiseMargin) -> None:
-    """a weak model that loses little"""
-    got = noise_margin(torch.tensor([[0.5], [0.9]]), torch.tensor([[0.4], [0.7]]))
+@noise_margin.case("a weak model that loses little")
+def _losses_count(answer: NoiseMargin) -> None:
+    got = answer(torch.tensor([[0.5], [0.9]]), torch.tensor([[0.4], [0.7]]))
     expect(abs(got + 0.3) > 1e-4, _LEFT)
 
 
-def _sign(noise_margin: NoiseMargin) -> None:
-    """a rival that loses more"""
-    expect_close(noise_margin(torch.tensor([[0.5], [0.9]]), torch.tensor([[0.4], [0.7]])), 0.1, _TURN)
+@noise_margin.case("a rival that loses more")
+def _sign(answer: NoiseMargin) -> None:
+    expect_close(answer(torch.tensor([[0.5], [0.9]]), torch.tensor([[0.4], [0.7]])), 0.1, _TURN)
 
 
-def _strongest_rival(noise_margin: NoiseMargin) -> None:
-    """two rivals"""
+@noise_margin.case("two rivals")
+def _strongest_rival(answer: NoiseMargin) -> None:
     clean = torch.full((3, 2), 0.9)
     noisy = torch.tensor([[0.8, 0.8], [0.85, 0.85], [0.6, 0.6]])
-    expect_close(noise_margin(clean, noisy), -0.05, _LEAST)
-
-
-def _what_is_left(clean: Tensor, noisy: Tensor) -> float:
-    return float(noisy[0].mean() - noisy[1:].mean(dim=1).max())
-
-
-def _turned(clean: Tensor, noisy: Tensor) -> float:
-    return -noise_margin_solution(clean, noisy)
+    expect_close(answer(clean, noisy), -0.05, _LEAST)
 
 
 def _mean_rival(clean: Tensor, noisy: Tensor) -> float:
@@ -144,29 +109,15 @@ def _mean_rival(clean: Tensor, noisy: Tensor) -> float:
     return float(loss[1:].mean() - loss[0])
 
 
-noise_margin = Exercise(
-    title="who loses least under noise",
-    difficulty=2,
-    importance=4,
-    minutes=6,
-    stub=noise_margin_stub,
-    solution=noise_margin_solution,
-    checks=[_losses_count, _sign, _strongest_rival],
-    mistakes=[(_what_is_left, _LEFT), (_turned, _TURN), (_mean_rival, _LEAST)],
-)
+noise_margin.mistakes = [
+    (lambda clean, noisy: float(noisy[0].mean() - noisy[1:].mean(dim=1).max()), _LEFT),
+    (lambda clean, noisy: -noise_margin.solution(clean, noisy), _TURN),
+    (_mean_rival, _LEAST),
+]
 
 
-# --- leader_margin ----------------------------------------------------------------------------------------------
-
-
-def leader_margin_stub(alone: Tensor, gates: Tensor) -> Tensor:
-    """For each seed: the gate of the leading modality minus the highest of the others, (seed,).
-
-    alone: (modality,), validation scores of each modality alone; gates: (seed, modality)."""
-    raise NotImplementedError
-
-
-def leader_margin_solution(alone: Tensor, gates: Tensor) -> Tensor:
+@partial(Exercise, "does the gate follow the leader", difficulty=3, importance=4, minutes=10)
+def leader_margin(alone: Tensor, gates: Tensor) -> Tensor:
     """For each seed: the gate of the leading modality minus the highest of the others, (seed,).
 
     alone: (modality,), validation scores of each modality alone; gates: (seed, modality)."""
@@ -181,26 +132,26 @@ _HIGHEST = "0.4 against 0.5 and 0.1 is not ahead: compare with the highest of th
 _SEEDS = "each seed has its own margin: do not average the gates over seeds first"
 
 
-def _not_in_a_circle(leader_margin: LeaderMargin) -> None:
-    """a gate on the wrong modality"""
-    got = leader_margin(torch.tensor([0.9, 0.5]), torch.tensor([[0.2, 0.8]]))
+@leader_margin.case("a gate on the wrong modality")
+def _not_in_a_circle(answer: LeaderMargin) -> None:
+    got = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.2, 0.8]]))
     expect(bool((got < 0.3).all()), _CIRCLE)
 
 
-def _margin_can_be_positive(leader_margin: LeaderMargin) -> None:
-    """a gate on the right modality"""
-    expect(bool((leader_margin(torch.tensor([0.9, 0.5]), torch.tensor([[0.8, 0.2]])) > 0).all()), _SELF)
+@leader_margin.case("a gate on the right modality")
+def _margin_can_be_positive(answer: LeaderMargin) -> None:
+    expect(bool((answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.8, 0.2]])) > 0).all()), _SELF)
 
 
-def _every_seed(leader_margin: LeaderMargin) -> None:
-    """two seeds"""
-    got = leader_margin(torch.tensor([0.9, 0.5]), torch.tensor([[0.6, 0.4], [0.8, 0.2]]))
+@leader_margin.case("two seeds")
+def _every_seed(answer: LeaderMargin) -> None:
+    got = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.6, 0.4], [0.8, 0.2]]))
     expect(got.shape == (2,), _SEEDS)
 
 
-def _against_the_highest(leader_margin: LeaderMargin) -> None:
-    """three modalities"""
-    got = leader_margin(torch.tensor([0.9, 0.5, 0.1]), torch.tensor([[0.4, 0.5, 0.1]]))
+@leader_margin.case("three modalities")
+def _against_the_highest(answer: LeaderMargin) -> None:
+    got = answer(torch.tensor([0.9, 0.5, 0.1]), torch.tensor([[0.4, 0.5, 0.1]]))
     expect_close(got, torch.tensor([-0.1]), _HIGHEST)
 
 
@@ -209,48 +160,22 @@ def _by_gates(alone: Tensor, gates: Tensor) -> Tensor:
     return two[:, 0] - two[:, 1]
 
 
-def _itself_too(alone: Tensor, gates: Tensor) -> Tensor:
-    return gates[:, int(alone.argmax())] - gates.amax(dim=1)
-
-
-def _averaged(alone: Tensor, gates: Tensor) -> Tensor:
-    return leader_margin_solution(alone, gates.mean(dim=0, keepdim=True))
-
-
 def _against_the_mean(alone: Tensor, gates: Tensor) -> Tensor:
     leader = int(alone.argmax())
     others = [m for m in range(len(alone)) if m != leader]
     return gates[:, leader] - gates[:, others].mean(dim=1)
 
 
-leader_margin = Exercise(
-    title="does the gate follow the leader",
-    difficulty=3,
-    importance=4,
-    minutes=10,
-    stub=leader_margin_stub,
-    solution=leader_margin_solution,
-    checks=[_not_in_a_circle, _margin_can_be_positive, _every_seed, _against_the_highest],
-    mistakes=[
-        (_by_gates, _CIRCLE),
-        (_itself_too, _SELF),
-        (_averaged, _SEEDS),
-        (_against_the_mean, _HIGHEST),
-    ],
-)
+leader_margin.mistakes = [
+    (_by_gates, _CIRCLE),
+    (lambda alone, gates: gates[:, int(alone.argmax())] - gates.amax(dim=1), _SELF),
+    (lambda alone, gates: leader_margin.solution(alone, gates.mean(dim=0, keepdim=True)), _SEEDS),
+    (_against_the_mean, _HIGHEST),
+]
 
 
-# --- seeds_needed -----------------------------------------------------------------------------------------------
-
-
-def seeds_needed_stub(spread: float, effect: float, quantile: Callable[[int], float]) -> int:
-    """The smallest number of seeds, from 2 on, whose interval reaches less than `effect` to each side.
-
-    spread: standard deviation of the paired differences; quantile: Student's t by degrees of freedom."""
-    raise NotImplementedError
-
-
-def seeds_needed_solution(spread: float, effect: float, quantile: Callable[[int], float]) -> int:
+@partial(Exercise, "how many seeds it takes", difficulty=2, importance=4, minutes=8)
+def seeds_needed(spread: float, effect: float, quantile: Callable[[int], float]) -> int:
     """The smallest number of seeds, from 2 on, whose interval reaches less than `effect` to each side.
 
     spread: standard deviation of the paired differences; quantile: Student's t by degrees of freedom."""
@@ -266,28 +191,20 @@ _FREEDOM = "n seeds have n - 1 degrees of freedom, and the quantile is looked up
 _FALLING = {1: 100.0, 2: 50.0, 3: 10.0, 4: 2.0}
 
 
-def _no_spread(seeds_needed: SeedsNeeded) -> None:
-    """no spread"""
-    expect(seeds_needed(0.0, 0.1, lambda freedom: 2.0) == 2, _TWO)
+@seeds_needed.case("no spread")
+def _no_spread(answer: SeedsNeeded) -> None:
+    expect(answer(0.0, 0.1, lambda freedom: 2.0) == 2, _TWO)
 
 
-def _root(seeds_needed: SeedsNeeded) -> None:
-    """a constant quantile"""
-    expect(seeds_needed(1.0, 1.0, lambda freedom: 2.0) == 5, _SHRINKS)
+@seeds_needed.case("a constant quantile")
+def _root(answer: SeedsNeeded) -> None:
+    expect(answer(1.0, 1.0, lambda freedom: 2.0) == 5, _SHRINKS)
 
 
-def _degrees(seeds_needed: SeedsNeeded) -> None:
-    """a falling quantile"""
-    expect(seeds_needed(1.0, 1.0, lambda freedom: _FALLING.get(freedom, 2.0)) == 5, _FREEDOM)
-    expect(seeds_needed(1.0, 6.0, lambda freedom: _FALLING.get(freedom, 2.0)) == 4, _FREEDOM)
-
-
-def _from_one(spread: float, effect: float, quantile: Quantile) -> int:
-    return max(1, math.floor((quantile(4) * spread / effect) ** 2) + 1)
-
-
-def _without_root(spread: float, effect: float, quantile: Quantile) -> int:
-    return max(2, math.floor(quantile(10) * spread / effect) + 1)
+@seeds_needed.case("a falling quantile")
+def _degrees(answer: SeedsNeeded) -> None:
+    expect(answer(1.0, 1.0, lambda freedom: _FALLING.get(freedom, 2.0)) == 5, _FREEDOM)
+    expect(answer(1.0, 6.0, lambda freedom: _FALLING.get(freedom, 2.0)) == 4, _FREEDOM)
 
 
 def _seeds_as_freedom(spread: float, effect: float, quantile: Quantile) -> int:
@@ -297,13 +214,8 @@ def _seeds_as_freedom(spread: float, effect: float, quantile: Quantile) -> int:
     return seeds
 
 
-seeds_needed = Exercise(
-    title="how many seeds it takes",
-    difficulty=2,
-    importance=4,
-    minutes=8,
-    stub=seeds_needed_stub,
-    solution=seeds_needed_solution,
-    checks=[_no_spread, _root, _degrees],
-    mistakes=[(_from_one, _TWO), (_without_root, _SHRINKS), (_seeds_as_freedom, _FREEDOM)],
-)
+seeds_needed.mistakes = [
+    (lambda spread, effect, quantile: max(1, math.floor((quantile(4) * spread / effect) ** 2) + 1), _TWO),
+    (lambda spread, effect, quantile: max(2, math.floor(quantile(10) * spread / effect) + 1), _SHRINKS),
+    (_seeds_as_freedom, _FREEDOM),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,15 +15,8 @@ Seen = Callable[[Tensor, Tensor], Tensor]
 Scaled = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-# --- mask_of ----------------------------------------------------------------------------------------------------
-
-
-def mask_of_stub(lengths: Tensor, longest: int) -> Tensor:
-    """True for the first tokens of each sample. lengths: (sample,); the result is bool, (sample, longest)."""
-    raise NotImplementedError
-
-
-def mask_of_solution(lengths: Tensor, longest: int) -> Tensor:
+@partial(Exercise, "a mask from lengths", difficulty=1, importance=5, minutes=3)
+def mask_of(lengths: Tensor, longest: int) -> Tensor:
     """True for the first tokens of each sample. lengths: (sample,); the result is bool, (sample, longest)."""
     return torch.arange(longest) < lengths[:, None]
 
@@ -33,56 +27,29 @@ _COUNT = "a sample of 2 tokens has two True: token numbers start at 0, so the la
 _NONE = "a sample of 0 tokens has no True at all: the modality is missing"
 
 
-def _two_of_three(mask_of: MaskOf) -> None:
-    """one sample of two tokens"""
-    got = mask_of(torch.tensor([2]), 3)
+@mask_of.case("one sample of two tokens")
+def _two_of_three(answer: MaskOf) -> None:
+    got = answer(torch.tensor([2]), 3)
     expect(isinstance(got, Tensor) and got.dtype == torch.bool, _KIND)
     expect(got.shape != (1, 3) or got.tolist() != [[False, True, True]], _SIDE)
     expect_close(got.int(), torch.tensor([[1, 1, 0]]), _COUNT)
 
 
-def _several_lengths(mask_of: MaskOf) -> None:
-    """a missing modality beside a full one"""
-    expect_close(mask_of(torch.tensor([0, 2]), 2).int(), torch.tensor([[0, 0], [1, 1]]), _NONE)
+@mask_of.case("a missing modality beside a full one")
+def _several_lengths(answer: MaskOf) -> None:
+    expect_close(answer(torch.tensor([0, 2]), 2).int(), torch.tensor([[0, 0], [1, 1]]), _NONE)
 
 
-def _subtracted(lengths: Tensor, longest: int) -> Tensor:
-    return (lengths[:, None] - torch.arange(longest)).clamp(0, 1)
+mask_of.mistakes = [
+    (lambda lengths, longest: (lengths[:, None] - torch.arange(longest)).clamp(0, 1), _KIND),
+    (lambda lengths, longest: torch.arange(longest) >= longest - lengths[:, None], _SIDE),
+    (lambda lengths, longest: torch.arange(longest) <= lengths[:, None], _COUNT),
+    (lambda lengths, longest: torch.arange(longest) < lengths.clamp(min=1)[:, None], _NONE),
+]
 
 
-def _in_front(lengths: Tensor, longest: int) -> Tensor:
-    return torch.arange(longest) >= longest - lengths[:, None]
-
-
-def _one_too_many(lengths: Tensor, longest: int) -> Tensor:
-    return torch.arange(longest) <= lengths[:, None]
-
-
-def _never_missing(lengths: Tensor, longest: int) -> Tensor:
-    return torch.arange(longest) < lengths.clamp(min=1)[:, None]
-
-
-mask_of = Exercise(
-    title="a mask from lengths",
-    difficulty=1,
-    importance=5,
-    minutes=3,
-    stub=mask_of_stub,
-    solution=mask_of_solution,
-    checks=[_two_of_three, _several_lengths],
-    mistakes=[(_subtracted, _KIND), (_in_front, _SIDE), (_one_too_many, _COUNT), (_never_missing, _NONE)],
-)
-
-
-# --- seen_in_training -------------------------------------------------------------------------------------------
-
-
-def seen_in_training_stub(train_groups: Tensor, test_groups: Tensor) -> Tensor:
-    """For each test sample, whether its group is one of the training part's. The result is bool, (test sample,)."""
-    raise NotImplementedError
-
-
-def seen_in_training_solution(train_groups: Tensor, test_groups: Tensor) -> Tensor:
+@partial(Exercise, "who was heard in training", difficulty=2, importance=5, minutes=5)
+def seen_in_training(train_groups: Tensor, test_groups: Tensor) -> Tensor:
     """For each test sample, whether its group is one of the training part's. The result is bool, (test sample,)."""
     return torch.isin(test_groups, train_groups)
 
@@ -92,56 +59,28 @@ _ANYWHERE = "speaker 7 is in the training part, at another place: compare with a
 _HOW_OFTEN = "speaker 7 has two training samples, and still the answer is True, not 2"
 
 
-def _two_tests(seen_in_training: Seen) -> None:
-    """two test samples, three of training"""
-    got = seen_in_training(torch.tensor([4, 7, 5]), torch.tensor([7, 9]))
+@seen_in_training.case("two test samples, three of training")
+def _two_tests(answer: Seen) -> None:
+    got = answer(torch.tensor([4, 7, 5]), torch.tensor([7, 9]))
     expect(isinstance(got, Tensor) and got.shape == (2,), _EACH)
     expect(bool(got[0]), _ANYWHERE)
 
 
-def _true_is_enough(seen_in_training: Seen) -> None:
-    """a group with several training samples"""
-    got = seen_in_training(torch.tensor([7, 7, 5]), torch.tensor([9, 7]))
+@seen_in_training.case("a group with several training samples")
+def _true_is_enough(answer: Seen) -> None:
+    got = answer(torch.tensor([7, 7, 5]), torch.tensor([9, 7]))
     expect(got.dtype == torch.bool and got.tolist() == [False, True], _HOW_OFTEN)
 
 
-def _turned_round(train_groups: Tensor, test_groups: Tensor) -> Tensor:
-    return torch.isin(train_groups, test_groups)
+seen_in_training.mistakes = [
+    (lambda train_groups, test_groups: torch.isin(train_groups, test_groups), _EACH),
+    (lambda train_groups, test_groups: train_groups[: len(test_groups)] == test_groups, _ANYWHERE),
+    (lambda train_groups, test_groups: (test_groups[:, None] == train_groups).sum(1), _HOW_OFTEN),
+]
 
 
-def _place_by_place(train_groups: Tensor, test_groups: Tensor) -> Tensor:
-    return train_groups[: len(test_groups)] == test_groups
-
-
-def _counted(train_groups: Tensor, test_groups: Tensor) -> Tensor:
-    return (test_groups[:, None] == train_groups).sum(1)
-
-
-seen_in_training = Exercise(
-    title="who was heard in training",
-    difficulty=2,
-    importance=5,
-    minutes=5,
-    stub=seen_in_training_stub,
-    solution=seen_in_training_solution,
-    checks=[_two_tests, _true_is_enough],
-    mistakes=[(_turned_round, _EACH), (_place_by_place, _ANYWHERE), (_counted, _HOW_OFTEN)],
-)
-
-
-# --- scaled -----------------------------------------------------------------------------------------------------
-
-
-def scaled_stub(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
-    """`other` with the mean and the spread of the training part's real tokens taken out, for each feature.
-
-    train, other: (sample, token, feature); mask: (sample, token) of train. The spread is the standard deviation with
-    the number of tokens (not one less) below the line; a feature that does not vary is only shifted.
-    """
-    raise NotImplementedError
-
-
-def scaled_solution(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
+@partial(Exercise, "scale on the training part only", difficulty=3, importance=5, minutes=8)
+def scaled(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
     """`other` with the mean and the spread of the training part's real tokens taken out, for each feature.
 
     train, other: (sample, token, feature); mask: (sample, token) of train. The spread is the standard deviation with
@@ -158,29 +97,29 @@ _CORRECTION = "of 1 and 3 the spread is 1: torch divides by one token less unles
 _CONSTANT = "a feature that is always 5 in training has a spread of 0: shift it, and divide by 1 instead"
 
 
-def _training_decides(scaled: Scaled) -> None:
-    """a test part unlike the training part"""
+@scaled.case("a test part unlike the training part")
+def _training_decides(answer: Scaled) -> None:
     train, mask = torch.tensor([[[1.0], [3.0]]] * 50), torch.ones(50, 2, dtype=torch.bool)
-    expect_close(scaled(train, mask, torch.tensor([[[6.0], [8.0]]])), torch.tensor([[[4.0], [6.0]]]), _OWN, 0.02)
+    expect_close(answer(train, mask, torch.tensor([[[6.0], [8.0]]])), torch.tensor([[[4.0], [6.0]]]), _OWN, 0.02)
 
 
-def _padding_stays_out(scaled: Scaled) -> None:
-    """padded training samples"""
+@scaled.case("padded training samples")
+def _padding_stays_out(answer: Scaled) -> None:
     train = torch.tensor([[[1.0], [3.0], [0.0]]] * 50)
     mask = torch.tensor([[True, True, False]] * 50)
-    expect_close(scaled(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _PADDING, 0.02)
+    expect_close(answer(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _PADDING, 0.02)
 
 
-def _divided_by_all(scaled: Scaled) -> None:
-    """the spread of two tokens"""
+@scaled.case("the spread of two tokens")
+def _divided_by_all(answer: Scaled) -> None:
     train, mask = torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool)
-    expect_close(scaled(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _CORRECTION)
+    expect_close(answer(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _CORRECTION)
 
 
-def _constant_features(scaled: Scaled) -> None:
-    """a feature that does not vary"""
+@scaled.case("a feature that does not vary")
+def _constant_features(answer: Scaled) -> None:
     train, mask = torch.tensor([[[5.0], [5.0]]]), torch.ones(1, 2, dtype=torch.bool)
-    got = scaled(train, mask, torch.tensor([[[5.0], [7.0]]]))
+    got = answer(train, mask, torch.tensor([[[5.0], [7.0]]]))
     expect(bool(got.isfinite().all()) and got.flatten().tolist() == [0.0, 2.0], _CONSTANT)
 
 
@@ -199,17 +138,9 @@ def _one_less(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
     return (other - train[mask].mean(0)) / torch.where(spread > 0, spread, 1.0)
 
 
-def _unguarded(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
-    return (other - train[mask].mean(0)) / train[mask].std(0, correction=0)
-
-
-scaled = Exercise(
-    title="scale on the training part only",
-    difficulty=3,
-    importance=5,
-    minutes=8,
-    stub=scaled_stub,
-    solution=scaled_solution,
-    checks=[_training_decides, _padding_stays_out, _divided_by_all, _constant_features],
-    mistakes=[(_by_itself, _OWN), (_padding_too, _PADDING), (_one_less, _CORRECTION), (_unguarded, _CONSTANT)],
-)
+scaled.mistakes = [
+    (_by_itself, _OWN),
+    (_padding_too, _PADDING),
+    (_one_less, _CORRECTION),
+    (lambda train, mask, other: (other - train[mask].mean(0)) / train[mask].std(0, correction=0), _CONSTANT),
+]
