@@ -42,15 +42,15 @@ def expect_close(actual: Any, expected: Tensor | float | int, message: str, tole
 
     A result of the wrong kind or shape, or one that is not finite, gets a message of its own that says so.
     """
-    wanted = torch.as_tensor(expected)
+    target = torch.as_tensor(expected)
     if not isinstance(actual, (Tensor, float, int)):
         raise ExerciseError(f"your result is of type {type(actual).__name__}; a tensor is needed")
-    got = torch.as_tensor(actual)
-    if got.shape != wanted.shape:
-        raise ExerciseError(f"your result has shape {tuple(got.shape)}; it should be {tuple(wanted.shape)}")
-    if not got.isfinite().all():
+    result = torch.as_tensor(actual)
+    if result.shape != target.shape:
+        raise ExerciseError(f"your result has shape {tuple(result.shape)}; it should be {tuple(target.shape)}")
+    if not result.isfinite().all():
         raise ExerciseError("your result holds nan or inf")
-    expect(torch.allclose(got.double(), wanted.double(), rtol=tolerance, atol=tolerance), message)
+    expect(torch.allclose(result.double(), target.double(), rtol=tolerance, atol=tolerance), message)
 
 
 @dataclass(eq=False)

@@ -43,16 +43,16 @@ def _divides_by_the_real_ones(answer: Mean) -> None:
     expect_close(answer(TWO.clone(), TWO_MASK), TWO_MEANS, _MEAN_OVER_LENGTH)
 
 
-@masked_mean.case("what lies in the padding does not matter")
+@masked_mean.case("values in the padding do not matter")
 def _padding_has_no_say(answer: Mean) -> None:
     expect_close(answer(TWO + 100 * ~TWO_MASK[..., None], TWO_MASK), TWO_MEANS, _MEAN_WITH_PADDING)
 
 
 @masked_mean.case("a sample without any token")
 def _nothing_gives_zero(answer: Mean) -> None:
-    found = answer(TWO * 0, torch.zeros_like(TWO_MASK))
-    expect(not isinstance(found, Tensor) or not bool(found.isnan().any()), _MEAN_WITHOUT_FLOOR)
-    expect_close(found, torch.zeros(2, 2), "a sample without any real token should give zeros")
+    result = answer(TWO * 0, torch.zeros_like(TWO_MASK))
+    expect(not isinstance(result, Tensor) or not bool(result.isnan().any()), _MEAN_WITHOUT_FLOOR)
+    expect_close(result, torch.zeros(2, 2), "a sample without any real token should give zeros")
 
 
 masked_mean.mistakes = [
@@ -72,12 +72,12 @@ def follows(first: Tensor, second: Tensor, distance: int) -> Tensor:
     return torch.minimum(here, there).amax(1)
 
 
-_FOLLOWS_BACKWARDS = "`first` at 2 and `second` at 3 should give 1: is `second` the one that is looked for later?"
+_FOLLOWS_BACKWARDS = "`first` at 2 and `second` at 3 should give 1: does your `second` come later?"
 _FOLLOWS_BAG = "`second` came before `first` and you gave more than 0: the best of each lane alone forgets the order"
 _FOLLOWS_NEXT = "`second` lies 3 tokens after `first`, and that was missed: is `distance` used?"
 _FOLLOWS_MEAN = "one of the two alone gave more than 0: take the smaller of both, not their sum or mean"
-_FOLLOWS_PRODUCT = "two tokens that are the opposite of what is sought gave more than 0: is it a product?"
-_FOLLOWS_ROLLED = "the last token and the first one are no neighbours: cut the lanes, do not roll them"
+_FOLLOWS_PRODUCT = "two negative values gave more than 0: take the smaller of both, not their product"
+_FOLLOWS_ROLLED = "the last token and the first one are not neighbours: cut the lanes, do not roll them"
 
 
 def _lane(*entries: tuple[int, float]) -> Tensor:
@@ -97,7 +97,7 @@ def _both_must_be_there(answer: Follows) -> None:
     expect_close(answer(_lane((2, 1.0)), _lane(), 1), torch.zeros(1), _FOLLOWS_MEAN)
 
 
-@follows.case("the wrong way round is nothing")
+@follows.case("the wrong order gives 0")
 def _order_counts(answer: Follows) -> None:
     expect_close(answer(_lane((3, 1.0)), _lane((2, 1.0)), 1), torch.zeros(1), _FOLLOWS_BAG)
 
@@ -107,7 +107,7 @@ def _distance_is_used(answer: Follows) -> None:
     expect_close(answer(_lane((2, 1.0)), _lane((5, 1.0)), 3), torch.ones(1), _FOLLOWS_NEXT)
 
 
-@follows.case("two negative numbers are no match")
+@follows.case("two negative values are no match")
 def _two_opposites(answer: Follows) -> None:
     expect_close(answer(_lane((2, -1.0)), _lane((3, -1.0)), 1), torch.zeros(1), _FOLLOWS_PRODUCT)
 
@@ -146,8 +146,8 @@ def vote(first: Tensor, second: Tensor) -> Tensor:
 _VOTE_OF_THE_DOUBTER = "both said 0, then both said 1: the shares of votes for 1 are 0 and 1"
 _VOTE_OF_THE_FIRST = "the witnesses disagree, so the share is 0.5: nobody has told you whom to believe"
 _VOTE_WITH_MINUS_ONE = "silence was counted as the number -1: leave a witness of -1 out of the sum"
-_VOTE_BY_TWO = "one said 1 and the other was silent: divide by the number who speak, which is 1, not 2"
-_VOTE_BY_NONE = "where nobody speaks the share is 0.5: yours is nan or one-sided"
+_VOTE_BY_TWO = "one said 1 and the other was silent: divide by the number of witnesses who speak, 1, not 2"
+_VOTE_BY_NONE = "where nobody speaks the share is 0.5; yours is nan or another number"
 
 
 @vote.case("two witnesses who agree")
@@ -170,20 +170,20 @@ def _a_conflict(answer: Vote) -> None:
 
 @vote.case("a silent witness has no vote")
 def _a_silent_one(answer: Vote) -> None:
-    found = answer(torch.tensor([1, -1, 0]), torch.tensor([-1, 1, -1]))
-    if isinstance(found, Tensor) and found.shape == (3,):
+    result = answer(torch.tensor([1, -1, 0]), torch.tensor([-1, 1, -1]))
+    if isinstance(result, Tensor) and result.shape == (3,):
         expect(
-            not torch.allclose(found.float(), torch.zeros(3)) and float(found.min()) >= 0,
+            not torch.allclose(result.float(), torch.zeros(3)) and float(result.min()) >= 0,
             _VOTE_WITH_MINUS_ONE,
         )
-    expect_close(found, torch.tensor([1.0, 1.0, 0.0]), _VOTE_BY_TWO)
+    expect_close(result, torch.tensor([1.0, 1.0, 0.0]), _VOTE_BY_TWO)
 
 
 @vote.case("nobody speaks")
 def _nobody_speaks(answer: Vote) -> None:
-    found = answer(torch.tensor([-1]), torch.tensor([-1]))
-    expect(not isinstance(found, Tensor) or not bool(found.float().isnan().any()), _VOTE_BY_NONE)
-    expect_close(found, torch.tensor([0.5]), _VOTE_BY_NONE)
+    result = answer(torch.tensor([-1]), torch.tensor([-1]))
+    expect(not isinstance(result, Tensor) or not bool(result.float().isnan().any()), _VOTE_BY_NONE)
+    expect_close(result, torch.tensor([0.5]), _VOTE_BY_NONE)
 
 
 def _vote_of_the_first(first: Tensor, second: Tensor) -> Tensor:

@@ -60,9 +60,9 @@ def _dilation_is_used(answer: Convolve) -> None:
 
 @dilated.case("nothing comes from beyond the ends")
 def _ends_are_zero(answer: Convolve) -> None:
-    found = answer(SEQUENCE.clone(), torch.tensor([1.0, 0.0, 1.0]), 2)
+    result = answer(SEQUENCE.clone(), torch.tensor([1.0, 0.0, 1.0]), 2)
     expected = torch.tensor([4.0, 8.0, 17.0, 34.0, 68.0, 8.0, 16.0])
-    expect_close(found, expected, _DILATED_ROUND)
+    expect_close(result, expected, _DILATED_ROUND)
 
 
 def _dilated_shifted(x: Tensor, kernel: Tensor, dilation: int) -> Tensor:
@@ -110,19 +110,19 @@ _STEP_GELU_OF_SUM = "GELU belongs around the convolution's output, and x is adde
 _STEP_WITHOUT_MASK = "a padded token came out different from 0: the convolution's bias fills it, so mask after the sum"
 
 
-@residual_step.case("a convolution that says nothing leaves x as it is")
+@residual_step.case("a convolution that gives 0 leaves x as it is")
 def _input_is_carried(answer: Step) -> None:
     with torch.no_grad():
-        found = answer(LARGE.clone(), _gain(0.0), ALL)
+        result = answer(LARGE.clone(), _gain(0.0), ALL)
     # at +9 GELU is the identity, so a GELU around the sum is left to the next check
-    expect_close(found, LARGE, _STEP_WITHOUT_RESIDUAL)
+    expect_close(result, LARGE, _STEP_WITHOUT_RESIDUAL)
 
 
 @residual_step.case("GELU acts on the convolution alone")
 def _gelu_around_the_convolution(answer: Step) -> None:
     with torch.no_grad():
-        found = answer(STEP_INPUT.clone(), _gain(2.0), ALL)
-    expect_close(found - STEP_INPUT, F.gelu(2 * STEP_INPUT), _STEP_GELU_OF_SUM)
+        result = answer(STEP_INPUT.clone(), _gain(2.0), ALL)
+    expect_close(result - STEP_INPUT, F.gelu(2 * STEP_INPUT), _STEP_GELU_OF_SUM)
 
 
 @residual_step.case("a padded token stays at 0")
@@ -130,8 +130,8 @@ def _padding_stays_zero(answer: Step) -> None:
     convolution, real = _gain(0.0), torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
     with torch.no_grad():
         convolution.bias.fill_(1.0)  # type: ignore[union-attr]
-        found = answer(STEP_INPUT * real, convolution, real)
-    expect_close(found[..., 2:], torch.zeros(1, 1, 2), _STEP_WITHOUT_MASK)
+        result = answer(STEP_INPUT * real, convolution, real)
+    expect_close(result[..., 2:], torch.zeros(1, 1, 2), _STEP_WITHOUT_MASK)
 
 
 residual_step.mistakes = [
@@ -197,8 +197,8 @@ def _one_output_token(answer: Field) -> None:
 
 @receptive_field.case("only the level asked for counts")
 def _one_level(answer: Field) -> None:
-    found = answer(_two_levels, _field_input(), 1, 4).float()
-    expect_close(found, _within(4, 1), _FIELD_FIRST_LEVEL)
+    result = answer(_two_levels, _field_input(), 1, 4).float()
+    expect_close(result, _within(4, 1), _FIELD_FIRST_LEVEL)
 
 
 @receptive_field.case("a negative slope moves the output as well")
@@ -209,16 +209,16 @@ def _negative_counts(answer: Field) -> None:
 @receptive_field.case("slopes of +1 and -1 at two features do not cancel")
 def _features_do_not_cancel(answer: Field) -> None:
     difference = _Encoder(lambda x: (x[..., :1] - x[..., 1:2])[:, None])
-    found = answer(difference, _field_input(), 0, 4).float()
-    expect_close(found, _within(4, 0), _FIELD_SUMMED)
+    result = answer(difference, _field_input(), 0, 4).float()
+    expect_close(result, _within(4, 0), _FIELD_SUMMED)
 
 
 @receptive_field.case("channels that always sum to 0 are seen")
 def _channels_do_not_cancel(answer: Field) -> None:
     # y and -y, so that the sum is 0 exactly; a LayerNorm does the same to all its channels together
     opposites = _Encoder(lambda x: torch.cat([x, -x.flip(-1)], -1)[:, None])
-    found = answer(opposites, _field_input(), 0, 4)
-    expect_close(found.float(), _within(4, 0), _FIELD_PLAIN_SUM)
+    result = answer(opposites, _field_input(), 0, 4)
+    expect_close(result.float(), _within(4, 0), _FIELD_PLAIN_SUM)
 
 
 def _slopes(encode: Encode, tokens: Tensor, level: int, at: int) -> Tensor:
@@ -281,8 +281,8 @@ def _normal(values: Tensor) -> Tensor:
 def _each_token_by_itself(answer: Levels) -> None:
     stages, project, place, mask = _level_case()
     scale = torch.tensor([1.0, 10.0, 1.0, 1.0, 1.0])[:, None]
-    found = answer(stages * scale, project, place, mask)
-    expect_close(found[:, :, 0], answer(stages, project, place, mask)[:, :, 0], _LEVELS_OVER_ALL)
+    result = answer(stages * scale, project, place, mask)
+    expect_close(result[:, :, 0], answer(stages, project, place, mask)[:, :, 0], _LEVELS_OVER_ALL)
 
 
 @level_tokens.case("GELU comes after the LayerNorm")
@@ -311,8 +311,8 @@ def _masked_is_zero(answer: Levels) -> None:
     stages, project, place, mask = _level_case()
     mask[1, 3:] = False
     place = place + torch.randn(2, 5, 4)
-    found = answer(stages * mask[:, None, :, None], project, place, mask)
-    expect_close(found[1, :, 3:], torch.zeros(2, 2, 4), _LEVELS_UNMASKED)
+    result = answer(stages * mask[:, None, :, None], project, place, mask)
+    expect_close(result[1, :, 3:], torch.zeros(2, 2, 4), _LEVELS_UNMASKED)
 
 
 def _levels_over_all(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:

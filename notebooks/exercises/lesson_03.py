@@ -24,9 +24,9 @@ def shadow(tokens: Tensor, frame: Tensor) -> Tensor:
 
 
 _COORDINATES = (
-    "that are the coordinates in the frame, not the projection: multiply them by the frame's directions again"
+    "these are the coordinates in the frame, not the projection: multiply them by the frame's directions again"
 )
-_OUTSIDE = "a token at a right angle to the frame casts no shadow: is that the rest that you return?"
+_OUTSIDE = "a token at a right angle to the frame has no shadow: did you return the rest instead?"
 _INSIDE = "a token of the subspace is its own shadow, with its length: do not normalise"
 
 
@@ -55,56 +55,56 @@ shadow.mistakes = [
 @partial(Exercise, "make columns orthonormal", difficulty=3, importance=3, minutes=10)
 def gram_schmidt(free: Tensor) -> Tensor:
     """An orthonormal frame that spans the columns of `free`. Shape (width, rank), in and out."""
-    made: list[Tensor] = []
+    directions: list[Tensor] = []
     for column in free.unbind(dim=1):
-        for direction in made:
+        for direction in directions:
             column = column - (column @ direction) * direction
-        made.append(column / column.norm())
-    return torch.stack(made, dim=1)
+        directions.append(column / column.norm())
+    return torch.stack(directions, dim=1)
 
 
 _LENGTH = "(3, 4, 0) should become (0.6, 0.8, 0): divide each column by its length"
 _FLIPPED = "(3, 4, 0) became (-0.6, -0.8, 0): the first direction must point along the first column, not against it"
-_SKEW = "the second column still leans on the first: take its shadow on the first direction away"
-_THIRD = "the third column leans on the second: take its shadow on every earlier direction away, not on the first only"
-_SPAN = "your frame spans other columns than the ones given: the first r directions must span the first r columns"
+_SKEW = "the second column is not orthogonal to the first: subtract its shadow on the first direction"
+_THIRD = "the third column is not orthogonal to the second: subtract its shadow on every earlier direction"
+_SPAN = "your frame spans another subspace: its first r directions must span the first r columns"
 _FREE = torch.tensor([[3.0, 1.2, 1.0], [4.0, 1.6, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 2.0]])
 
 
 @gram_schmidt.case("one column")
 def _unit_length(answer: Frame) -> None:
-    made = answer(torch.tensor([[3.0], [4.0], [0.0]]))
-    expect(not torch.allclose(made, torch.tensor([[-0.6], [-0.8], [0.0]]), atol=1e-5), _FLIPPED)
-    expect_close(made, torch.tensor([[0.6], [0.8], [0.0]]), _LENGTH)
+    frame = answer(torch.tensor([[3.0], [4.0], [0.0]]))
+    expect(not torch.allclose(frame, torch.tensor([[-0.6], [-0.8], [0.0]]), atol=1e-5), _FLIPPED)
+    expect_close(frame, torch.tensor([[0.6], [0.8], [0.0]]), _LENGTH)
 
 
 @gram_schmidt.case("two columns")
 def _second_is_upright(answer: Frame) -> None:
-    made = answer(_FREE[:, :2].clone())
-    expect_close(made[:, 0] @ made[:, 1], 0.0, _SKEW)
+    frame = answer(_FREE[:, :2].clone())
+    expect_close(frame[:, 0] @ frame[:, 1], 0.0, _SKEW)
 
 
 @gram_schmidt.case("three columns")
 def _third_is_upright(answer: Frame) -> None:
-    made = answer(_FREE.clone())
-    expect_close(made.mT @ made, torch.eye(3), _THIRD)
+    frame = answer(_FREE.clone())
+    expect_close(frame.mT @ frame, torch.eye(3), _THIRD)
 
 
 @gram_schmidt.case("the subspace stays")
 def _spans_the_same(answer: Frame) -> None:
-    made = answer(_FREE.clone())
+    frame = answer(_FREE.clone())
     for rank in (1, 2, 3):
-        given, frame = _FREE[:, :rank], made[:, :rank]
-        expect_close(frame @ (frame.mT @ given), given, _SPAN)
+        columns, directions = _FREE[:, :rank], frame[:, :rank]
+        expect_close(directions @ (directions.mT @ columns), columns, _SPAN)
 
 
 def _not_normalised(free: Tensor) -> Tensor:
-    made: list[Tensor] = []
+    directions: list[Tensor] = []
     for column in free.unbind(dim=1):
-        for direction in made:
+        for direction in directions:
             column = column - (column @ direction) / (direction @ direction) * direction
-        made.append(column)
-    return torch.stack(made, dim=1)
+        directions.append(column)
+    return torch.stack(directions, dim=1)
 
 
 def _bare_qr(free: Tensor) -> Tensor:
@@ -146,14 +146,14 @@ _BATCH = (
 
 @steady_frame.case("one column")
 def _diagonal_is_positive(answer: Frame) -> None:
-    made = answer(torch.tensor([[3.0], [4.0], [0.0]]))
-    expect_close(made, torch.tensor([[0.6], [0.8], [0.0]]), _UNFIXED)
+    frame = answer(torch.tensor([[3.0], [4.0], [0.0]]))
+    expect_close(frame, torch.tensor([[0.6], [0.8], [0.0]]), _UNFIXED)
 
 
 @steady_frame.case("a column with a negative entry")
 def _signs_stay(answer: Frame) -> None:
-    made = answer(torch.tensor([[3.0], [-4.0], [0.0]]))
-    expect_close(made, torch.tensor([[0.6], [-0.8], [0.0]]), _ABSOLUTE)
+    frame = answer(torch.tensor([[3.0], [-4.0], [0.0]]))
+    expect_close(frame, torch.tensor([[0.6], [-0.8], [0.0]]), _ABSOLUTE)
 
 
 @steady_frame.case("a square matrix")

@@ -22,9 +22,9 @@ def share_at(values: Tensor, cutoff: float) -> Tensor:
     return (values - cutoff).clamp(0, 1)
 
 
-_KEPT = "0.8 at a cut-off of 0.3 gets 0.5: the cut-off is taken away from the value, it does not only select"
+_KEPT = "0.8 at a cut-off of 0.3 gets 0.5: subtract the cut-off from the value; it does not only select"
 _BELOW = "a token below the cut-off got a negative share: the smallest share is 0"
-_ORDER = "1.9 at a cut-off of 1.2 gets 0.7: take the cut-off away first, clip after that"
+_ORDER = "1.9 at a cut-off of 1.2 gets 0.7: subtract the cut-off first, then clip"
 _ABOVE = "1.9 at a cut-off of 0.3 gets 1: the largest share is 1"
 
 
@@ -73,10 +73,10 @@ def project(values: Tensor, budget: float) -> Tensor:
 
 _SUM = "your shares do not sum to the budget, which was 2: did you normalise them to 1?"
 _SLACK = "the budget was 2 and the tokens asked for 0.7, yet their shares changed: the cut-off is never below 0"
-_SCALED = "0.9, 0.6 and 0.5 kept their ratios, not their differences: take the same cut-off from each, do not scale"
-_ONCE = "one token fell below the cut-off and the rest does not spend the budget: the cut-off must be found again"
+_SCALED = "0.9, 0.6 and 0.5 kept their ratios, not their differences: subtract the same cut-off from each, do not scale"
+_ONCE = "one token fell below the cut-off and the others do not use up the budget: compute the cut-off anew"
 _BRACKET = "with values near 5 the shares overspend: the search for the cut-off must reach up to the largest value"
-_CAP = "a token got more than 1: the cap belongs into the sum that you compare with the budget"
+_CAP = "a token got more than 1: the cap belongs in the sum that you compare with the budget"
 
 
 @project.case("a budget of 2")
@@ -234,27 +234,27 @@ def spent_part(share: Tensor, mask: Tensor) -> Tensor:
     return share.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
-_COUNTED = "shares of 0.5 and 0.1 of 2 tokens are 0.3 a token: add the shares, do not count who got one"
+_COUNTED = "shares of 0.5 and 0.1 of 2 tokens are 0.3 a token: add the shares, do not count the tokens that have one"
 _PADDED = "padding was counted as tokens: divide by the real tokens, which the mask marks"
 _MISSING = "a modality without any real token has a participation of 0; 0 / 0 is nan"
 
 
 @spent_part.case("two real tokens")
 def _shares_are_added(answer: Spent) -> None:
-    got = answer(torch.tensor([[0.5, 0.1]]), torch.tensor([[True, True]]))
-    expect_close(got, torch.tensor([0.3]), _COUNTED)
+    result = answer(torch.tensor([[0.5, 0.1]]), torch.tensor([[True, True]]))
+    expect_close(result, torch.tensor([0.3]), _COUNTED)
 
 
 @spent_part.case("two real tokens and two of padding")
 def _padding_is_left_out(answer: Spent) -> None:
-    got = answer(torch.tensor([[0.5, 0.1, 0.0, 0.0]]), torch.tensor([[True, True, False, False]]))
-    expect_close(got, torch.tensor([0.3]), _PADDED)
+    result = answer(torch.tensor([[0.5, 0.1, 0.0, 0.0]]), torch.tensor([[True, True, False, False]]))
+    expect_close(result, torch.tensor([0.3]), _PADDED)
 
 
 @spent_part.case("a missing modality")
 def _missing_is_zero(answer: Spent) -> None:
-    got = answer(torch.zeros(2, 2), torch.tensor([[True, True], [False, False]]))
-    expect(bool(got.isfinite().all()) and bool((got == 0).all()), _MISSING)
+    result = answer(torch.zeros(2, 2), torch.tensor([[True, True], [False, False]]))
+    expect(bool(result.isfinite().all()) and bool((result == 0).all()), _MISSING)
 
 
 spent_part.mistakes = [

@@ -17,96 +17,96 @@ Skipping = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 
 @partial(Exercise, "attention with a mask", difficulty=2, importance=5, minutes=10)
-def attend(query: Tensor, key: Tensor, value: Tensor, heard: Tensor) -> Tensor:
-    """What each query receives: (query, width); all zeros where nobody is heard.
+def attend(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+    """What each query receives: (query, width); zeros if no token may be listened to.
 
-    query (query, width), key and value (other, width), heard (other,) True or False.
+    query (query, width), key and value (other, width), key_mask (other,) True or False.
     """
-    if not heard.any():
+    if not key_mask.any():
         return torch.zeros(len(query), value.shape[-1])
     logits = query @ key.T / query.shape[-1] ** 0.5
-    weights = logits.masked_fill(~heard, -torch.inf).softmax(dim=-1)
+    weights = logits.masked_fill(~key_mask, -torch.inf).softmax(dim=-1)
     return weights @ value
 
 
 _NO_SOFTMAX = "with one token to listen to, its value must come back as it is: is there a softmax?"
 _SOFTMAX_OVER_QUERIES = "the weights of one query do not sum to 1: the softmax runs over the other tokens, `dim=-1`"
 _UNSCALED = "the weights are too sharp or too flat: divide the scores by the root of the width, 4"
-_UNMASKED = "a token that is not heard changes the result: use `heard`"
-_MASKED_AFTER = "the weights of the heard tokens no longer sum to 1: mask the scores before the softmax"
-_NAN_FOR_NOBODY = "a softmax over nothing but -inf is nan: treat 'nobody speaks' apart"
-_LARGE_NEGATIVE = "nobody speaks, yet something is received: all scores equally low means that all are let in"
+_UNMASKED = "a token that may not be listened to changes the result: use `key_mask`"
+_MASKED_AFTER = "the weights of the other tokens no longer sum to 1: mask the scores before the softmax"
+_NAN_FOR_NOBODY = "a softmax over -inf alone is nan: treat the case without any token to listen to apart"
+_LARGE_NEGATIVE = "no token may be listened to, yet something is received: equally low scores are equal weights"
 
 
-@attend.case("a single voice is heard in full")
+@attend.case("a single key gets all the weight")
 def _one_voice(answer: Attend) -> None:
     value = torch.tensor([[3.0, -1.0]])
-    got = answer(torch.tensor([[2.0, 0.5]]), torch.tensor([[1.0, 1.0]]), value, torch.tensor([True]))
-    expect_close(got, value, _NO_SOFTMAX)
+    result = answer(torch.tensor([[2.0, 0.5]]), torch.tensor([[1.0, 1.0]]), value, torch.tensor([True]))
+    expect_close(result, value, _NO_SOFTMAX)
 
 
 @attend.case("two equal keys share each query's weight in halves")
 def _rows_sum_to_one(answer: Attend) -> None:
     query, value = torch.tensor([[1.0, 0.0], [3.0, 1.0]]), torch.tensor([[2.0, 0.0], [0.0, 4.0]])
-    got = answer(query, torch.ones(2, 2), value, torch.tensor([True, True]))
-    expect_close(got, torch.tensor([[1.0, 2.0], [1.0, 2.0]]), _SOFTMAX_OVER_QUERIES)
+    result = answer(query, torch.ones(2, 2), value, torch.tensor([True, True]))
+    expect_close(result, torch.tensor([[1.0, 2.0], [1.0, 2.0]]), _SOFTMAX_OVER_QUERIES)
 
 
 @attend.case("scores are divided by the root of the width")
 def _scaled(answer: Attend) -> None:
     query, key = torch.tensor([[2.0, 0.0, 0.0, 0.0]]), torch.eye(4)[:2]
-    got = answer(query, key, torch.eye(4)[:2], torch.tensor([True, True]))
+    result = answer(query, key, torch.eye(4)[:2], torch.tensor([True, True]))
     share = torch.tensor(1.0).sigmoid()  # softmax of 2 / sqrt(4) and 0
-    wanted = torch.stack([share, 1 - share, torch.tensor(0.0), torch.tensor(0.0)])[None]
-    expect_close(got, wanted, _UNSCALED)
+    expected = torch.stack([share, 1 - share, torch.tensor(0.0), torch.tensor(0.0)])[None]
+    expect_close(result, expected, _UNSCALED)
 
 
 @attend.case("what lies under the mask does not matter")
 def _unheard_is_silent(answer: Attend) -> None:
-    query, heard = torch.tensor([[1.0, 0.0]]), torch.tensor([True, False, True])
+    query, key_mask = torch.tensor([[1.0, 0.0]]), torch.tensor([True, False, True])
     key = torch.tensor([[1.0, 0.0], [5.0, 0.0], [0.0, 1.0]])
     value = torch.tensor([[1.0, 0.0], [9.0, 9.0], [0.0, 1.0]])
     wild = torch.tensor([[1.0, 0.0], [-30.0, 30.0], [0.0, 1.0]])
-    first = answer(query, key, value, heard)
-    expect_close(answer(query, key, wild, heard), first, _UNMASKED)
+    first = answer(query, key, value, key_mask)
+    expect_close(answer(query, key, wild, key_mask), first, _UNMASKED)
     expect_close(first.sum(), 1.0, _MASKED_AFTER)
 
 
-@attend.case("nobody is heard: nothing is received")
+@attend.case("without a token to listen to, nothing is received")
 def _nobody_speaks(answer: Attend) -> None:
-    got = answer(torch.ones(2, 2), torch.ones(3, 2), torch.ones(3, 2), torch.zeros(3, dtype=torch.bool))
-    expect(torch.as_tensor(got).isfinite().all(), _NAN_FOR_NOBODY)
-    expect_close(got, torch.zeros(2, 2), _LARGE_NEGATIVE)
+    result = answer(torch.ones(2, 2), torch.ones(3, 2), torch.ones(3, 2), torch.zeros(3, dtype=torch.bool))
+    expect(torch.as_tensor(result).isfinite().all(), _NAN_FOR_NOBODY)
+    expect_close(result, torch.zeros(2, 2), _LARGE_NEGATIVE)
 
 
-def _softmax_over_queries(query: Tensor, key: Tensor, value: Tensor, heard: Tensor) -> Tensor:
+def _softmax_over_queries(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
     logits = query @ key.T / query.shape[-1] ** 0.5
-    return logits.masked_fill(~heard, -torch.inf).softmax(dim=0) @ value
+    return logits.masked_fill(~key_mask, -torch.inf).softmax(dim=0) @ value
 
 
-def _unscaled(query: Tensor, key: Tensor, value: Tensor, heard: Tensor) -> Tensor:
-    return (query @ key.T).masked_fill(~heard, -torch.inf).softmax(dim=-1) @ value
+def _unscaled(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+    return (query @ key.T).masked_fill(~key_mask, -torch.inf).softmax(dim=-1) @ value
 
 
-def _masked_after(query: Tensor, key: Tensor, value: Tensor, heard: Tensor) -> Tensor:
-    return ((query @ key.T / query.shape[-1] ** 0.5).softmax(dim=-1) * heard) @ value
+def _masked_after(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+    return ((query @ key.T / query.shape[-1] ** 0.5).softmax(dim=-1) * key_mask) @ value
 
 
-def _nan_for_nobody(query: Tensor, key: Tensor, value: Tensor, heard: Tensor) -> Tensor:
+def _nan_for_nobody(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
     logits = query @ key.T / query.shape[-1] ** 0.5
-    return logits.masked_fill(~heard, -torch.inf).softmax(dim=-1) @ value
+    return logits.masked_fill(~key_mask, -torch.inf).softmax(dim=-1) @ value
 
 
-def _large_negative(query: Tensor, key: Tensor, value: Tensor, heard: Tensor) -> Tensor:
+def _large_negative(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
     logits = query @ key.T / query.shape[-1] ** 0.5
-    return logits.masked_fill(~heard, -1e9).softmax(dim=-1) @ value
+    return logits.masked_fill(~key_mask, -1e9).softmax(dim=-1) @ value
 
 
 attend.mistakes = [
-    (lambda query, key, value, heard: (query @ key.T / query.shape[-1] ** 0.5 * heard) @ value, _NO_SOFTMAX),
+    (lambda query, key, value, key_mask: (query @ key.T / query.shape[-1] ** 0.5 * key_mask) @ value, _NO_SOFTMAX),
     (_softmax_over_queries, _SOFTMAX_OVER_QUERIES),
     (_unscaled, _UNSCALED),
-    (lambda query, key, value, heard: (query @ key.T / query.shape[-1] ** 0.5).softmax(dim=-1) @ value, _UNMASKED),
+    (lambda query, key, value, key_mask: (query @ key.T / query.shape[-1] ** 0.5).softmax(dim=-1) @ value, _UNMASKED),
     (_masked_after, _MASKED_AFTER),
     (_nan_for_nobody, _NAN_FOR_NOBODY),
     (_large_negative, _LARGE_NEGATIVE),
@@ -127,15 +127,15 @@ SIX = torch.arange(12.0).reshape(2, 6)
 
 @split_heads.case("the axes are head, token, coordinate")
 def _head_is_first(answer: Callable[[Tensor, int], Tensor]) -> None:
-    got = answer(SIX, 3)
-    expect(got.ndim == 3, f"your result has {got.ndim} axes; (head, token, rank / heads) has 3")
-    expect(got.shape == (3, 2, 2), _NO_TRANSPOSE.format(tuple(got.shape)))
+    result = answer(SIX, 3)
+    expect(result.ndim == 3, f"your result has {result.ndim} axes; (head, token, rank / heads) has 3")
+    expect(result.shape == (3, 2, 2), _NO_TRANSPOSE.format(tuple(result.shape)))
 
 
 @split_heads.case("each head sees every token")
 def _tokens_stay_whole(answer: Callable[[Tensor, int], Tensor]) -> None:
-    got = answer(SIX, 3)
-    expect((got[:, 0] < 6).all() and (got[:, 1] >= 6).all(), _RESHAPED)
+    result = answer(SIX, 3)
+    expect((result[:, 0] < 6).all() and (result[:, 1] >= 6).all(), _RESHAPED)
 
 
 @split_heads.case("the first head has the first coordinates")
@@ -160,22 +160,22 @@ def exchange(
     """What each modality's tokens receive from the others: by modality, (token, rank).
 
     shared (token, rank), masks (token,) and allocation (token,) are by modality.
-    `attend(query, key, value, heard)` is the function of the first exercise.
+    `attend(query, key, value, key_mask)` is the function of the first exercise.
     """
     received = {}
     for m, query in shared.items():
         others = [n for n in shared if n != m]
         voices = torch.cat([shared[n] for n in others])
-        heard = torch.cat([masks[n] for n in others])
-        received[m] = allocation[m][:, None] * attend(query, voices, voices, heard)
+        key_mask = torch.cat([masks[n] for n in others])
+        received[m] = allocation[m][:, None] * attend(query, voices, voices, key_mask)
     return received
 
 
 _HEARS_ITSELF = "with one token each, a must receive b's token and nothing else: leave out the modality's own tokens"
 _SOFTMAX_EACH = "each of the others got a softmax of its own: join their tokens first, and attend once"
-_MASKLESS = "a padded token is heard: hand the others' masks on"
-_SHARELESS = "the allocation has no effect: multiply with it"
-_SPEAKER_PAYS = "the speaker's share scales what is heard; the share belongs to the token that listens"
+_MASKLESS = "a padded token is listened to: pass the others' masks on"
+_SHARELESS = "the allocation has no effect: multiply by it"
+_SPEAKER_PAYS = "the speaker's share scales what is received; the share belongs to the token that listens"
 
 
 def _everyone(shared: dict[str, Tensor], share: float = 1.0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -186,24 +186,24 @@ def _everyone(shared: dict[str, Tensor], share: float = 1.0) -> tuple[dict[str, 
 @exchange.case("nobody listens to itself")
 def _nobody_hears_itself(answer: Exchanging) -> None:
     shared = {"a": torch.tensor([[1.0, 0.0]]), "b": torch.tensor([[0.0, 2.0]])}
-    got = answer(shared, *_everyone(shared), attend.solution)
-    expect_close(got["a"], shared["b"], _HEARS_ITSELF)
+    result = answer(shared, *_everyone(shared), attend.solution)
+    expect_close(result["a"], shared["b"], _HEARS_ITSELF)
 
 
 @exchange.case("the others' tokens compete in one softmax")
 def _voices_compete(answer: Exchanging) -> None:
     shared = {"a": torch.zeros(1, 2), "b": torch.tensor([[3.0, 0.0]]), "c": torch.tensor([[0.0, 3.0]] * 2)}
-    got = answer(shared, *_everyone(shared), attend.solution)["a"]
-    expect_close(got, torch.tensor([[1.0, 2.0]]), _SOFTMAX_EACH)
+    result = answer(shared, *_everyone(shared), attend.solution)["a"]
+    expect_close(result, torch.tensor([[1.0, 2.0]]), _SOFTMAX_EACH)
 
 
-@exchange.case("padded tokens of the others are not heard")
+@exchange.case("padded tokens of the others are not listened to")
 def _padding_is_silent(answer: Exchanging) -> None:
     shared = {"a": torch.zeros(1, 2), "b": torch.tensor([[1.0, 0.0], [0.0, 8.0]])}
     masks, allocation = _everyone(shared)
     masks["b"] = torch.tensor([True, False])
-    got = answer(shared, masks, allocation, attend.solution)["a"]
-    expect_close(got, torch.tensor([[1.0, 0.0]]), _MASKLESS)
+    result = answer(shared, masks, allocation, attend.solution)["a"]
+    expect_close(result, torch.tensor([[1.0, 0.0]]), _MASKLESS)
 
 
 @exchange.case("the allocation scales what its own token receives")
@@ -211,16 +211,16 @@ def _listener_pays(answer: Exchanging) -> None:
     shared = {"a": torch.zeros(2, 2), "b": torch.tensor([[2.0, 4.0]])}
     masks, allocation = _everyone(shared)
     allocation = {"a": torch.tensor([0.5, 0.0]), "b": torch.tensor([0.25])}
-    got = answer(shared, masks, allocation, attend.solution)["a"]
-    expect(not torch.allclose(got, shared["b"].expand(2, 2)), _SHARELESS)
-    expect_close(got, torch.tensor([[1.0, 2.0], [0.0, 0.0]]), _SPEAKER_PAYS)
+    result = answer(shared, masks, allocation, attend.solution)["a"]
+    expect(not torch.allclose(result, shared["b"].expand(2, 2)), _SHARELESS)
+    expect_close(result, torch.tensor([[1.0, 2.0], [0.0, 0.0]]), _SPEAKER_PAYS)
 
 
 def _hears_itself(
     shared: dict[str, Tensor], masks: dict[str, Tensor], allocation: dict[str, Tensor], attend: Attend
 ) -> Received:
-    voices, heard = torch.cat([*shared.values()]), torch.cat([*masks.values()])
-    return {m: allocation[m][:, None] * attend(x, voices, voices, heard) for m, x in shared.items()}
+    voices, key_mask = torch.cat([*shared.values()]), torch.cat([*masks.values()])
+    return {m: allocation[m][:, None] * attend(x, voices, voices, key_mask) for m, x in shared.items()}
 
 
 def _softmax_each(
@@ -280,7 +280,7 @@ def funded_only(query: Tensor, allocation: Tensor, listen: Callable[[Tensor], Te
 _ROWS_LOST = "4 tokens went in and {} came out: an unfunded token receives zeros, it does not vanish"
 _NOT_SCALED = "the funded rows are not scaled: multiply what a token receives by its share"
 _ABOVE_A_HALF = "a token with a small share got nothing: every share above 0 is funded"
-_COMPUTES_ALL = "right, but nothing is saved: `listen` was called with {} queries, and 2 are funded"
+_COMPUTES_ALL = "the result is right, but nothing is saved: `listen` was called with {} queries, and 2 are funded"
 SHARES = torch.tensor([0.3, 0.0, 1.0, 0.0])
 QUERIES = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
 
@@ -297,10 +297,10 @@ def _every_token_has_a_row(answer: Skipping) -> None:
 
 @funded_only.case("the result is the same as without skipping")
 def _same_numbers(answer: Skipping) -> None:
-    got = answer(QUERIES, SHARES, _plus_one)
-    expect(not torch.allclose(got[0], QUERIES[0] + 1), _NOT_SCALED)
-    expect(got[0].abs().sum() > 0, _ABOVE_A_HALF)
-    expect_close(got, SHARES[:, None] * (QUERIES + 1), "the result differs from the one without skipping")
+    result = answer(QUERIES, SHARES, _plus_one)
+    expect(not torch.allclose(result[0], QUERIES[0] + 1), _NOT_SCALED)
+    expect(result[0].abs().sum() > 0, _ABOVE_A_HALF)
+    expect_close(result, SHARES[:, None] * (QUERIES + 1), "the result differs from the one without skipping")
 
 
 @funded_only.case("`listen` sees the funded queries only")

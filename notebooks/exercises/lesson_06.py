@@ -40,19 +40,19 @@ def _one_vector_for_each_level(answer: Mean) -> None:
     expect_close(answer(torch.ones(4, 3, 2), torch.ones(4, 3)).shape[0], 4, _OVER_LEVELS)
 
 
-@mean_by_weight.case("a token of weight 0 has no say")
+@mean_by_weight.case("a token of weight 0 has no effect")
 def _weights_weigh(answer: Mean) -> None:
-    got = answer(TOKENS.clone(), torch.tensor([[1.0, 1.0, 0.0]] * 2))
-    expect(not torch.allclose(got, TOKENS.mean(1)), _UNWEIGHTED)
-    expect(not torch.allclose(got, torch.tensor([[2 / 3, 2 / 3], [4 / 3, 2.0]])), _BY_COUNT)
-    expect_close(got, torch.tensor([[1.0, 1.0], [2.0, 3.0]]), _SOFTMAXED)
+    result = answer(TOKENS.clone(), torch.tensor([[1.0, 1.0, 0.0]] * 2))
+    expect(not torch.allclose(result, TOKENS.mean(1)), _UNWEIGHTED)
+    expect(not torch.allclose(result, torch.tensor([[2 / 3, 2 / 3], [4 / 3, 2.0]])), _BY_COUNT)
+    expect_close(result, torch.tensor([[1.0, 1.0], [2.0, 3.0]]), _SOFTMAXED)
 
 
 @mean_by_weight.case("no weight at all")
 def _all_zero(answer: Mean) -> None:
-    got = answer(TOKENS.clone(), torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]]))
-    expect(got.isfinite().all(), _NAN_WHERE_EMPTY)
-    expect_close(got, torch.tensor([[0.0, 0.0], [1.0, 1.0]]), _AT_LEAST_ONE)
+    result = answer(TOKENS.clone(), torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]]))
+    expect(result.isfinite().all(), _NAN_WHERE_EMPTY)
+    expect_close(result, torch.tensor([[0.0, 0.0], [1.0, 1.0]]), _AT_LEAST_ONE)
 
 
 def _at_least_one(x: Tensor, weight: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def level_gate(context: Tensor, anchors: Tensor, mlp: nn.Module) -> Tensor:
 
 
 _ANCHORLESS = "`mlp` got {} numbers for each level; context and anchor make 4"
-_KEEPS_LAST_AXIS = "your result has shape {}; (batch, level) is (2, 3): squeeze the last"
+_KEEPS_LAST_AXIS = "your result has shape {}; (batch, level) is (2, 3): squeeze the last axis"
 _OVER_THE_BATCH = "the samples of the batch compete: softmax over levels"
 _SIGMOIDS = "the gates of a sample do not sum to 1: softmax instead of sigmoid"
 _ANCHOR_FIRST = "context and anchor are swapped: the context comes first"
@@ -107,27 +107,27 @@ ANCHORS = torch.tensor([[0.0, 1.0], [2.0, 0.0], [-1.0, 1.0]])
 
 @level_gate.case("one number for each sample and level")
 def _a_number_for_each_level(answer: LevelGate) -> None:
-    got = answer(CONTEXT, ANCHORS, _Dot(0.0, 0.0, 0.0, 0.0))
-    expect(got.shape == (2, 3), _KEEPS_LAST_AXIS.format(tuple(got.shape)))
+    result = answer(CONTEXT, ANCHORS, _Dot(0.0, 0.0, 0.0, 0.0))
+    expect(result.shape == (2, 3), _KEEPS_LAST_AXIS.format(tuple(result.shape)))
 
 
 @level_gate.case("the levels of a sample share 1")
 def _levels_compete(answer: LevelGate) -> None:
-    got = answer(CONTEXT, ANCHORS, _Dot(1.0, 0.0, 0.0, 0.0))
-    expect(not torch.allclose(got.sum(0), torch.ones(3)), _OVER_THE_BATCH)
-    expect_close(got.sum(1), torch.ones(2), _SIGMOIDS)
+    result = answer(CONTEXT, ANCHORS, _Dot(1.0, 0.0, 0.0, 0.0))
+    expect(not torch.allclose(result.sum(0), torch.ones(3)), _OVER_THE_BATCH)
+    expect_close(result.sum(1), torch.ones(2), _SIGMOIDS)
 
 
 @level_gate.case("the context comes first")
 def _context_counts(answer: LevelGate) -> None:
-    wanted = CONTEXT[..., 0].softmax(-1)
-    expect_close(answer(CONTEXT, ANCHORS, _Dot(1.0, 0.0, 0.0, 0.0)), wanted, _ANCHOR_FIRST)
+    expected = CONTEXT[..., 0].softmax(-1)
+    expect_close(answer(CONTEXT, ANCHORS, _Dot(1.0, 0.0, 0.0, 0.0)), expected, _ANCHOR_FIRST)
 
 
 @level_gate.case("each level meets its own anchor")
 def _anchors_count(answer: LevelGate) -> None:
-    wanted = ANCHORS[:, 0].softmax(-1).expand(2, 3)
-    expect_close(answer(CONTEXT, ANCHORS, _Dot(0.0, 0.0, 1.0, 0.0)), wanted, _WRONG_ANCHOR)
+    expected = ANCHORS[:, 0].softmax(-1).expand(2, 3)
+    expect_close(answer(CONTEXT, ANCHORS, _Dot(0.0, 0.0, 1.0, 0.0)), expected, _WRONG_ANCHOR)
 
 
 def _keeps_last_axis(context: Tensor, anchors: Tensor, mlp: nn.Module) -> Tensor:
@@ -170,7 +170,7 @@ def modality_gate(s_bar: Tensor, present: Tensor, query: nn.Module, key: nn.Modu
 
 _NO_COMPETITION = "the gates do not sum to 1: a softmax over modalities is needed"
 _SHARP = "the gates are too sharp: divide the scores by the root of the rank, 2"
-_ASKS_ITSELF = "each modality asks for itself: the query is the mean over modalities"
+_ASKS_ITSELF = "each modality has its own query: the query is the mean over modalities"
 _MISSING_COUNTS = "a missing modality got a share: a score of 0 is not a weight of 0; mask with -inf"
 _DILUTED = "the missing modality dilutes the mean: divide by the number of modalities that are present"
 SAME = nn.Identity()
@@ -180,28 +180,30 @@ ALL = torch.tensor([[True, True, True]])
 
 @modality_gate.case("the modalities of a sample share 1")
 def _modalities_compete(answer: ModalityGate) -> None:
-    got = answer(BARS, ALL, SAME, SAME)
-    expect(got.shape == (1, 3), f"your result has shape {tuple(got.shape)}; (batch, modality) is (1, 3)")
-    expect_close(got.sum(1), torch.ones(1), _NO_COMPETITION)
+    result = answer(BARS, ALL, SAME, SAME)
+    expect(result.shape == (1, 3), f"your result has shape {tuple(result.shape)}; (batch, modality) is (1, 3)")
+    expect_close(result.sum(1), torch.ones(1), _NO_COMPETITION)
 
 
-@modality_gate.case("the mean asks, each modality answers")
+@modality_gate.case("the mean is the query, each modality is a key")
 def _mean_asks(answer: ModalityGate) -> None:
     mean = BARS.mean(1)
     scores = (BARS @ mean[..., None]).squeeze(-1)
-    got = answer(BARS, ALL, SAME, SAME)
-    expect(not torch.allclose(got, scores.softmax(-1)), _SHARP)
+    result = answer(BARS, ALL, SAME, SAME)
+    expect(not torch.allclose(result, scores.softmax(-1)), _SHARP)
     own = (BARS.square().sum(-1) / 2).softmax(-1)
-    expect(not torch.allclose(got, own), _ASKS_ITSELF)
-    expect_close(got, (scores / 2).softmax(-1), "the scores are not the dot products of `query(mean)` and `key(s_bar)`")
+    expect(not torch.allclose(result, own), _ASKS_ITSELF)
+    expect_close(
+        result, (scores / 2).softmax(-1), "the scores are not the dot products of `query(mean)` and `key(s_bar)`"
+    )
 
 
 @modality_gate.case("a missing modality gets 0")
 def _missing_is_silent(answer: ModalityGate) -> None:
     present = torch.tensor([[True, True, False]])
-    given = BARS * present[..., None]
-    got = answer(given, present, SAME, SAME)
-    expect(got[0, 2] == 0, _MISSING_COUNTS)
+    summaries = BARS * present[..., None]
+    result = answer(summaries, present, SAME, SAME)
+    expect(result[0, 2] == 0, _MISSING_COUNTS)
     lean = torch.tensor([[[3.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])
     scores = (lean @ (lean.sum(1) / 2)[..., None]).squeeze(-1)[:, :2] / 2
     expect_close(answer(lean, present, SAME, SAME)[:, :2], scores.softmax(-1), _DILUTED)
@@ -260,21 +262,21 @@ TWO = torch.tensor([[True, True, False]])
 
 @private_code.case("equal gates give the plain mean")
 def _equal_gates_mean(answer: PrivateCode) -> None:
-    got = answer(PRIVATE, ALL, _Dot(0.0, 0.0))
-    expect_close(got, PRIVATE.mean(1), _SUMMED)
+    result = answer(PRIVATE, ALL, _Dot(0.0, 0.0))
+    expect_close(result, PRIVATE.mean(1), _SUMMED)
 
 
 @private_code.case("each gate is a sigmoid")
 def _gates_are_sigmoids(answer: PrivateCode) -> None:
     eta = PRIVATE[..., 0].sigmoid()
-    wanted = (eta[..., None] * PRIVATE).sum(1) / eta.sum(1, keepdim=True)
-    expect_close(answer(PRIVATE, ALL, _Dot(1.0, 0.0)), wanted, _COMPETING)
+    expected = (eta[..., None] * PRIVATE).sum(1) / eta.sum(1, keepdim=True)
+    expect_close(answer(PRIVATE, ALL, _Dot(1.0, 0.0)), expected, _COMPETING)
 
 
-@private_code.case("a missing modality has no say")
+@private_code.case("a missing modality has no effect")
 def _missing_has_no_gate(answer: PrivateCode) -> None:
-    got = answer(PRIVATE * TWO[..., None], TWO, _Dot(0.0, 0.0))
-    expect_close(got, torch.tensor([[0.5, 0.5]]), _MISSING_TAKES_PART)
+    result = answer(PRIVATE * TWO[..., None], TWO, _Dot(0.0, 0.0))
+    expect_close(result, torch.tensor([[0.5, 0.5]]), _MISSING_TAKES_PART)
 
 
 def _summed(p_bar: Tensor, present: Tensor, score: nn.Module) -> Tensor:

@@ -26,7 +26,7 @@ def make_white(x: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(factor, centred.T, upper=False).T
 
 
-_NOT_CENTRED = "the means are not 0: take each coordinate's mean over the samples away first"
+_NOT_CENTRED = "the means are not 0: subtract each coordinate's mean over the samples first"
 _MULTIPLIED = "a wide stream became wider: solve with L, do not multiply by it"
 _BY_SAMPLES = "the variances are all off by the same small factor: divide by samples - 1, not by samples"
 _STANDARDISED = "the coordinates still vary together: dividing each by its own standard deviation is not enough"
@@ -99,9 +99,9 @@ def debiased(x: Tensor, y: Tensor) -> Tensor:
     return (cross.square().sum() - energy_x * energy_y / (samples - 1)) / rank
 
 
-_PLAIN = "a stream against itself gives 1 or more: what shuffled streams show is not subtracted"
+_PLAIN = "a stream against itself gives 1 or more: the mean over shuffled streams is not subtracted"
 _NO_RANK = "two of four directions in common gave more than 1: is the division by the rank missing?"
-_NO_SQUARE = "two of four directions in common gave another share than a half: square the norm (the sum of squares)"
+_NO_SQUARE = "two of four directions in common did not give a half: square the norm (the sum of squares)"
 _SAMPLES_IN_THE_BIAS = "the mean over the six shuffles of three samples is not 0: every count here is samples - 1"
 _CONSTANT_BIAS = "right for white streams only: a ridge leaves less, so use tr(G_x) tr(G_y), not rank * rank"
 
@@ -134,7 +134,7 @@ def _is_zero_over_shuffles(answer: Correlation) -> None:
     expect_close(sum(values) / 6, 0.0, _SAMPLES_IN_THE_BIAS)
 
 
-@debiased.case("streams that a ridge has left smaller than white")
+@debiased.case("streams that a ridge leaves with less variance than white ones")
 def _knows_the_energy(answer: Correlation) -> None:
     x = 0.5 * _white(9, 2)
     expect_close(answer(x, x), debiased.solution(x, x), _CONSTANT_BIAS)
@@ -167,9 +167,9 @@ def redundancy_pairs(modalities: int, levels: int) -> Tensor:
 
 _WITH_ITSELF = "a stream is paired with itself: the two levels must differ"
 _ANY_KIND = "a shared stream is among the pairs: both must be private (kind 1)"
-_TWICE = "each pair is there twice, as (i, j) and as (j, i): keep i < j"
+_TWICE = "each pair appears twice, as (i, j) and as (j, i): keep i < j"
 _ANY_MODALITY = "with two modalities and one level there is no such pair, but you have some: compare the modalities"
-_LEVEL_FIRST = "the pairs are at other places for two modalities: streams go by kind, then modality, then level"
+_LEVEL_FIRST = "the pairs are at wrong places for two modalities: streams go by kind, then modality, then level"
 
 
 def _one_modality(redundancy_pairs: Pairs) -> Tensor:
@@ -259,11 +259,11 @@ def mix_penalty(level_gate: Tensor, context: Tensor) -> Tensor:
     return (together * apart).triu(1).sum(dim=(1, 2)).mean()
 
 
-_REWARDS_DISTANCE = "two levels that agree cost something: it is 1 - cos that is to be paid, not cos"
+_REWARDS_DISTANCE = "two levels that agree cost something: the penalty is 1 - cos, not cos"
 _UNNORMALISED = "a longer context changed the penalty: normalise before you multiply"
-_BOTH_ORDERS = "twice too much: each pair of levels is to be counted once"
+_BOTH_ORDERS = "twice too much: count each pair of levels once"
 _WITHOUT_GATES = "two half-open levels at a right angle cost 0.5 * 0.5 * 1: are both gates multiplied in?"
-_SUMMED = "two equal samples cost another sum than one: take the mean"
+_SUMMED = "two equal samples cost more than one: take the mean over the batch"
 HALVES = torch.tensor([[0.5, 0.5]])
 
 

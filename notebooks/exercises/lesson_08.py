@@ -128,16 +128,16 @@ def _watched(write_whole: Write, die: bool) -> tuple[bytes, list[str]]:
 
 @write_whole.case("a kill before the renaming leaves the old content")
 def _old_until_renamed(answer: Write) -> None:
-    found, _ = _watched(answer, die=True)
-    expect(found != b"nothing", _DELETES_FIRST)
-    expect(found == b"old", _STRAIGHT)
+    content, _ = _watched(answer, die=True)
+    expect(content != b"nothing", _DELETES_FIRST)
+    expect(content == b"old", _STRAIGHT)
 
 
 @write_whole.case("the new content arrives, and nothing is left over")
 def _new_in_the_end(answer: Write) -> None:
-    found, names = _watched(answer, die=False)
-    expect(found == b"new", _FORGETS_TO_RENAME)
-    expect(names == ["state"], "a scratch file is left in the folder")
+    content, names = _watched(answer, die=False)
+    expect(content == b"new", _FORGETS_TO_RENAME)
+    expect(names == ["state"], "the scratch file is still in the folder")
 
 
 def _straight(path: Path, content: bytes) -> Path:
@@ -194,23 +194,23 @@ def joined_gradient(gradients: list[Tensor], sizes: list[int]) -> Tensor:
 
 
 _ADDED = "you added the parts: the loss is a mean, so the gradient would grow with the number of processes"
-_PLAIN_MEAN = "a part of 1 sample has as much say as one of 3: weigh each part by its share of the samples"
+_PLAIN_MEAN = "a part of 1 sample counts as much as one of 3: weight each part by its share of the samples"
 _BY_LARGEST = "the weights of the parts are not their shares of the samples"
 EQUAL = [torch.tensor([2.0, 0.0]), torch.tensor([4.0, 6.0])]
 
 
 @joined_gradient.case("equal parts: the plain mean")
 def _equal_parts(answer: Mean) -> None:
-    got = answer(EQUAL, [4, 4])
-    expect(not torch.allclose(got, torch.tensor([6.0, 6.0])), _ADDED)
-    expect_close(got, torch.tensor([3.0, 3.0]), "two parts of equal size have equal say")
+    result = answer(EQUAL, [4, 4])
+    expect(not torch.allclose(result, torch.tensor([6.0, 6.0])), _ADDED)
+    expect_close(result, torch.tensor([3.0, 3.0]), "two parts of equal size have equal weights")
 
 
 @joined_gradient.case("unequal parts: by their size")
 def _unequal_parts(answer: Mean) -> None:
-    got = answer(EQUAL, [3, 1])
-    expect(not torch.allclose(got, torch.tensor([3.0, 3.0])), _PLAIN_MEAN)
-    expect_close(got, torch.tensor([2.5, 1.5]), _BY_LARGEST)
+    result = answer(EQUAL, [3, 1])
+    expect(not torch.allclose(result, torch.tensor([3.0, 3.0])), _PLAIN_MEAN)
+    expect_close(result, torch.tensor([2.5, 1.5]), _BY_LARGEST)
 
 
 def _by_largest(gradients: list[Tensor], sizes: list[int]) -> Tensor:

@@ -28,7 +28,7 @@ def same_eyes(last: Tensor, earlier: Tensor) -> Tensor:
     return (earlier - centre) @ directions.T
 
 
-_SCALED = "distances changed: do not divide by the singular values, a picture in which all directions look alike lies"
+_SCALED = "distances changed: do not divide by the singular values, which makes all directions look alike"
 _EYES = "these rows differ only where `last` does not vary, so they are one point here: fit the directions on `last`"
 _CENTRE = "an epoch that lies elsewhere must be drawn elsewhere: subtract the mean of `last`, not its own"
 
@@ -42,9 +42,9 @@ def _three_sizes() -> Float[Tensor, "sample rank"]:
 @same_eyes.case("the last epoch itself")
 def _distances_stay(answer: Eyes) -> None:
     last = _three_sizes()
-    got = answer(last, last)
-    expect(got.shape == (8, 2), f"your result has shape {tuple(got.shape)}; it should be (8, 2)")
-    expect_close(torch.cdist(got, got), torch.cdist(last[:, [2, 0]], last[:, [2, 0]]), _SCALED, 1e-4)
+    result = answer(last, last)
+    expect(result.shape == (8, 2), f"your result has shape {tuple(result.shape)}; it should be (8, 2)")
+    expect_close(torch.cdist(result, result), torch.cdist(last[:, [2, 0]], last[:, [2, 0]]), _SCALED, 1e-4)
 
 
 @same_eyes.case("an epoch that varies elsewhere")
@@ -58,8 +58,8 @@ def _directions_are_the_lasts(answer: Eyes) -> None:
 @same_eyes.case("an epoch that lies elsewhere")
 def _centre_is_the_lasts(answer: Eyes) -> None:
     last = _three_sizes()
-    got = answer(last, last + torch.tensor([0.0, 0.0, 3.0, 0.0]))
-    expect_close(got.mean(dim=0).norm(), 3.0, _CENTRE, 1e-4)
+    result = answer(last, last + torch.tensor([0.0, 0.0, 3.0, 0.0]))
+    expect_close(result.mean(dim=0).norm(), 3.0, _CENTRE, 1e-4)
 
 
 def _plane_of(rows: Float[Tensor, "sample rank"]) -> Float[Tensor, "2 rank"]:
@@ -96,27 +96,27 @@ _LOG = "from 0.5 to 0.25 the log-probability falls by log 2 = 0.693: take logari
 
 @muting_effect.case("a true class that nothing happened to")
 def _true_class(answer: Effect) -> None:
-    got = answer(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 2.0]]), torch.tensor([1]))
-    expect_close(got, torch.zeros(1), _CLASS)
+    result = answer(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 2.0]]), torch.tensor([1]))
+    expect_close(result, torch.zeros(1), _CLASS)
 
 
 @muting_effect.case("a token that had helped")
 def _sign(answer: Effect) -> None:
-    got = answer(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
-    expect(bool((got < 0).all()), _SIGN)
+    result = answer(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
+    expect(bool((result < 0).all()), _SIGN)
 
 
 @muting_effect.case("a constant on all logits")
 def _constants(answer: Effect) -> None:
-    got = answer(torch.tensor([[1.0, 0.0]]), torch.tensor([[6.0, 5.0]]), torch.tensor([0]))
-    expect_close(got, torch.zeros(1), _LOGITS)
+    result = answer(torch.tensor([[1.0, 0.0]]), torch.tensor([[6.0, 5.0]]), torch.tensor([0]))
+    expect_close(result, torch.zeros(1), _LOGITS)
 
 
 @muting_effect.case("from 0.5 to 0.25")
 def _logarithm(answer: Effect) -> None:
     after = torch.tensor([[0.25, 0.75]]).log()
-    got = answer(torch.zeros(1, 2), after, torch.tensor([0]))
-    expect_close(got, -torch.tensor([2.0]).log(), _LOG)
+    result = answer(torch.zeros(1, 2), after, torch.tensor([0]))
+    expect_close(result, -torch.tensor([2.0]).log(), _LOG)
 
 
 muting_effect.mistakes = [
@@ -128,18 +128,18 @@ muting_effect.mistakes = [
 
 
 @partial(Exercise, "is it evidence that is listened to?", difficulty=3, importance=4, minutes=10)
-def heard_evidence(attention: Tensor, allocation: Tensor, known: Tensor) -> Tensor:
+def heard_evidence(attention: Tensor, allocation: Tensor, evidence: Tensor) -> Tensor:
     """Of all that a modality's tokens hear in one sample, the part that comes from known evidence, from 0 to 1.
 
     attention: (head, token, other), each row sums to 1; allocation: (token,), what each listener gets;
-    known: (other,), bool. Heads count alike. Where nobody gets anything the result is 0.
+    evidence: (other,), bool. Heads count alike. Where nobody gets anything the result is 0.
     """
-    heard = allocation @ attention.mean(dim=0)
-    return heard[known].sum() / heard.sum().clamp(min=1e-12)
+    received = allocation @ attention.mean(dim=0)
+    return received[evidence].sum() / received.sum().clamp(min=1e-12)
 
 
 _HEADS = "two heads listen to different tokens, and each counts one half: take the mean over all heads"
-_ALL = "the second token gets nothing, so what it listens to never arrives: weigh each row by its allocation"
+_ALL = "the second token gets nothing, so what it listens to never arrives: weight each row by its allocation"
 _COUNT = "a listener with 0.9 hears nine times as much as one with 0.1: the allocation is a weight, not a yes or no"
 _NOBODY = "where no token is funded nothing is heard; 0 / 0 is nan, so the divisor needs a floor"
 _KNOWN = torch.tensor([True, False])
@@ -165,18 +165,26 @@ def _shares_weigh(answer: Heard) -> None:
 
 @heard_evidence.case("no listener at all")
 def _nobody_listens(answer: Heard) -> None:
-    got = answer(torch.full((1, 3, 2), 0.5), torch.zeros(3), _KNOWN)
-    expect(bool((torch.as_tensor(got) == 0).all()), _NOBODY)
+    result = answer(torch.full((1, 3, 2), 0.5), torch.zeros(3), _KNOWN)
+    expect(bool((torch.as_tensor(result) == 0).all()), _NOBODY)
 
 
-def _unguarded(attention: Tensor, allocation: Tensor, known: Tensor) -> Tensor:
-    heard = allocation @ attention.mean(dim=0)
-    return heard[known].sum() / heard.sum()
+def _unguarded(attention: Tensor, allocation: Tensor, evidence: Tensor) -> Tensor:
+    received = allocation @ attention.mean(dim=0)
+    return received[evidence].sum() / received.sum()
 
 
 heard_evidence.mistakes = [
-    (lambda attention, allocation, known: heard_evidence.solution(attention[:1], allocation, known), _HEADS),
-    (lambda attention, allocation, known: heard_evidence.solution(attention, torch.ones_like(allocation), known), _ALL),
-    (lambda attention, allocation, known: heard_evidence.solution(attention, (allocation > 0).float(), known), _COUNT),
+    (lambda attention, allocation, evidence: heard_evidence.solution(attention[:1], allocation, evidence), _HEADS),
+    (
+        lambda attention, allocation, evidence: heard_evidence.solution(
+            attention, torch.ones_like(allocation), evidence
+        ),
+        _ALL,
+    ),
+    (
+        lambda attention, allocation, evidence: heard_evidence.solution(attention, (allocation > 0).float(), evidence),
+        _COUNT,
+    ),
     (_unguarded, _NOBODY),
 ]

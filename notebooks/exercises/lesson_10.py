@@ -29,10 +29,10 @@ def along_the_line(f: Callable[[Tensor], Tensor], x: Tensor, blank: Tensor, step
     return (x - blank) * total / steps
 
 
-_FACTOR = "for f = 3a at a = 2 the result is 6, not 3: the mean gradient still has to be multiplied by the way gone"
+_FACTOR = "for f = 3a at a = 2 the result is 6, not 3: the mean gradient still has to be multiplied by x - blank"
 _MEAN = "more steps made the result larger: divide the sum of the gradients by the number of steps"
-_PATH = "for f = a * b the result is half of each: gradients at the end of the line alone do not do"
-_MIDDLE = "one step on f = a * a must ask the gradient in the middle of the line, not at one of its ends"
+_PATH = "for f = a * b the result is half of each: the gradient at the end of the line alone is not enough"
+_MIDDLE = "one step on f = a * a must take the gradient in the middle of the line, not at one of its ends"
 _START = "with a blank of 1 and x of 3 the line is 2 long and begins at 1, not at 0"
 
 
@@ -101,7 +101,7 @@ def fair_share(worth: Callable[[frozenset[int]], float], players: int) -> Tensor
     return share / len(orders)
 
 
-_GAIN = "who comes gets what the set gains by the arrival: take the worth before away"
+_GAIN = "a player gets what the set gains when it joins: subtract the worth before"
 _ORDERS = "the values do not sum to the worth of all: divide the sum over orders by the number of orders"
 _LAST = "two copies of one thing are worth 1 together and 1 alone, so each gets 0.5, not what is lost without it"
 _FIRST = "0 and 1 reach 1 together only, so each gets 0.5, not what it reaches alone"
@@ -130,8 +130,8 @@ def _both_are_needed(answer: Share) -> None:
 
 @fair_share.case("player 0 with any of two others")
 def _sets_are_weighted(answer: Share) -> None:
-    got = answer(lambda s: float(0 in s and len(s) > 1), 3)
-    expect_close(got, torch.tensor([2 / 3, 1 / 6, 1 / 6]), _SETS)
+    result = answer(lambda s: float(0 in s and len(s) > 1), 3)
+    expect_close(result, torch.tensor([2 / 3, 1 / 6, 1 / 6]), _SETS)
 
 
 def _arrivals(worth: Worth, players: int) -> list[list[float]]:
@@ -145,12 +145,12 @@ def _arrivals(worth: Worth, players: int) -> list[list[float]]:
 
 
 def _whole_worth(worth: Worth, players: int) -> Tensor:
-    found = torch.zeros(players)
+    shares = torch.zeros(players)
     orders = list(permutations(range(players)))
     for order in orders:
         for place, player in enumerate(order):
-            found[player] += worth(frozenset(order[: place + 1])) / len(orders)
-    return found
+            shares[player] += worth(frozenset(order[: place + 1])) / len(orders)
+    return shares
 
 
 def _what_is_lost(worth: Worth, players: int) -> Tensor:
@@ -159,12 +159,12 @@ def _what_is_lost(worth: Worth, players: int) -> Tensor:
 
 
 def _mean_over_sets(worth: Worth, players: int) -> Tensor:
-    found = []
+    shares = []
     for player in range(players):
         others = [p for p in range(players) if p != player]
         sets = {frozenset(order[:n]) for order in permutations(others) for n in range(players)}
-        found.append(sum(worth(s | {player}) - worth(s) for s in sets) / len(sets))
-    return torch.tensor(found)
+        shares.append(sum(worth(s | {player}) - worth(s) for s in sets) / len(sets))
+    return torch.tensor(shares)
 
 
 fair_share.mistakes = [
@@ -181,16 +181,16 @@ def keep_after(mask: Tensor, score: Tensor, share: float) -> Tensor:
     """The mask after the given share of the real tokens, those with the largest scores, is removed. All (token,)."""
     count = round(share * int(mask.sum()))
     order = score.masked_fill(~mask, -torch.inf).argsort(descending=True)
-    kept = mask.clone()
-    kept[order[:count]] = False
-    return kept
+    remaining = mask.clone()
+    remaining[order[:count]] = False
+    return remaining
 
 
 _INVERTED = "the result marks the tokens that are left, as a mask does, not those that are removed"
 _SMALLEST = "the tokens with the smallest scores were removed; the largest go first"
 _TOO_MANY = "half of two real tokens is one token: padding does not count"
 _PADDING = "a padded position was removed in place of a real token: its score must not matter"
-_IN_PLACE = "the mask you were given has changed: work on a copy"
+_IN_PLACE = "your function changed its input mask: work on a copy"
 
 
 def _half(keep_after: Keep, mask: list[bool], score: list[float]) -> Tensor:
@@ -199,8 +199,8 @@ def _half(keep_after: Keep, mask: list[bool], score: list[float]) -> Tensor:
 
 @keep_after.case("a quarter of four tokens")
 def _a_mask_marks_what_stays(answer: Keep) -> None:
-    got = answer(torch.ones(4, dtype=torch.bool), torch.tensor([0.1, 0.2, 0.3, 0.9]), 0.25)
-    expect(int(got.sum()) != 1, _INVERTED)
+    result = answer(torch.ones(4, dtype=torch.bool), torch.tensor([0.1, 0.2, 0.3, 0.9]), 0.25)
+    expect(int(result.sum()) != 1, _INVERTED)
 
 
 @keep_after.case("two tokens")
@@ -215,11 +215,11 @@ def _padding_is_not_counted(answer: Keep) -> None:
 
 @keep_after.case("padding with a large score")
 def _padding_is_not_removed(answer: Keep) -> None:
-    got = _half(answer, [True, True, False, False], [0.9, 0.8, 7.0, 7.0])
-    expect(bool((got == torch.tensor([False, True, False, False])).all()), _PADDING)
+    result = _half(answer, [True, True, False, False], [0.9, 0.8, 7.0, 7.0])
+    expect(bool((result == torch.tensor([False, True, False, False])).all()), _PADDING)
 
 
-@keep_after.case("the mask that was given")
+@keep_after.case("the input mask")
 def _given_mask_stays(answer: Keep) -> None:
     mask = torch.ones(4, dtype=torch.bool)
     answer(mask, torch.arange(4.0), 0.5)
@@ -227,15 +227,15 @@ def _given_mask_stays(answer: Keep) -> None:
 
 
 def _of_all_positions(mask: Tensor, score: Tensor, share: float) -> Tensor:
-    kept = mask.clone()
-    kept[score.masked_fill(~mask, -torch.inf).argsort(descending=True)[: round(share * len(mask))]] = False
-    return kept
+    remaining = mask.clone()
+    remaining[score.masked_fill(~mask, -torch.inf).argsort(descending=True)[: round(share * len(mask))]] = False
+    return remaining
 
 
 def _padding_too(mask: Tensor, score: Tensor, share: float) -> Tensor:
-    kept = mask.clone()
-    kept[score.argsort(descending=True)[: round(share * int(mask.sum()))]] = False
-    return kept
+    remaining = mask.clone()
+    remaining[score.argsort(descending=True)[: round(share * int(mask.sum()))]] = False
+    return remaining
 
 
 def _written_into(mask: Tensor, score: Tensor, share: float) -> Tensor:

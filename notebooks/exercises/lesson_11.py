@@ -16,10 +16,10 @@ TestScore = Callable[[Tensor, Tensor], float]
 HoldOut = Callable[[Tensor, int], Tensor]
 
 
-def _expect_interval(got: object, low: float, high: float, message: str) -> None:
-    expect(isinstance(got, tuple) and len(got) == 2, "a pair (low, high) is needed")
-    assert isinstance(got, tuple)
-    expect_close(torch.tensor([float(v) for v in got]), torch.tensor([low, high]), message, 1e-4)
+def _expect_interval(result: object, low: float, high: float, message: str) -> None:
+    expect(isinstance(result, tuple) and len(result) == 2, "a pair (low, high) is needed")
+    assert isinstance(result, tuple)
+    expect_close(torch.tensor([float(v) for v in result]), torch.tensor([low, high]), message, 1e-4)
 
 
 @partial(Exercise, "the interval of a mean", difficulty=1, importance=5, minutes=5)
@@ -91,10 +91,10 @@ def paired_interval(first: Tensor, second: Tensor, quantile: float) -> tuple[flo
 
 
 _SIGN = "first - second: where the first is 1 higher everywhere, the difference is +1"
-_PAIRED = "the seeds differ a lot and the models by 0.1 in each: subtract seed by seed first, and then take the spread"
+_PAIRED = "the seeds differ a lot and the models by 0.1 in each: subtract seed by seed first, then take the spread"
 _UNPAIRED_SPREAD = "the models' own differences vary, so the interval has a width: take the spread of the differences"
 _DIVIDED = (
-    "the mean difference of 4 pairs is twice as sure as one: divide the spread by the root of the number of pairs"
+    "the mean of 4 differences varies half as much as one of them: divide the spread by the root of the number of pairs"
 )
 
 
@@ -107,8 +107,8 @@ def _sign_is_first_minus_second(answer: PairedInterval) -> None:
 @paired_interval.case("seeds that differ a lot")
 def _seeds_cancel(answer: PairedInterval) -> None:
     hard = torch.tensor([0.1, 0.5, 0.9, 0.3])
-    got = answer(hard + 0.1, hard, 3.182)
-    _expect_interval(got, 0.1, 0.1, _PAIRED)
+    result = answer(hard + 0.1, hard, 3.182)
+    _expect_interval(result, 0.1, 0.1, _PAIRED)
 
 
 @paired_interval.case("differences of 0 and 2")
@@ -119,9 +119,9 @@ def _differences_vary(answer: PairedInterval) -> None:
 
 @paired_interval.case("four pairs")
 def _root_of_the_pairs(answer: PairedInterval) -> None:
-    got = answer(torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.ones(4), 1.0)
+    result = answer(torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.ones(4), 1.0)
     half = torch.tensor([0.0, 2, 0, 2]).std().item() / 2
-    _expect_interval(got, 1 - half, 1 + half, _DIVIDED)
+    _expect_interval(result, 1 - half, 1 + half, _DIVIDED)
 
 
 def _as_if_unpaired(first: Tensor, second: Tensor, quantile: float) -> tuple[float, float]:

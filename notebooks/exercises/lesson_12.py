@@ -20,7 +20,7 @@ def add_noise(tokens: Tensor, mask: Tensor, sd: Tensor, strength: float, draws: 
     """Noise whose standard deviation is `strength` times each feature's own, on real tokens only.
 
     tokens, draws: (batch, token, feature), draws from a standard normal; mask: (batch, token), bool;
-    sd: (feature,). Padding and the tokens that were given stay as they are.
+    sd: (feature,). Padding stays as it is, and `tokens` itself does not change.
     """
     return tokens + strength * sd * draws * mask[:, :, None]
 
@@ -28,29 +28,29 @@ def add_noise(tokens: Tensor, mask: Tensor, sd: Tensor, strength: float, draws: 
 _ONE_SD = "a feature in thousands needs noise in thousands: multiply by each feature's own sd, not by one for all"
 _PADDING = "padding is not data and must stay as it is: multiply the noise by mask[:, :, None]"
 _POWER = "at strength 0.5 the noise's standard deviation is 0.5 sd: `strength` itself, not its square or root"
-_CHANGED = "the tokens that were given changed: make new ones, other models must meet the clean ones"
+_CHANGED = "your function changed its input tokens: make new ones, since other models need the clean ones"
 _SD = torch.tensor([1.0, 1000.0])
 
 
 @add_noise.case("features of different size")
 def _features_differ(answer: Noise) -> None:
-    got = answer(torch.zeros(1, 1, 2), torch.ones(1, 1, dtype=torch.bool), _SD, 1.0, torch.ones(1, 1, 2))
-    expect_close(got, _SD[None, None], _ONE_SD)
+    result = answer(torch.zeros(1, 1, 2), torch.ones(1, 1, dtype=torch.bool), _SD, 1.0, torch.ones(1, 1, 2))
+    expect_close(result, _SD[None, None], _ONE_SD)
 
 
 @add_noise.case("one real token and one of padding")
 def _padding_stays(answer: Noise) -> None:
-    got = answer(torch.zeros(1, 2, 2), torch.tensor([[True, False]]), _SD, 1.0, torch.ones(1, 2, 2))
-    expect_close(got[0, 1], torch.zeros(2), _PADDING)
+    result = answer(torch.zeros(1, 2, 2), torch.tensor([[True, False]]), _SD, 1.0, torch.ones(1, 2, 2))
+    expect_close(result[0, 1], torch.zeros(2), _PADDING)
 
 
 @add_noise.case("half the strength")
 def _half_strength(answer: Noise) -> None:
-    got = answer(torch.ones(1, 1, 2), torch.ones(1, 1, dtype=torch.bool), _SD, 0.5, torch.ones(1, 1, 2))
-    expect_close(got, 1 + 0.5 * _SD[None, None], _POWER)
+    result = answer(torch.ones(1, 1, 2), torch.ones(1, 1, dtype=torch.bool), _SD, 0.5, torch.ones(1, 1, 2))
+    expect_close(result, 1 + 0.5 * _SD[None, None], _POWER)
 
 
-@add_noise.case("the tokens that were given")
+@add_noise.case("the input tokens")
 def _input_stays(answer: Noise) -> None:
     tokens = torch.ones(1, 1, 2)
     answer(tokens, torch.ones(1, 1, dtype=torch.bool), _SD, 1.0, torch.ones(1, 1, 2))
@@ -84,9 +84,9 @@ def drop_tokens(mask: Tensor, draws: Tensor, share: float) -> Tensor:
 
 
 _BELOW = "a share of 0 drops nothing, and 0.3 drops a draw of 0.1 but not one of 0.5: keep where draw >= share"
-_ALIVE = "padding and missing modalities came to life: what is kept must have been real, so combine with `mask`"
+_ALIVE = "padding or a missing modality became real: only real tokens can stay, so combine with `mask`"
 _EMPTY = "all tokens of a row were dropped: that is a missing modality, another corruption; keep its largest draw"
-_REAL_LAST = "the largest draw belonged to padding, so the row lost all: look for it among the real tokens"
+_REAL_LAST = "the largest draw belonged to padding, so the row lost all its tokens: look for it among the real ones"
 
 
 @drop_tokens.case("draws of 0.1 and 0.5")
@@ -99,20 +99,20 @@ def _small_draws_go(answer: Drop) -> None:
 @drop_tokens.case("padding, and a missing modality")
 def _nothing_comes_to_life(answer: Drop) -> None:
     mask = torch.tensor([[True, False], [False, False]])
-    got = answer(mask, torch.tensor([[0.9, 0.2], [0.9, 0.8]]), 0.5)
-    expect(torch.equal(got, mask), _ALIVE)
+    result = answer(mask, torch.tensor([[0.9, 0.2], [0.9, 0.8]]), 0.5)
+    expect(torch.equal(result, mask), _ALIVE)
 
 
 @drop_tokens.case("a share that would drop all")
 def _one_stays(answer: Drop) -> None:
-    got = answer(torch.tensor([[True, True]]), torch.tensor([[0.4, 0.6]]), 0.95)
-    expect(torch.equal(got, torch.tensor([[False, True]])), _EMPTY)
+    result = answer(torch.tensor([[True, True]]), torch.tensor([[0.4, 0.6]]), 0.95)
+    expect(torch.equal(result, torch.tensor([[False, True]])), _EMPTY)
 
 
 @drop_tokens.case("a share that would drop all, and padding with a large draw")
 def _one_real_token_stays(answer: Drop) -> None:
-    got = answer(torch.tensor([[True, True, False]]), torch.tensor([[0.4, 0.6, 0.9]]), 0.95)
-    expect(torch.equal(got, torch.tensor([[False, True, False]])), _REAL_LAST)
+    result = answer(torch.tensor([[True, True, False]]), torch.tensor([[0.4, 0.6, 0.9]]), 0.95)
+    expect(torch.equal(result, torch.tensor([[False, True, False]])), _REAL_LAST)
 
 
 def _without_mask(mask: Tensor, draws: Tensor, share: float) -> Tensor:
@@ -152,9 +152,9 @@ _FACTOR = "half the width of a 95 % interval is 1.96 standard errors, with n - 1
 
 @paired_interval.case("three right against one")
 def _difference(answer: Interval) -> None:
-    got = answer(torch.tensor([True, True, True, False]), torch.tensor([True, False, False, False]))
-    expect(got.shape == (2,), f"your result has shape {tuple(got.shape)}; it should be (2,)")
-    expect_close(got[0], 0.5, _ORDER)
+    result = answer(torch.tensor([True, True, True, False]), torch.tensor([True, False, False, False]))
+    expect(result.shape == (2,), f"your result has shape {tuple(result.shape)}; it should be (2,)")
+    expect_close(result[0], 0.5, _ORDER)
 
 
 @paired_interval.case("two models that agree everywhere")
@@ -172,8 +172,8 @@ def _more_samples(answer: Interval) -> None:
 
 @paired_interval.case("four differences by hand")
 def _width(answer: Interval) -> None:
-    got = answer(torch.tensor([True, True, False, False]), torch.tensor([False, False, False, False]))
-    expect_close(got[1], 1.96 * (1 / 3) ** 0.5 / 2, _FACTOR)
+    result = answer(torch.tensor([True, True, False, False]), torch.tensor([False, False, False, False]))
+    expect_close(result[1], 1.96 * (1 / 3) ** 0.5 / 2, _FACTOR)
 
 
 def _unpaired(first: Tensor, second: Tensor) -> Tensor:

@@ -88,8 +88,8 @@ _LEAST = "one rival loses 0.05 and the other 0.3: the claim must hold against th
 
 @noise_margin.case("a weak model that loses little")
 def _losses_count(answer: NoiseMargin) -> None:
-    got = answer(torch.tensor([[0.5], [0.9]]), torch.tensor([[0.4], [0.7]]))
-    expect(abs(got + 0.3) > 1e-4, _LEFT)
+    result = answer(torch.tensor([[0.5], [0.9]]), torch.tensor([[0.4], [0.7]]))
+    expect(abs(result + 0.3) > 1e-4, _LEFT)
 
 
 @noise_margin.case("a rival that loses more")
@@ -126,7 +126,7 @@ def leader_margin(alone: Tensor, gates: Tensor) -> Tensor:
     return gates[:, leader] - gates[:, others].amax(dim=1)
 
 
-_CIRCLE = "the gates chose their own leader, so the margin can never be below 0: who leads is said by `alone`"
+_CIRCLE = "the gates chose their own leader, so the margin can never be below 0: `alone` says who leads"
 _SELF = "the leader is among 'the others': its margin to itself is 0"
 _HIGHEST = "0.4 against 0.5 and 0.1 is not ahead: compare with the highest of the others, not with their mean"
 _SEEDS = "each seed has its own margin: do not average the gates over seeds first"
@@ -134,8 +134,8 @@ _SEEDS = "each seed has its own margin: do not average the gates over seeds firs
 
 @leader_margin.case("a gate on the wrong modality")
 def _not_in_a_circle(answer: LeaderMargin) -> None:
-    got = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.2, 0.8]]))
-    expect(bool((got < 0.3).all()), _CIRCLE)
+    result = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.2, 0.8]]))
+    expect(bool((result < 0.3).all()), _CIRCLE)
 
 
 @leader_margin.case("a gate on the right modality")
@@ -145,14 +145,14 @@ def _margin_can_be_positive(answer: LeaderMargin) -> None:
 
 @leader_margin.case("two seeds")
 def _every_seed(answer: LeaderMargin) -> None:
-    got = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.6, 0.4], [0.8, 0.2]]))
-    expect(got.shape == (2,), _SEEDS)
+    result = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.6, 0.4], [0.8, 0.2]]))
+    expect(result.shape == (2,), _SEEDS)
 
 
 @leader_margin.case("three modalities")
 def _against_the_highest(answer: LeaderMargin) -> None:
-    got = answer(torch.tensor([0.9, 0.5, 0.1]), torch.tensor([[0.4, 0.5, 0.1]]))
-    expect_close(got, torch.tensor([-0.1]), _HIGHEST)
+    result = answer(torch.tensor([0.9, 0.5, 0.1]), torch.tensor([[0.4, 0.5, 0.1]]))
+    expect_close(result, torch.tensor([-0.1]), _HIGHEST)
 
 
 def _by_gates(alone: Tensor, gates: Tensor) -> Tensor:
@@ -175,12 +175,12 @@ leader_margin.mistakes = [
 
 
 @partial(Exercise, "how many seeds it takes", difficulty=2, importance=4, minutes=8)
-def seeds_needed(spread: float, effect: float, quantile: Callable[[int], float]) -> int:
+def seeds_needed(std: float, effect: float, quantile: Callable[[int], float]) -> int:
     """The smallest number of seeds, from 2 on, whose interval reaches less than `effect` to each side.
 
-    spread: standard deviation of the paired differences; quantile: Student's t by degrees of freedom."""
+    std: standard deviation of the paired differences; quantile: Student's t by degrees of freedom."""
     seeds = 2
-    while quantile(seeds - 1) * spread / seeds**0.5 >= effect:
+    while quantile(seeds - 1) * std / seeds**0.5 >= effect:
         seeds += 1
     return seeds
 
@@ -207,15 +207,15 @@ def _degrees(answer: SeedsNeeded) -> None:
     expect(answer(1.0, 6.0, lambda freedom: _FALLING.get(freedom, 2.0)) == 4, _FREEDOM)
 
 
-def _seeds_as_freedom(spread: float, effect: float, quantile: Quantile) -> int:
+def _seeds_as_freedom(std: float, effect: float, quantile: Quantile) -> int:
     seeds = 2
-    while quantile(seeds) * spread / seeds**0.5 >= effect:
+    while quantile(seeds) * std / seeds**0.5 >= effect:
         seeds += 1
     return seeds
 
 
 seeds_needed.mistakes = [
-    (lambda spread, effect, quantile: max(1, math.floor((quantile(4) * spread / effect) ** 2) + 1), _TWO),
-    (lambda spread, effect, quantile: max(2, math.floor(quantile(10) * spread / effect) + 1), _SHRINKS),
+    (lambda std, effect, quantile: max(1, math.floor((quantile(4) * std / effect) ** 2) + 1), _TWO),
+    (lambda std, effect, quantile: max(2, math.floor(quantile(10) * std / effect) + 1), _SHRINKS),
     (_seeds_as_freedom, _FREEDOM),
 ]

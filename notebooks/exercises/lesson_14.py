@@ -29,10 +29,10 @@ _NONE = "a sample of 0 tokens has no True at all: the modality is missing"
 
 @mask_of.case("one sample of two tokens")
 def _two_of_three(answer: MaskOf) -> None:
-    got = answer(torch.tensor([2]), 3)
-    expect(isinstance(got, Tensor) and got.dtype == torch.bool, _KIND)
-    expect(got.shape != (1, 3) or got.tolist() != [[False, True, True]], _SIDE)
-    expect_close(got.int(), torch.tensor([[1, 1, 0]]), _COUNT)
+    result = answer(torch.tensor([2]), 3)
+    expect(isinstance(result, Tensor) and result.dtype == torch.bool, _KIND)
+    expect(result.shape != (1, 3) or result.tolist() != [[False, True, True]], _SIDE)
+    expect_close(result.int(), torch.tensor([[1, 1, 0]]), _COUNT)
 
 
 @mask_of.case("a missing modality beside a full one")
@@ -61,15 +61,15 @@ _HOW_OFTEN = "speaker 7 has two training samples, and still the answer is True, 
 
 @seen_in_training.case("two test samples, three of training")
 def _two_tests(answer: Seen) -> None:
-    got = answer(torch.tensor([4, 7, 5]), torch.tensor([7, 9]))
-    expect(isinstance(got, Tensor) and got.shape == (2,), _EACH)
-    expect(bool(got[0]), _ANYWHERE)
+    result = answer(torch.tensor([4, 7, 5]), torch.tensor([7, 9]))
+    expect(isinstance(result, Tensor) and result.shape == (2,), _EACH)
+    expect(bool(result[0]), _ANYWHERE)
 
 
 @seen_in_training.case("a group with several training samples")
 def _true_is_enough(answer: Seen) -> None:
-    got = answer(torch.tensor([7, 7, 5]), torch.tensor([9, 7]))
-    expect(got.dtype == torch.bool and got.tolist() == [False, True], _HOW_OFTEN)
+    result = answer(torch.tensor([7, 7, 5]), torch.tensor([9, 7]))
+    expect(result.dtype == torch.bool and result.tolist() == [False, True], _HOW_OFTEN)
 
 
 seen_in_training.mistakes = [
@@ -81,20 +81,20 @@ seen_in_training.mistakes = [
 
 @partial(Exercise, "scale on the training part only", difficulty=3, importance=5, minutes=8)
 def scaled(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
-    """`other` with the mean and the spread of the training part's real tokens taken out, for each feature.
+    """`other` minus the mean, over the standard deviation, of the training part's real tokens, for each feature.
 
-    train, other: (sample, token, feature); mask: (sample, token) of train. The spread is the standard deviation with
-    the number of tokens (not one less) below the line; a feature that does not vary is only shifted.
+    train, other: (sample, token, feature); mask: (sample, token) of train. The standard deviation
+    divides by the number of tokens (not one less); a feature that does not vary is only shifted.
     """
     real = train[mask]
-    spread = real.std(0, correction=0)
-    return (other - real.mean(0)) / torch.where(spread > 0, spread, 1.0)
+    std = real.std(0, correction=0)
+    return (other - real.mean(0)) / torch.where(std > 0, std, 1.0)
 
 
-_OWN = "a test part of 6 and 8 scaled by a training part of 1 and 3 is 4 and 6: its own mean tells what it must not"
-_PADDING = "the zeros of the padding went into mean or spread: take the training tokens that the mask shows"
-_CORRECTION = "of 1 and 3 the spread is 1: torch divides by one token less unless `correction=0` is given"
-_CONSTANT = "a feature that is always 5 in training has a spread of 0: shift it, and divide by 1 instead"
+_OWN = "a test part of 6 and 8 scaled by a training part of 1 and 3 is 4 and 6: do not use its own mean"
+_PADDING = "the zeros of the padding went into the mean or the standard deviation: use only the real training tokens"
+_CORRECTION = "the standard deviation of 1 and 3 is 1: torch divides by one token less unless `correction=0` is given"
+_CONSTANT = "a feature that is always 5 in training has a standard deviation of 0: shift it, and divide by 1"
 
 
 @scaled.case("a test part unlike the training part")
@@ -110,7 +110,7 @@ def _padding_stays_out(answer: Scaled) -> None:
     expect_close(answer(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _PADDING, 0.02)
 
 
-@scaled.case("the spread of two tokens")
+@scaled.case("the standard deviation of two tokens")
 def _divided_by_all(answer: Scaled) -> None:
     train, mask = torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool)
     expect_close(answer(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _CORRECTION)
@@ -119,23 +119,23 @@ def _divided_by_all(answer: Scaled) -> None:
 @scaled.case("a feature that does not vary")
 def _constant_features(answer: Scaled) -> None:
     train, mask = torch.tensor([[[5.0], [5.0]]]), torch.ones(1, 2, dtype=torch.bool)
-    got = answer(train, mask, torch.tensor([[[5.0], [7.0]]]))
-    expect(bool(got.isfinite().all()) and got.flatten().tolist() == [0.0, 2.0], _CONSTANT)
+    result = answer(train, mask, torch.tensor([[[5.0], [7.0]]]))
+    expect(bool(result.isfinite().all()) and result.flatten().tolist() == [0.0, 2.0], _CONSTANT)
 
 
 def _by_itself(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
-    spread = other.std((0, 1), correction=0)
-    return (other - other.mean((0, 1))) / torch.where(spread > 0, spread, 1.0)
+    std = other.std((0, 1), correction=0)
+    return (other - other.mean((0, 1))) / torch.where(std > 0, std, 1.0)
 
 
 def _padding_too(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
-    spread = train.std((0, 1), correction=0)
-    return (other - train.mean((0, 1))) / torch.where(spread > 0, spread, 1.0)
+    std = train.std((0, 1), correction=0)
+    return (other - train.mean((0, 1))) / torch.where(std > 0, std, 1.0)
 
 
 def _one_less(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
-    spread = train[mask].std(0)
-    return (other - train[mask].mean(0)) / torch.where(spread > 0, spread, 1.0)
+    std = train[mask].std(0)
+    return (other - train[mask].mean(0)) / torch.where(std > 0, std, 1.0)
 
 
 scaled.mistakes = [
