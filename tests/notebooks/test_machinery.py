@@ -286,14 +286,23 @@ def test_the_solution_variant_is_written_where_it_says(
     assert cell(written, "imports").source == IMPORTS
 
 
-def test_nbval_compares_with_our_options(pytester: pytest.Pytester) -> None:
-    cells = [
-        new_code_cell(f"print({n})", outputs=[new_output("stream", text="1\n")], execution_count=n) for n in (1, 2)
-    ]
-    nbformat.write(new_notebook(cells=cells), pytester.path / "two.ipynb")
-    sanitizers = ROOT / "tests/notebooks/nbval_sanitize.cfg"
-    options = ["-p", "no:cacheprovider", "--nbval", "--nbval-current-env", f"--nbval-sanitize-with={sanitizers}"]
-    pytester.runpytest_subprocess(*options, "two.ipynb").assert_outcomes(passed=1, failed=1)
+@pytest.mark.parametrize(
+    ("atols", "complaints"),
+    [
+        ([0.05, 0.15], []),
+        ([0.2], ["its tolerance is 0.2, but it must be above 0 and at most 0.15"]),
+        ([0.0], ["its tolerance is 0.0, but it must be above 0 and at most 0.15"]),
+        ([0.1, 0.1, 0.1], ["3 of 7 code cells have a tolerance, the largest is 0.1; a third of the cells is allowed"]),
+    ],
+)
+def test_tolerances_are_counted_and_bounded(good: NotebookNode, atols: list[float], complaints: list[str]) -> None:
+    codes = [cell for cell in good.cells if cell.cell_type == "code"]
+    for cell, atol in zip(codes, atols, strict=False):
+        cell.metadata["clcrkit"] = {"atol": atol}
+    problems, count = gates.tolerances({"08_small": good})
+    assert count == f"{len(atols)} of 7 code cells have a tolerance, the largest is {max(atols):g}"
+    assert len(problems) == len(complaints)
+    assert all(complaint in problem for problem, complaint in zip(problems, complaints, strict=True))
 
 
 def test_the_share_of_compared_cells_is_enforced(good: NotebookNode) -> None:
