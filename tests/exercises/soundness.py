@@ -27,8 +27,10 @@ def assert_exercise_is_sound(exercise: Exercise) -> None:
     for wrong, message in exercise.mistakes:
         assert refused(exercise, wrong) == message, f"{wrong.__name__} got another message than: {message}"
 
+    mechanisms = [mechanism for mechanism, _ in exercise.checks]
+    assert len(set(mechanisms)) == len(mechanisms), "two checks share one mechanism"
     caught = {_failing_check(exercise, wrong) for wrong, _ in exercise.mistakes}
-    idle = [mechanism for mechanism, _ in exercise.checks if mechanism not in caught]
+    idle = [mechanism for mechanism in mechanisms if mechanism not in caught]
     assert not idle, f"no planted mistake fails {idle}"
 
 

@@ -32,6 +32,7 @@ def test_the_demo_exercises_are_sound(exercise: Exercise) -> None:
             r"no planted mistake fails \['nothing'\]",
         ),
         ({"checks": [("nothing", lambda answer: None), *demo.center.checks]}, "the stub is not open"),
+        ({"checks": demo.center.checks * 2}, "two checks share one mechanism"),
     ],
 )
 def test_an_unsound_exercise_is_found(change: dict[str, Any], complaint: str) -> None:
