@@ -34,7 +34,7 @@ types: $(READY)
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 -n 2 --dist loadfile \
-	    --jaxtyping-packages=clcrkit,beartype.beartype
+	    --jaxtyping-packages=clcrkit,exercises,beartype.beartype
 
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest --nbval notebooks/ -n 2 --dist loadfile --junitxml build/notebooks.xml
