@@ -19,7 +19,8 @@ import clcrkit
 PAGE = Path(clcrkit.__file__).with_name("README.md")
 HEAD = """# The public API
 
-What the packages list in `__all__`. Shapes, units and errors are in the docstrings (`help(clcrkit.CLCR)`), where **[paper]** and **[ours]** say whose idea each part is. This page is made by `python -m tests.api`.
+What the packages list in `__all__`. Shapes, units and errors are in the docstrings (`help(clcrkit.CLCR)`), where
+**[paper]** and **[ours]** say whose idea each part is. This page is made by `python -m tests.api`.
 """
 
 
