@@ -131,6 +131,8 @@ class HierarchyEncoder(nn.Module):
         if not all_true(mask):
             # garbage under the mask, NaN or an id out of range included, must not even be looked at
             tokens = tokens.masked_fill(~(mask if tokens.ndim == 2 else mask[..., None]), 0)
+        if tokens.is_floating_point():
+            tokens = tokens.to(self.project.dtype)  # `model.double()` takes the same batches
         stages = self.stages(tokens, mask).transpose(0, 1)  # levels first, as they lie in memory
         width = self.project.shape[-1]  # that of the stages may be another: see `pretrained.with_stages`
         place = PLACE * position_signal(mask, width).flatten(0, 1) + self.level_embedding
