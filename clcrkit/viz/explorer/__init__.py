@@ -6,7 +6,3 @@ payload   every message that Python and the browser exchange, and how it is made
 html      the explorer as one page;  svg: as a still picture
 js        the browser's side, one module a concern; esbuild joins it to explorer.js, which is what ships
 """
-
-from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces
-
-__all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "subspaces"]
