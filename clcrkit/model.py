@@ -220,7 +220,7 @@ class CLCR(nn.Module):
         made, whole = done.exchanged, done.aggregated
         given, budget = made.allocations, self.intraced.budget
         uniform = done.prediction.new_ones(self.levels)
-        threshold = budget.threshold * self.config.rank**0.5 if budget is not None else -torch.inf * uniform
+        threshold = budget.threshold * self.config.rank**0.5 if budget is not None else torch.zeros_like(uniform)
         return Trace(
             batch=batch,
             gamma=float(gamma),

@@ -42,7 +42,7 @@ class Trace:
       modality_gate     (batch, modality)               how much of the shared code each modality gives; sums to 1
       private_gate      (batch, modality)               eta in (0, 1), or 1 where gates are uniform
       threshold         (batch, level)                  the evidence at which the activation is one half, learned for
-                        each level, in the unit of `evidence`; -inf without a budget, where no token is asked for any
+                        each level, in the unit of `evidence`; 0 without a budget, so that every token reaches it
       rho               (batch, level)                  tokens' worth of budget for each real token at gamma 1, so that
                         budget = gamma * rho * real tokens; 1 without a budget
       shared_code, private_code        (batch, rank)

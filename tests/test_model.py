@@ -75,7 +75,7 @@ def unstretched(trace: Trace, batch: Batch, front: int) -> dict[str, dict[str, T
                     ],
                     dim=-1,
                 )
-        elif field.name not in ("batch", "gamma"):
+        elif field.name not in ("batch", "gamma", "task", "sparse"):
             found[field.name] = value
     return found
 
