@@ -14,9 +14,10 @@ from numpy import ndarray
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.media import inside
+from clcrkit.datasets.readers.array_files import h5_array
+from clcrkit.datasets.readers.paths import inside
 from clcrkit.datasets.split import Split
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 
 SECONDS = 10
 EVENTS = 28  # the 29th column of the labels is the background
@@ -101,18 +102,12 @@ def _order(folder: Path, name: str) -> Int64[ndarray, "clip"]:
 @contextmanager
 def _opened(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> Iterator[Any]:
     """The array of an h5 file, of this shape behind its first axis; it lies in the file itself and nowhere else."""
-    import h5py
-
+    h5py = require("h5py", "data")
     path = inside(folder, name)
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(h5py.File(path, "r"))
-            if not isinstance(file.get(key, getlink=True), h5py.HardLink):
-                raise ValueError(f"no array {key!r}, or a link")
-            array = file[key]
-            if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-                raise ValueError(f"{key!r} is not an array that lies in this file")
-            if array.dtype.kind not in "fiu" or not array.shape or array.shape[1:] != shape:
+            array = h5_array(stack.enter_context(h5py.File(path, "r")), key)
+            if array.dtype.kind == "b" or not array.shape or array.shape[1:] != shape:
                 wanted = ", ".join(map(str, ("clip", *shape)))
                 raise ValueError(
                     f"{key!r} is {array.dtype} of shape {array.shape}, but numbers of ({wanted}) are needed"

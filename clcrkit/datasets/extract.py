@@ -15,8 +15,9 @@ from numpy import ndarray
 from tqdm.auto import tqdm
 
 from clcrkit.batch import collate
-from clcrkit.datasets.media import check_name, frame_files, open_image
-from clcrkit.datasets.sound import read_wav
+from clcrkit.datasets.readers.frames import frame_files, open_image
+from clcrkit.datasets.readers.paths import check_name
+from clcrkit.datasets.readers.sound import read_wav
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText

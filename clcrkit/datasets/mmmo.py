@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.source import find, read_arrays, standardised
+from clcrkit.datasets.preprocessing import standardise
+from clcrkit.datasets.readers.array_files import read_arrays
+from clcrkit.datasets.readers.paths import locate
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
 
@@ -31,7 +33,7 @@ def mmmo(folder: str | os.PathLike[str] | None = None) -> Split:
     folder: where mfn_sequences.npz lies, default what the environment's CLCRKIT_DATA names.
     Raises DataError where it is not there, or damaged.
     """
-    path = find(FILE, folder, HOW)
+    path = locate(FILE, folder, HOW)
     parts = ("train", "valid", "test")
     wanted = {f"mmmo_{part}_{key}": ("f", 3) for part in parts for key in KEYS.values()}
     arrays = read_arrays(path, {**wanted, **{f"mmmo_{part}_y": ("f", 1) for part in parts}})
@@ -45,7 +47,7 @@ def mmmo(folder: str | os.PathLike[str] | None = None) -> Split:
         values = np.concatenate(pieces)
         masks[m] = (values != 0).any(-1)
         training = masks[m] & (np.arange(len(values)) < counts[0])[:, None]
-        tokens[m] = standardised(values, training)
+        tokens[m] = standardise(values, training)
     whole = Batch.from_arrays(tokens, labels=np.concatenate([arrays[f"mmmo_{part}_y"] for part in parts]), masks=masks)
     ends = np.cumsum(counts)
     return Split(

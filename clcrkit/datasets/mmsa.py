@@ -13,13 +13,11 @@ from jaxtyping import Bool, Num
 from numpy import ndarray
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.masks import mask_from_lengths, mask_from_zeros
-from clcrkit.datasets.media import one_of
-from clcrkit.datasets.split import Split
-from clcrkit.datasets.unpickle import unpickle
-from clcrkit.errors import DataError
+from clcrkit.datasets.preprocessing import mask_from_lengths, mask_from_zeros
+from clcrkit.datasets.readers.unpickle import unpickle
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.errors import DataError, check_choice
 
-PARTS = ("train", "valid", "test")
 LABELS = {"regression": "regression_labels", "classification": "classification_labels", "annotations": "annotations"}
 MOST_CLASSES = 2**16
 _LONGEST_NAME = 200
@@ -43,8 +41,8 @@ def mmsa(
     Batch.ids count the samples through the parts.
     Raises DataError for a damaged or hostile file, missing keys, shapes that do not fit, NaN and inf.
     """
-    one_of("text", text, ("features", "ids"))
-    one_of("labels", labels, tuple(LABELS))
+    check_choice("text", text, ("features", "ids"))
+    check_choice("labels", labels, tuple(LABELS))
     path = Path(path)
     parts = read_parts(path)
     tokens: dict[str, dict[str, Num[ndarray, "_ _ ..."]]] = {}

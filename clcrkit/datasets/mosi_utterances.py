@@ -18,7 +18,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.source import find, read_arrays, standardised
+from clcrkit.datasets.preprocessing import standardise
+from clcrkit.datasets.readers.array_files import read_arrays
+from clcrkit.datasets.readers.paths import locate
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 
@@ -61,7 +63,7 @@ def mosi_utterances(
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     if window is not None and window < 0:
         raise ConfigError(f"window: {window}, but None or 0 or more is needed")
-    path = find(FILE, folder, HOW)
+    path = locate(FILE, folder, HOW)
     numbers = dict.fromkeys(("video", "segment", "y_bin", "split_poria"), ("i", 1))
     arrays = read_arrays(path, {**dict.fromkeys(KEYS.values(), ("f", 2)), **numbers})
     video, held_out = arrays["video"], arrays["split_poria"] == 1
@@ -76,7 +78,7 @@ def mosi_utterances(
         raise DataError(f"{path}: {len(videos)} training video, but 2 or more are needed")
     held_in = np.isin(video, videos[: max(1, round(VALID_SHARE * len(videos)))])
     train, valid, test = (np.flatnonzero(part) for part in (~held_out & ~held_in, held_in, held_out))
-    vectors = {m: standardised(arrays[key], np.isin(np.arange(len(video)), train)) for m, key in KEYS.items()}
+    vectors = {m: standardise(arrays[key], np.isin(np.arange(len(video)), train)) for m, key in KEYS.items()}
     absent = {m: (arrays[key] == 0).all(axis=1) for m, key in KEYS.items()}
     windows = _windows(video, window)
 

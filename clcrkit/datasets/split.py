@@ -14,6 +14,8 @@ from torch import Tensor
 from clcrkit.batch import Batch
 from clcrkit.errors import ConfigError, DataError
 
+PARTS = ("train", "valid", "test")
+
 
 @dataclass(frozen=True)
 class Split:

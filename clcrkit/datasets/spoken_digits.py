@@ -21,10 +21,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.batch import Batch, collate
-from clcrkit.datasets.sound import log_mel, read_wav
-from clcrkit.datasets.source import VARIABLE, find
+from clcrkit.datasets.readers.paths import VARIABLE, locate
+from clcrkit.datasets.readers.sound import BANDS, HOP_S, log_mel, read_wav
 from clcrkit.datasets.split import Split
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 
 FILE = "fsdd.zip"
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/26eb9aa.zip"
@@ -33,8 +33,6 @@ DIGEST = "e0fb762c9bab2821a71965f6a9ac29ac25698541430c8a8b7c54ea3e49cc7afe"
 HOW = f"put {URL} there under that name, or give no folder to have it downloaded"
 RECORDING = re.compile(r"(?:.*/)?recordings/(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d{1,3})\.wav")
 LARGEST_BYTES = 2**20  # of one recording; the longest has 36 kB
-HOP_S = 0.02
-BANDS = 40
 VALID_SPEAKERS, TEST_SPEAKERS = 1, 2
 OFFICIAL_TEST, VALID_TAKES = range(5), range(5, 10)
 
@@ -58,7 +56,7 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         raise ConfigError(f"split: {split!r}, but it must be official or speakers")
     if seed < 0:
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
-    path = _download() if folder is None and VARIABLE not in os.environ else find(FILE, folder, HOW)
+    path = _download() if folder is None and VARIABLE not in os.environ else locate(FILE, folder, HOW)
     recordings = _read(path)
     facts = [RECORDING.fullmatch(name) for name in recordings]
     digit = np.array([int(fact["digit"]) for fact in facts if fact])
@@ -151,7 +149,7 @@ def _digest(recordings: dict[str, bytes]) -> str:
 
 def _download() -> Path:
     """The archive in the user's cache, fetched where it is not there yet. A wrong one is not kept."""
-    import pooch  # needed by those who download
+    pooch = require("pooch", "data")
 
     try:
         path = Path(pooch.retrieve(URL, known_hash=None, fname=FILE, path=pooch.os_cache("clcrkit"), progressbar=True))

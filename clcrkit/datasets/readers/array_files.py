@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Float, Num
 from numpy import ndarray
 
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 
 FREE_BYTES = 2**26  # an array may always take this much memory
 LARGEST_RATIO = 16  # and beyond that so many times what its file takes on the disk
 _LARGEST_FILE = 2**34
+_KINDS = {"f": "floats", "i": "integers"}
 
 
 def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
@@ -40,6 +41,36 @@ def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
         raise DataError(f"{path}: {array.dtype}, but numbers are needed")
     with np.errstate(over="ignore"):
         return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+
+
+def read_arrays(path: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str, Num[ndarray, "..."]]:
+    """Arrays of an npz file by name, each checked against its kind ('f' floats, 'i' integers) and number of axes.
+
+    Raises DataError for a damaged file, and for an array that is missing, does not fit, or holds NaN or inf.
+    """
+    arrays = {name: read_array(path, name) for name in wanted}
+    for name, (kind, axes) in wanted.items():
+        array = arrays[name]
+        if array.dtype.kind != kind or array.ndim != axes:
+            raise DataError(
+                f"{path}: {name} is {array.dtype} of {array.ndim} axes, but {_KINDS[kind]} of {axes} are needed"
+            )
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: {name} holds {int((~np.isfinite(array)).sum())} values that are not finite")
+    return arrays
+
+
+def finite_floats(path: Path, array: Any) -> Float[ndarray, "..."]:
+    """What was read from a file, as float32. Raises DataError where it is not an array of finite numbers."""
+    if not isinstance(array, ndarray) or array.dtype.kind not in "fiu" or 0 in array.shape:
+        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, ndarray) else type(array).__name__
+        raise DataError(f"{path}: {what}, but an array of numbers is needed")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise DataError(f"{path}: {bad} of {array.size} numbers are NaN, inf or beyond float32")
+    return array
 
 
 def _fits(path: Path, shape: tuple[int, ...], bytes_each: int) -> None:
@@ -79,21 +110,30 @@ def _safetensors(path: Path, name: str) -> ndarray:
 
 
 def _h5(path: Path, name: str) -> ndarray:
-    import h5py
-
+    h5py = require("h5py", "data")
     with h5py.File(path, "r") as file:
-        found: Any = file
-        for step in _chosen(name, list(file)).strip("/").split("/"):
-            if not isinstance(found, h5py.Group) or not isinstance(found.get(step, getlink=True), h5py.HardLink):
-                raise ValueError(f"no array {name!r}, or a link, which is not followed")
-            found = found[step]
-        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-            raise ValueError(f"{name!r} is not an array that lies in this file")
-        if found.dtype.kind not in "fiub" or found.shape is None:
-            raise ValueError(f"{name!r} is {found.dtype}, but numbers are needed")
-        _fits(path, found.shape, found.dtype.itemsize)
-        _fits(path, found.chunks or (), found.dtype.itemsize)
-        return found[()]
+        array = h5_array(file, _chosen(name, list(file)))
+        _fits(path, array.shape, array.dtype.itemsize)
+        _fits(path, array.chunks or (), array.dtype.itemsize)
+        return array[()]
+
+
+def h5_array(file: Any, name: str) -> Any:
+    """The array of numbers under this name ("group/array") of an open h5 file, not yet read.
+
+    Raises ValueError where there is none, and for links and arrays that lie in other files: they are not followed.
+    """
+    h5py = require("h5py", "data")
+    item = file
+    for step in name.strip("/").split("/"):
+        if not isinstance(item, h5py.Group) or not isinstance(item.get(step, getlink=True), h5py.HardLink):
+            raise ValueError(f"no array {name!r}, or a link, which is not followed")
+        item = item[step]
+    if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+        raise ValueError(f"{name!r} is not an array that lies in this file")
+    if item.dtype.kind not in "fiub" or item.shape is None:
+        raise ValueError(f"{name!r} is {item.dtype}, but numbers are needed")
+    return item
 
 
 def _csv(path: Path, name: str) -> ndarray:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import os
 import wave
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.datasets.readers.paths import inside
 from clcrkit.errors import ConfigError, DataError
 
 LARGEST_BYTES = 256 * 2**20  # about 25 minutes of stereo sound at 44.1 kHz and 16 bits
 RATES_HZ = (1_000, 384_000)
 FLOOR_DB = 80.0  # below the loudest cell; all that is quieter is written as the floor
 WINDOW_S = 0.025
+BANDS, HOP_S = 40, 0.02  # of the sets that are read here; a frame is a token
 _BLOCK = 4096  # frames transformed at a time, so that memory does not grow with the length
 
 
@@ -82,6 +85,14 @@ def log_mel(
     tiny = 1e-30
     decibels = 10 * np.log10(np.maximum(power / max(power.max(), tiny), tiny))
     return (1 + np.maximum(decibels, -FLOOR_DB) / FLOOR_DB).astype(np.float32)
+
+
+def sound_frames(folder: Path, *names: str) -> Float[ndarray, "frame band"]:
+    """The log-mel frames of a wav file in this folder: 40 bands, one frame for each 20 ms."""
+    path = inside(folder, *names)
+    if not path.is_file():
+        raise DataError(f"{path}: not a file")
+    return log_mel(*read_wav(path), bands=BANDS, hop=HOP_S)
 
 
 def _integers(frames: bytes, width: int) -> ndarray:

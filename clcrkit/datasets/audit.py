@@ -7,7 +7,7 @@ import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-PARTS = ("train", "valid", "test")
 MOST_SAMPLES = 10_000  # of a part
 MOST_PROBED = 2_000
 FAR = 100.0  # a value of this size
@@ -29,7 +25,6 @@ UNEVEN = 1_000.0  # widest over narrowest spread of the columns
 ONE_SIDED = 0.8  # share of the largest class
 FEWEST_GROUPS = 5
 LEAK = 0.1  # by which a probe within the training part is better than on the test part
-_COLORS = {"train": "#0072B2", "valid": "#E69F00", "test": "#009E73"}
 
 
 @dataclass(frozen=True)
@@ -51,44 +46,6 @@ class Report:
     def __repr__(self) -> str:
         found = "".join(f"\n- {problem}" for problem in self.problems)
         return f"Report: {len(self.problems) or 'no'} problem{'s' * (len(self.problems) != 1)}{found}"
-
-    def figure(self) -> go.Figure:
-        """Labels, lengths, spreads of the columns and the probe, a panel each."""
-        import plotly.graph_objects as go
-        from plotly.subplots import make_subplots
-
-        titles = ("labels", "tokens: shortest to longest, median", "spread of the columns (train)", "linear probe")
-        figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.2, horizontal_spacing=0.12)
-        classes = "share" in self.labels
-        for part, color in _COLORS.items():
-            own: dict[str, Any] = {"name": part, "legendgroup": part, "marker_color": color}
-            labels, rows = self.labels[self.labels["part"] == part], self.table[self.table["part"] == part]
-            if classes:
-                figure.add_bar(x=labels["label"], y=labels["share"], **own, row=1, col=1)
-            else:
-                up, down = labels["highest"] - labels["mean"], labels["mean"] - labels["lowest"]
-                span: dict[str, Any] = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
-                figure.add_scatter(
-                    x=labels["part"], y=labels["mean"], error_y=span, mode="markers", **own, row=1, col=1
-                )
-            reach = {"array": rows["longest"] - rows["median"], "arrayminus": rows["median"] - rows["shortest"]}
-            span = {"type": "data", "symmetric": False, **reach}
-            once = {**own, "showlegend": False}
-            figure.add_bar(x=rows["modality"], y=rows["median"], error_y=span, **once, row=1, col=2)
-            figure.add_bar(x=rows["modality"], y=rows["probe"], **once, row=2, col=2)
-        for spread, dash in zip(self.spreads.items(), itertools.cycle(("solid", "dash", "dot", "dashdot"))):
-            name, values = spread
-            line = go.Scatter(
-                x=np.linspace(0, 1, len(values)), y=np.sort(values), name=name, mode="lines", line={"dash": dash}
-            )
-            line.line.color = "#6E6E6E"
-            figure.add_trace(line, row=2, col=1)
-        figure.update_yaxes(title_text="share of the part" if classes else "lowest, mean, highest", row=1, col=1)
-        figure.update_yaxes(title_text="tokens", row=1, col=2)
-        figure.update_yaxes(title_text="standard deviation", type="log", row=2, col=1)
-        figure.update_xaxes(title_text="share of the columns", row=2, col=1)
-        figure.update_yaxes(title_text="accuracy" if classes else "correlation", row=2, col=2)
-        return figure.update_layout(height=620, margin={"t": 40, "r": 20}, barmode="group", template="plotly_white")
 
 
 def check(split: Split) -> Report:

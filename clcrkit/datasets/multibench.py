@@ -9,15 +9,15 @@ from typing import Any
 
 from numpy import ndarray
 
-from clcrkit.datasets.masks import mask_from_zeros
-from clcrkit.datasets.mmsa import PARTS, features, make_split, read_parts, real_numbers, texts
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.mmsa import features, make_split, read_parts, real_numbers, texts
+from clcrkit.datasets.preprocessing import mask_from_zeros
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError
 
 _CLIP = re.compile(r"(\$_\$.*|\[\d+\]|_\d+)$")
 
 
-def mult(path: str | os.PathLike[str], replace: bool = False) -> Split:
+def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
     """Modalities `language`, `acoustic` and `vision` of one file; a regression to the sentiment, from -3 to 3.
 
     path: a pickle of {"train", "valid", "test"}, each a dict of text, audio and vision (sample, token, feature),

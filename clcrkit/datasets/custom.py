@@ -15,12 +15,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.batch import Batch, collate
-from clcrkit.datasets.array_files import FREE_BYTES, LARGEST_RATIO, read_array
-from clcrkit.datasets.media import inside, read_lines
-from clcrkit.datasets.split import Split, draw_parts
+from clcrkit.datasets.readers.array_files import FREE_BYTES, LARGEST_RATIO, read_array
+from clcrkit.datasets.readers.paths import inside, read_lines
+from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.errors import DataError
 
-PARTS = ("train", "valid", "test")
 _SPELLINGS = {**{part: part for part in PARTS}, "val": "valid", "dev": "valid", "validation": "valid"}
 _FACTS = ("id", "split", "label", "group")
 _MOST_MODALITIES = 32

@@ -17,8 +17,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.shards import FORMAT, INDEX, read_index
 from clcrkit.datasets.split import Split
+from clcrkit.datasets.streaming.shards import FORMAT, INDEX, read_index
 from clcrkit.errors import DataError
 from clcrkit.files import write_json, write_tensors
 

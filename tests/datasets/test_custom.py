@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from clcrkit import DataError
 from clcrkit.datasets import from_arrays, from_folder
-from clcrkit.datasets.array_files import read_array
+from clcrkit.datasets.readers.array_files import read_array
 from tests.datasets.test_mmsa import to_explorer
 from tests.datasets.writers_files import write_folder
 
