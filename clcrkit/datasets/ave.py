@@ -56,38 +56,38 @@ def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
         clips = {name: len(file) for name, file in files.items()}
         if len(set(clips.values())) > 1:
             raise DataError(f"{place}: the files hold different numbers of clips: {clips}")
-        taken = np.concatenate(list(orders.values()))
-        wrong = taken[(taken < 0) | (taken >= clips["labels"])]
+        rows = np.concatenate(list(orders.values()))
+        wrong = rows[(rows < 0) | (rows >= clips["labels"])]
         if len(wrong):
             raise DataError(f"{place}: the orders name clip {wrong[0]}, but there are {clips['labels']} clips")
-        if len(np.unique(taken)) < len(taken):
-            raise DataError(f"{place}: {len(taken) - len(np.unique(taken))} clips are named twice in the orders")
+        if len(np.unique(rows)) < len(rows):
+            raise DataError(f"{place}: {len(rows) - len(np.unique(rows))} clips are named twice in the orders")
         parts = {part: _part(place, files, order, part, progress) for part, order in orders.items()}
     return Split(parts["train"], parts["val"], parts["test"], tuple(f"event {i}" for i in range(EVENTS)))
 
 
 def _part(folder: Path, files: dict[str, Any], order: Int64[ndarray, "clip"], part: str, progress: bool) -> Batch:
-    rows: dict[str, list[ndarray]] = {name: [] for name in files}
+    arrays: dict[str, list[ndarray]] = {name: [] for name in files}
     for clip in tqdm(order.tolist(), desc=f"read {part}", unit="clip", disable=not progress):
         for name, file in files.items():
             try:
                 row = np.asarray(file[clip], dtype=np.float32)
             except Exception as error:  # damaged chunks make h5py raise several kinds
                 raise DataError(f"{folder / name}.h5: clip {clip} cannot be read ({error})") from error
-            rows[name].append(row.mean((1, 2)) if name == "visual_feature" else row)
-    events = np.stack(rows["mil_labels"])[:, :EVENTS]
+            arrays[name].append(row.mean((1, 2)) if name == "visual_feature" else row)
+    events = np.stack(arrays["mil_labels"])[:, :EVENTS]
     none = order[~(events.max(1) > 0)]
     if len(none):
         raise DataError(f"{folder / 'mil_labels.h5'}: clip {none[0]} has no event among its {EVENTS} columns")
     labels = events.argmax(1)
-    seconds = np.stack(rows["labels"])
-    shown = np.take_along_axis(seconds, labels[:, None, None], axis=2)[:, :, 0] > 0
-    evidence = np.repeat(shown[:, None], LEVELS, axis=1)
+    seconds = np.stack(arrays["labels"])
+    eventful = np.take_along_axis(seconds, labels[:, None, None], axis=2)[:, :, 0] > 0
+    evidence = np.repeat(eventful[:, None], LEVELS, axis=1)
     return Batch.from_arrays(
-        {"acoustic": np.stack(rows["audio_feature"]), "vision": np.stack(rows["visual_feature"])},
+        {"acoustic": np.stack(arrays["audio_feature"]), "vision": np.stack(arrays["visual_feature"])},
         labels=labels,
         ids=order,
-        attributes={"event_seconds": shown.sum(1)},
+        attributes={"event_seconds": eventful.sum(1)},
         evidence={"acoustic": evidence, "vision": evidence},
     )
 

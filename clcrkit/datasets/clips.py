@@ -128,12 +128,12 @@ def hold_out(rows: Sequence[Row], share: float, random: np.random.Generator) -> 
         sizes[row.group] = sizes.get(row.group, 0) + 1
     if len(sizes) < 2:
         raise DataError(f"lists: {len(sizes)} groups, but at least 2 are needed to keep groups apart")
-    drawn: set[str] = set()
+    held_out: set[str] = set()
     for group in random.permutation(sorted(sizes)).tolist()[1:]:  # one group at least must stay
-        if sum(sizes[g] for g in drawn) >= share * len(rows):
+        if sum(sizes[g] for g in held_out) >= share * len(rows):
             break
-        drawn.add(group)
-    return [row for row in rows if row.group not in drawn], [row for row in rows if row.group in drawn]
+        held_out.add(group)
+    return [row for row in rows if row.group not in held_out], [row for row in rows if row.group in held_out]
 
 
 def published_parts(train: Sequence[Row], test: Sequence[Row], seed: int) -> dict[str, Sequence[Row]]:
@@ -145,8 +145,8 @@ def published_parts(train: Sequence[Row], test: Sequence[Row], seed: int) -> dic
 def parts_by_group(rows: Sequence[Row], seed: int) -> dict[str, Sequence[Row]]:
     """Three parts that share no group: about 20 % of the rows for the test and 10 % for validation."""
     labels, groups = np.array([row.label for row in rows]), np.array([row.group for row in rows])
-    drawn = draw_parts(labels, groups, (VALID, TEST), seed)
-    return {part: [row for row, its_part in zip(rows, drawn, strict=True) if its_part == part] for part in PARTS}
+    part_of = draw_parts(labels, groups, (VALID, TEST), seed)
+    return {part: [row for row, its in zip(rows, part_of, strict=True) if its == part] for part in PARTS}
 
 
 def features(folder: Path, modality: str, name: str) -> Float[ndarray, "token feature"]:

@@ -18,7 +18,7 @@ from clcrkit.batch import collate
 from clcrkit.datasets.readers.frames import frame_files, open_image
 from clcrkit.datasets.readers.paths import check_name
 from clcrkit.datasets.readers.sound import read_wav
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText
 
@@ -91,8 +91,7 @@ def prepare(
 
 
 def _sound_tokens(path: Path, samples: int) -> Float[ndarray, "token sample"]:
-    from scipy.signal import resample_poly
-
+    resample_poly = require("scipy.signal", "data").resample_poly
     waveform, rate = read_wav(path)
     if rate != RATE_HZ:
         common = math.gcd(rate, RATE_HZ)
@@ -113,7 +112,7 @@ def _there(path: Path, about: Mapping[str, Any]) -> bool:
     """Whether this file is made already. Raises DataError where another encoder made it."""
     if not path.exists():
         return False
-    found = read_tensors(path)[1]
-    if found != about:
-        raise DataError(f"{path}: made by another encoder or with other levels ({found}); choose another folder")
+    description = read_tensors(path)[1]
+    if description != about:
+        raise DataError(f"{path}: made by another encoder or with other levels ({description}); choose another folder")
     return True

@@ -48,10 +48,10 @@ def mmmo(folder: str | os.PathLike[str] | None = None) -> Split:
         masks[m] = (values != 0).any(-1)
         training = masks[m] & (np.arange(len(values)) < counts[0])[:, None]
         tokens[m] = standardise(values, training)
-    whole = Batch.from_arrays(tokens, labels=np.concatenate([arrays[f"mmmo_{part}_y"] for part in parts]), masks=masks)
+    batch = Batch.from_arrays(tokens, labels=np.concatenate([arrays[f"mmmo_{part}_y"] for part in parts]), masks=masks)
     ends = np.cumsum(counts)
     return Split(
-        train=whole.select(slice(0, int(ends[0]))),
-        valid=whole.select(slice(int(ends[0]), int(ends[1]))),
-        test=whole.select(slice(int(ends[1]), int(ends[2]))),
+        train=batch.select(slice(0, int(ends[0]))),
+        valid=batch.select(slice(int(ends[0]), int(ends[1]))),
+        test=batch.select(slice(int(ends[1]), int(ends[2]))),
     )

@@ -66,18 +66,18 @@ def mosi_utterances(
     path = locate(FILE, folder, HOW)
     numbers = dict.fromkeys(("video", "segment", "y_bin", "split_poria"), ("i", 1))
     arrays = read_arrays(path, {**dict.fromkeys(KEYS.values(), ("f", 2)), **numbers})
-    video, held_out = arrays["video"], arrays["split_poria"] == 1
+    video, in_test = arrays["video"], arrays["split_poria"] == 1
     if len({len(array) for array in arrays.values()}) > 1 or not len(video):
         raise DataError(f"{path}: arrays of different lengths, or empty; it is damaged")
     if (np.diff(video) < 0).any() or not set(np.unique(arrays["y_bin"])) <= {0, 1}:
         raise DataError(f"{path}: rows in order of their video, with a y_bin of 0 or 1, are needed")
-    if set(video[held_out]) & set(video[~held_out]) or set(np.unique(arrays["split_poria"])) != {0, 1}:
+    if set(video[in_test]) & set(video[~in_test]) or set(np.unique(arrays["split_poria"])) != {0, 1}:
         raise DataError(f"{path}: split_poria must be 0 or 1, with no video in both parts")
-    videos = np.random.default_rng(seed).permutation(np.unique(video[~held_out]))
+    videos = np.random.default_rng(seed).permutation(np.unique(video[~in_test]))
     if len(videos) < 2:
         raise DataError(f"{path}: {len(videos)} training video, but 2 or more are needed")
-    held_in = np.isin(video, videos[: max(1, round(VALID_SHARE * len(videos)))])
-    train, valid, test = (np.flatnonzero(part) for part in (~held_out & ~held_in, held_in, held_out))
+    in_valid = np.isin(video, videos[: max(1, round(VALID_SHARE * len(videos)))])
+    train, valid, test = (np.flatnonzero(part) for part in (~in_test & ~in_valid, in_valid, in_test))
     vectors = {m: standardise(arrays[key], np.isin(np.arange(len(video)), train)) for m, key in KEYS.items()}
     absent = {m: (arrays[key] == 0).all(axis=1) for m, key in KEYS.items()}
     windows = _windows(video, window)

@@ -34,13 +34,13 @@ def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
     tokens: dict[str, Any] = {part: {} for part in PARTS}
     masks: dict[str, Any] = {part: {} for part in PARTS}
     labels, names, groups = {}, {}, {}
-    for part, held in parts.items():
+    for part, content in parts.items():
         where = f"{path}: {part}"
         for m, key in (("language", "text"), ("acoustic", "audio"), ("vision", "vision")):
-            values = features(where, held, key)
+            values = features(where, content, key)
             tokens[part][m], masks[part][m] = values, mask_from_zeros(values)
-        labels[part] = real_numbers(where, "labels", held.get("labels"))
-        names[part], groups[part] = _names(where, held.get("id"))
+        labels[part] = real_numbers(where, "labels", content.get("labels"))
+        names[part], groups[part] = _names(where, content.get("id"))
     return make_split(path, tokens, masks, labels, names, groups, (), replace)
 
 

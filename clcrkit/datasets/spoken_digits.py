@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy import ndarray
-from torch import Tensor
 
 from clcrkit.batch import Batch, collate
+from clcrkit.datasets.digits import describe_rows, describe_times, load_scans
 from clcrkit.datasets.readers.paths import VARIABLE, locate
 from clcrkit.datasets.readers.sound import BANDS, HOP_S, log_mel, read_wav
 from clcrkit.datasets.split import Split
@@ -74,37 +73,35 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         roles[order[TEST_SPEAKERS : TEST_SPEAKERS + VALID_SPEAKERS]] = "valid"
         part = roles[speaker]
 
-    from sklearn.datasets import load_digits  # slow to import
-
-    scans, scan_digits = load_digits(return_X_y=True)
+    scans, scan_digits = load_scans()
     scan = _paired(digit, part, scan_digits, random)
     if (scan < 0).any():
         raise DataError(f"{path}: more recordings of a digit than twice its scans; it is not the published set")
-    images = (scans.reshape(-1, 8, 8) / 16).astype(np.float32)
+    images = scans.astype(np.float32)
     waves = list(recordings.values())
     tokens = [
         {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": images[i]}
         for wave, i in zip(waves, scan, strict=True)
     ]
     attributes = {"group": speaker, "take": take, "scan": scan}
-    whole = replace(
+    batch = replace(
         collate(tokens, labels=digit),
         attributes={name: torch.as_tensor(values.astype(np.int64)) for name, values in attributes.items()},
     )
 
-    def drawn(name: str) -> Batch:
-        chosen = random.permutation(np.flatnonzero(part == name))
-        if not len(chosen):
+    def shuffled_part(name: str) -> Batch:
+        rows = random.permutation(np.flatnonzero(part == name))
+        if not len(rows):
             raise DataError(f"{path}: no recording for the {name} part; it is not the published set")
-        return whole.select(chosen)
+        return batch.select(rows)
 
     return Split(
-        train=drawn("train"),
-        valid=drawn("valid"),
-        test=drawn("test"),
+        train=shuffled_part("train"),
+        valid=shuffled_part("valid"),
+        test=shuffled_part("test"),
         label_names=tuple(map(str, range(10))),
         attribute_names={"group": tuple(map(str, names))},
-        describe={"acoustic": _describe_times, "vision": _describe_rows},
+        describe={"acoustic": describe_times, "vision": describe_rows},
         sound={"acoustic": lambda sample: read_wav(io.BytesIO(waves[sample]))},
     )
 
@@ -116,8 +113,8 @@ def _paired(digit: ndarray, part: ndarray, scan_digits: ndarray, random: np.rand
         unused = random.permutation(np.flatnonzero(scan_digits == value))
         for name in ("test", "valid", "train"):
             wanted = random.permutation(np.flatnonzero((digit == value) & (part == name)))
-            taken, unused = np.split(unused, [-(-len(wanted) // 2)])
-            scan[wanted[: 2 * len(taken)]] = np.tile(taken, 2)[: len(wanted)]
+            scans, unused = np.split(unused, [-(-len(wanted) // 2)])
+            scan[wanted[: 2 * len(scans)]] = np.tile(scans, 2)[: len(wanted)]
     return scan
 
 
@@ -158,18 +155,10 @@ def _download() -> Path:
             f"{FILE}: cannot be downloaded from {URL} ({error}); fetch it elsewhere and give its folder"
         ) from error
     try:
-        found = _digest(_read(path))
-        if found != DIGEST:
-            raise DataError(f"{path}: recordings with digest {found}, but {DIGEST} is expected; it was deleted")
+        digest = _digest(_read(path))
+        if digest != DIGEST:
+            raise DataError(f"{path}: recordings with digest {digest}, but {DIGEST} is expected; it was deleted")
     except DataError:
         path.unlink()
         raise
     return path
-
-
-def _describe_times(tokens: Float[Tensor, "token feature"]) -> list[str]:
-    return [f"{round(1000 * HOP_S) * i} ms" for i in range(len(tokens))]
-
-
-def _describe_rows(tokens: Float[Tensor, "token feature"]) -> list[str]:
-    return [f"row {i + 1}" for i in range(len(tokens))]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 from numpy import ndarray
+from safetensors import safe_open
 
 from clcrkit.errors import DataError, require
 
@@ -22,7 +23,7 @@ _KINDS = {"f": "floats", "i": "integers"}
 
 
 def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
-    """The numbers of a file, whole ones as int64 and others as float32; its ending says what it is.
+    """The array of a file, by its ending: whole numbers as int64, others as float32.
 
     name: which of several arrays (of an npz, a safetensors or an h5 file, there with its groups: "group/array").
     A csv file has a token in each row and no header. Raises DataError for other endings, damaged files, arrays of
@@ -30,11 +31,13 @@ def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: of unknown kind; {', '.join(_READERS)} are read")
+        raise DataError(f"{path}: an unknown kind of file; {', '.join(_READERS)} can be read")
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
             raise ValueError(f"a file of at most {_LARGEST_FILE // 2**30} GiB is needed")
         array = reader(path, name)
+    except ModuleNotFoundError:
+        raise  # h5py is not installed
     except Exception as error:  # damaged files make numpy, zipfile and h5py raise a dozen different kinds
         raise DataError(f"{path}: not an array of numbers, or damaged ({str(error)[:300]})") from error
     if array.dtype.kind not in "fiub":
@@ -90,7 +93,7 @@ def _npy(path: Path, name: str) -> ndarray:
 def _npz(path: Path, name: str) -> ndarray:
     with zipfile.ZipFile(path) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        member = members[_chosen(name, list(members))]
+        member = members[_member(name, list(members))]
         with archive.open(member) as opened:
             version = np.lib.format.read_magic(opened)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -103,16 +106,14 @@ def _npz(path: Path, name: str) -> ndarray:
 
 
 def _safetensors(path: Path, name: str) -> ndarray:
-    from safetensors import safe_open
-
     with safe_open(path, framework="np") as file:
-        return file.get_tensor(_chosen(name, list(file.keys())))
+        return file.get_tensor(_member(name, list(file.keys())))
 
 
 def _h5(path: Path, name: str) -> ndarray:
     h5py = require("h5py", "data")
     with h5py.File(path, "r") as file:
-        array = h5_array(file, _chosen(name, list(file)))
+        array = h5_array(file, _member(name, list(file)))
         _fits(path, array.shape, array.dtype.itemsize)
         _fits(path, array.chunks or (), array.dtype.itemsize)
         return array[()]
@@ -144,7 +145,7 @@ def _csv(path: Path, name: str) -> ndarray:
         return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64, comments=None, encoding="utf-8")
 
 
-def _chosen(name: str, names: list[str]) -> str:
+def _member(name: str, names: list[str]) -> str:
     if not name and len(names) == 1:
         return names[0]
     if name.strip("/").split("/")[0] not in names and name not in names:

@@ -30,23 +30,23 @@ def frame_files(folder: Path, *names: str) -> list[Path]:
     """The pictures of a folder in the order of their names, at most 32 of them."""
     place = inside(folder, *names)
     try:
-        found = sorted(p.name for p in place.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        pictures = sorted(p.name for p in place.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     except OSError as error:
         raise DataError(f"{place}: not a folder of frames ({error})") from error
-    if not found:
+    if not pictures:
         raise DataError(f"{place}: holds no jpg or png")
-    taken = np.linspace(0, len(found) - 1, min(len(found), MOST_FRAMES)).round().astype(int)
-    return [inside(folder, *names, found[i]) for i in taken]
+    positions = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_FRAMES)).round().astype(int)
+    return [inside(folder, *names, pictures[i]) for i in positions]
 
 
 def open_image(path: Path, size: tuple[int, int], mode: str) -> Float[ndarray, "row column ..."]:
     """A picture scaled to `size` (width, height) by averaging, in Pillow's mode "RGB" or "L", from 0 to 1."""
-    Image = require("PIL.Image", "pretrained")
+    pillow = require("PIL.Image", "data")
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        with pillow.open(path, formats=("JPEG", "PNG")) as image:
             if math.prod(image.size) > _LARGEST_IMAGE:
                 raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
-            small = image.convert(mode).resize(size, Image.Resampling.BOX)
+            small = image.convert(mode).resize(size, pillow.Resampling.BOX)
     except Exception as error:  # a damaged image makes Pillow raise a dozen different kinds
         raise DataError(f"{path}: not a jpg or png, or damaged ({error})") from error
     return np.asarray(small, dtype=np.float32) / 255

@@ -84,6 +84,10 @@ class _Machine:
                 self.stack.append(_CONSTANTS.get(name, value))
                 if isinstance(value, int) and abs(value) >= _WHOLE:
                     raise ValueError("a whole number of more than 64 bits")
+            elif name in _EMPTY:
+                self.stack.append(_EMPTY[name]())
+            elif name in _TUPLES:
+                self.stack.append(tuple([self._pop() for _ in range(_TUPLES[name])][::-1]))
             elif name == "STOP":
                 return _checked(self._pop())
             else:
@@ -141,31 +145,11 @@ class _Machine:
 
     # --- containers
 
-    def op_empty_list(self, _: Any) -> None:
-        self.stack.append([])
-
-    def op_empty_dict(self, _: Any) -> None:
-        self.stack.append({})
-
-    def op_empty_tuple(self, _: Any) -> None:
-        self.stack.append(())
-
     def op_list(self, _: Any) -> None:
         self.stack.append(self._popped_to_mark())
 
     def op_tuple(self, _: Any) -> None:
         self.stack.append(tuple(self._popped_to_mark()))
-
-    def op_tuple1(self, _: Any) -> None:
-        self.stack.append((self._pop(),))
-
-    def op_tuple2(self, _: Any) -> None:
-        last = self._pop()
-        self.stack.append((self._pop(), last))
-
-    def op_tuple3(self, _: Any) -> None:
-        last, middle = self._pop(), self._pop()
-        self.stack.append((self._pop(), middle, last))
 
     def op_dict(self, _: Any) -> None:
         items = self._popped_to_mark()
@@ -223,11 +207,11 @@ class _Machine:
         self.stack.append(getattr(self, _KNOWN[function])(*arguments))
 
     def op_build(self, _: Any) -> None:
-        state, made = self._pop(), self._pop()
-        if not isinstance(made, _Unfinished) or made.value is not None or not isinstance(state, tuple):
+        state, start = self._pop(), self._pop()
+        if not isinstance(start, _Unfinished) or start.value is not None or not isinstance(state, tuple):
             raise ValueError("a state is set in what is no array")
-        made.value = self._finish_dtype(made, state) if made.what == "dtype" else self._finish_array(*state[-4:])
-        self.stack.append(made.value)
+        start.value = self._finish_dtype(start, state) if start.what == "dtype" else self._finish_array(*state[-4:])
+        self.stack.append(start.value)
 
     def _start_array(self, kind: Any, shape: Any, code: Any) -> _Unfinished:
         if kind != _NDARRAY:
@@ -271,15 +255,15 @@ class _Machine:
         return self._array(data, dtype, (1,), "C")[0]
 
     def _start_dtype(self, code: Any, align: Any = False, copy: Any = False) -> _Unfinished:
-        found = _DTYPE.fullmatch(code) if isinstance(code, str) else None
-        if found is None:
+        match = _DTYPE.fullmatch(code) if isinstance(code, str) else None
+        if match is None:
             raise ValueError("an array whose elements are no numbers or strings")
-        return _Unfinished("dtype", found["kind"] + ("" if found["kind"] == "O" else found["size"]))
+        return _Unfinished("dtype", match["kind"] + ("" if match["kind"] == "O" else match["size"]))
 
-    def _finish_dtype(self, made: _Unfinished, state: tuple[Any, ...]) -> np.dtype[Any]:
+    def _finish_dtype(self, start: _Unfinished, state: tuple[Any, ...]) -> np.dtype[Any]:
         if len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise ValueError("an array whose elements have parts of their own")
-        return np.dtype(made.code if state[1] == "|" else state[1] + made.code)
+        return np.dtype(start.code if state[1] == "|" else state[1] + start.code)
 
     def _encode(self, text: Any, encoding: Any = "latin1") -> Any:
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
@@ -306,6 +290,8 @@ class _Machine:
 _NDARRAY = _Name("numpy", "ndarray")
 _PLAIN = (str, bytes, bool, int, float, type(None), np.generic)
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}  # of so many values
 _IGNORED = {"PROTO", "FRAME"}
 _VALUES = {
     *_CONSTANTS,

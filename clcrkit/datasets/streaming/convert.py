@@ -162,8 +162,8 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
     tensors |= {f"attributes.{a}": torch.cat([b.attributes[a] for b in batches]) for a in index["attributes"]}
     for m in index["modalities"]:
         lengths = [_lengths(b.masks[m]) for b in batches]
-        kept = [torch.arange(b.masks[m].shape[1]) < n[:, None] for b, n in zip(batches, lengths, strict=True)]
-        pairs = list(zip(batches, kept, strict=True))
+        within = [torch.arange(b.masks[m].shape[1]) < n[:, None] for b, n in zip(batches, lengths, strict=True)]
+        pairs = list(zip(batches, within, strict=True))
         tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
         tensors[f"tokens.{m}"] = torch.cat([b.tokens[m][keep] for b, keep in pairs])
         tensors[f"masks.{m}"] = torch.cat([b.masks[m][keep] for b, keep in pairs])
@@ -189,7 +189,7 @@ def _written(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:
     labels = batch.labels
-    found = {
+    facts = {
         "modalities": {m: t.shape[-1] if t.is_floating_point() else None for m, t in batch.tokens.items()},
         "evidence": {m: e.shape[1] for m, e in batch.evidence.items()},
         "labels": None
@@ -199,10 +199,10 @@ def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:
         else ["classes"],
         "attributes": list(batch.attributes),
     }
-    for what, value in found.items():
+    for what, value in facts.items():
         if index and index[what] != value:
             raise DataError(f"{part}: {what} {value} (first id {batch.ids[:1].tolist()}), but {index[what]} before")
-    index |= found
+    index |= facts
 
 
 def _sample_bytes(batch: Batch) -> list[int]:

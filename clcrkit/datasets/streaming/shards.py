@@ -127,10 +127,10 @@ class Shards:
         batch comes last, and holds a random part of the samples. Every order follows from the generator alone.
         """
         order, lengths = torch.randperm(len(self), generator=generator), self._lengths()
-        whole = len(self) // size * size
-        pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:whole].split(_POOL * size)]
+        full = len(self) // size * size
+        pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:full].split(_POOL * size)]
         batches = torch.cat([*pools, order[:0]]).reshape(-1, size)
-        return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), order[whole:]])
+        return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), order[full:]])
 
     def _lengths(self) -> Int64[Tensor, "sample"]:
         """Tokens of each sample, over all modalities."""
@@ -312,15 +312,15 @@ def _check_index(index: Any) -> None:
         if not holds:
             raise ValueError(what)
 
-    def whole(value: Any, least: int) -> bool:
+    def count(value: Any, least: int) -> bool:
         return type(value) is int and least <= value < 2**48
 
     need({name: index[name] for name in FORMAT} == FORMAT, f"{FORMAT} is needed")
     sizes, levels, labels = index["modalities"], index["evidence"], index["labels"]
-    need(bool(sizes) and all(size is None or whole(size, 1) for size in sizes.values()), "modalities need sizes")
-    need(set(levels) <= set(sizes) and all(whole(value, 1) for value in levels.values()), "evidence needs levels")
+    need(bool(sizes) and all(size is None or count(size, 1) for size in sizes.values()), "modalities need sizes")
+    need(set(levels) <= set(sizes) and all(count(value, 1) for value in levels.values()), "evidence needs levels")
     kinds = [["classes"], ["values"]]
-    multi = isinstance(labels, list) and len(labels) == 2 and labels[0] == "values" and whole(labels[1], 1)
+    multi = isinstance(labels, list) and len(labels) == 2 and labels[0] == "values" and count(labels[1], 1)
     need(labels is None or labels in kinds or multi, "labels are of no known kind")
     texts = [index["attributes"], index["label_names"], *index["attribute_names"].values()]
     for names in [*texts, *index["vocabulary"].values()]:
@@ -332,7 +332,7 @@ def _check_index(index: Any) -> None:
             name = entry["file"]
             need(isinstance(name, str) and name == Path(name).name and "\\" not in name and name not in ("", ".", ".."),
                  f"file name {name!r}")  # fmt: skip
-            need(whole(entry["samples"], 1) and whole(entry["bytes"], 1), f"{name} needs its samples and bytes")
+            need(count(entry["samples"], 1) and count(entry["bytes"], 1), f"{name} needs its samples and bytes")
 
 
 def _layout(path: Path) -> dict[str, tuple[Any, tuple[int, ...], int]]:
