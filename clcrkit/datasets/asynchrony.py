@@ -51,7 +51,7 @@ REFEREES = {"language": "deep", "vision": "shallow", "acoustic": "mid"}  # the l
 
 GAP = 6  # from one deep marker to the next, in tokens
 DROWNED = 5.0  # noise that drowns a modality, in units of a feature's standard deviation
-SILENT = -1  # the claim of who shows nothing at a level
+SILENT = -1  # the claim of a modality that shows nothing at a level
 _BLOCK = 256  # samples that share one random stream: sample i is the same whatever the chunk size
 _DECOYS = 6  # patterns without a meaning
 _PRIVATE = 4  # private tokens in a sequence

@@ -21,11 +21,11 @@ from clcrkit.errors import require
 
 MOST_SAMPLES = 10_000  # of a part
 MOST_PROBED = 2_000
-FAR = 100.0  # a value of this size
-UNEVEN = 1_000.0  # widest over narrowest spread of the columns
-ONE_SIDED = 0.8  # share of the largest class
+LARGEST_VALUE = 100.0  # of a scaled feature
+LARGEST_SPREAD_RATIO = 1_000.0  # widest over narrowest column of a scaled modality
+LARGEST_SHARE = 0.8  # of one class
 FEWEST_GROUPS = 5
-LEAK = 0.1  # by which a probe within the training part is better than on the test part
+LEAK = 0.1  # a probe that is this much better within train than on test tells of a leak
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str
         if part == "test" and (untested := sorted(_present(counts, "train") - set(present))):
             problems.append(f"Classes without a test sample: {', '.join(untested[:5])} ({len(untested)} in all).")
         share = counts[part].max() / len(batches[part])
-        if share > ONE_SIDED and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
+        if share > LARGEST_SHARE and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
             problems.append(
                 f"{share:.0%} of {part} are of one class: always saying {counts[part].idxmax()!s} scores as much."
             )
@@ -247,7 +247,10 @@ def _columns(table: pd.DataFrame) -> list[str]:
         m = row["modality"]
         if "features" not in row or np.isnan(row["features"]):
             continue
-        if row["largest_value"] > FAR or row["largest_spread"] > UNEVEN * row["smallest_spread"]:
+        if (
+            row["largest_value"] > LARGEST_VALUE
+            or row["largest_spread"] > LARGEST_SPREAD_RATIO * row["smallest_spread"]
+        ):
             problems.append(
                 f"{m}: unscaled; spreads of its columns run from {row['smallest_spread']:.2g} to "
                 f"{row['largest_spread']:.2g}, values up to {row['largest_value']:.2g}: standardise on train."

@@ -32,8 +32,8 @@ HOW = (
 )
 KEYS = {"language": "text_feat", "acoustic": "audio_feat", "vision": "vision_feat"}
 VALID_SHARE = 0.2  # of the training videos
-LOUDER = 2.0  # the target's vector, which a mean over tokens would drown
-FAR = 8.0  # utterances that make a distance of 1
+TARGET_SCALE = 2.0  # of the target's vector, which else vanishes in a mean over tokens
+DISTANCE_SCALE = 8.0  # utterances
 
 
 def mosi_utterances(
@@ -88,7 +88,9 @@ def mosi_utterances(
         tokens, masks = {}, {}
         for m, x in vectors.items():
             own = x[rows] * (distance == 0)
-            token = np.concatenate([LOUDER * own, x[rows] - own, distance == 0, distance / FAR], axis=-1)
+            token = np.concatenate(
+                [TARGET_SCALE * own, x[rows] - own, distance == 0, distance / DISTANCE_SCALE], axis=-1
+            )
             tokens[m], masks[m] = token.astype(np.float32), (rows >= 0) & ~absent[m][rows]
         return Batch.from_arrays(
             tokens,
@@ -119,4 +121,4 @@ def _windows(video: ndarray, window: int | None) -> ndarray:
 
 
 def _describe_distance(tokens: Float[Tensor, "token feature"]) -> list[str]:
-    return [f"{round(float(distance) * FAR):+d}" if distance else "target" for distance in tokens[:, -1]]
+    return [f"{round(float(distance) * DISTANCE_SCALE):+d}" if distance else "target" for distance in tokens[:, -1]]

@@ -122,18 +122,18 @@ def _read(path: Path) -> dict[str, bytes]:
     """The recordings by name, in order of their names, read from the archive without unpacking it to the disk."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(filter(lambda m: RECORDING.fullmatch(m.filename), archive.infolist()), key=_place)
+            members = sorted(filter(lambda m: RECORDING.fullmatch(m.filename), archive.infolist()), key=_file_name)
             if not members:
                 raise ValueError("no recordings/<digit>_<speaker>_<take>.wav in it")
             large = [m.filename for m in members if m.file_size > LARGEST_BYTES]
-            if large or len({_place(m) for m in members}) < len(members):
+            if large or len({_file_name(m) for m in members}) < len(members):
                 raise ValueError(f"{large[0]} takes more than 1 MiB" if large else "a recording comes twice")
             return {m.filename: archive.read(m) for m in members}
     except Exception as error:  # a damaged archive makes zipfile raise a dozen different kinds
         raise DataError(f"{path}: not an archive of the recordings, or damaged ({error})") from error
 
 
-def _place(member: zipfile.ZipInfo) -> str:
+def _file_name(member: zipfile.ZipInfo) -> str:
     return member.filename.rpartition("/")[2]
 
 

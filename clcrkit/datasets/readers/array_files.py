@@ -16,8 +16,8 @@ from safetensors import safe_open
 
 from clcrkit.errors import DataError, require
 
-FREE_BYTES = 2**26  # an array may always take this much memory
-LARGEST_RATIO = 16  # and beyond that so many times what its file takes on the disk
+FREE_BYTES = 2**26  # an array may always take up to this much memory
+LARGEST_RATIO = 16  # a larger array may take at most this many times the size of its file
 _LARGEST_FILE = 2**34
 _KINDS = {"f": "floats", "i": "integers"}
 
@@ -77,9 +77,9 @@ def finite_floats(path: Path, array: Any) -> Float[ndarray, "..."]:
 
 
 def _fits(path: Path, shape: tuple[int, ...], bytes_each: int) -> None:
-    needed, there = math.prod(shape) * max(bytes_each, 8), path.stat().st_size
-    if needed > max(FREE_BYTES, LARGEST_RATIO * there):
-        raise ValueError(f"shape {shape} takes {needed} bytes, but the file has only {there}")
+    memory, size = math.prod(shape) * max(bytes_each, 8), path.stat().st_size
+    if memory > max(FREE_BYTES, LARGEST_RATIO * size):
+        raise ValueError(f"shape {shape} takes {memory} bytes, but the file has only {size}")
 
 
 def _npy(path: Path, name: str) -> ndarray:

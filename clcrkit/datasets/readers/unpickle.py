@@ -1,4 +1,4 @@
-"""unpickle: read a pickle that nobody vouches for. Nothing in it is ever imported or called.
+"""unpickle: read a pickle from an untrusted source. Nothing in it is ever imported or called.
 
 A pickle is a program for a small stack machine, and Python's own machine calls whatever the program names. This one
 knows the opcodes that make numbers, strings, lists, tuples and dicts, and takes a handful of names (those that numpy
@@ -23,7 +23,7 @@ from numpy import ndarray
 from clcrkit.errors import DataError
 
 MOST_OPCODES = 1_000_000  # some seconds; the largest published files need a few hundred thousand
-_WHOLE = 2**64
+_LARGEST_INT = 2**64
 _DTYPE = re.compile(r"[<>|=]?(?P<kind>[biufSUO])(?P<size>\d{0,6})")
 _HOW = {
     "torch": "it holds torch objects; save arrays instead: tensor.numpy()",
@@ -71,7 +71,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.left = 2 * len(data)  # bytes that may still be copied: of what is in the file, each can need it twice
+        self.copy_budget = 2 * len(data)  # bytes: no honest file needs more than two copies of itself
 
     def run(self) -> Any:
         for count, (opcode, value, _) in enumerate(pickletools.genops(self.data)):
@@ -82,7 +82,7 @@ class _Machine:
                 continue
             if name in _VALUES:
                 self.stack.append(_CONSTANTS.get(name, value))
-                if isinstance(value, int) and abs(value) >= _WHOLE:
+                if isinstance(value, int) and abs(value) >= _LARGEST_INT:
                     raise ValueError("a whole number of more than 64 bits")
             elif name in _EMPTY:
                 self.stack.append(_EMPTY[name]())
@@ -195,7 +195,7 @@ class _Machine:
         self._named(module, name)
 
     def _named(self, module: str, name: str) -> None:
-        if (module, name) not in _KNOWN:
+        if (module, name) not in _ALLOWED:
             how = _HOW.get(module.partition(".")[0], "only numpy arrays and plain values are read")
             raise ValueError(f"{module}.{name} is refused: {how}")
         self.stack.append(_Name(module, name))
@@ -204,7 +204,7 @@ class _Machine:
         arguments, function = self._pop(), self._pop()
         if not isinstance(function, _Name) or function == _NDARRAY or not isinstance(arguments, tuple):
             raise ValueError("a call of what is no function")
-        self.stack.append(getattr(self, _KNOWN[function])(*arguments))
+        self.stack.append(getattr(self, _ALLOWED[function])(*arguments))
 
     def op_build(self, _: Any) -> None:
         state, start = self._pop(), self._pop()
@@ -279,8 +279,8 @@ class _Machine:
         return data
 
     def _spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
+        self.copy_budget -= size
+        if self.copy_budget < 0:
             raise ValueError("more bytes than the file holds")
 
     def _ordered_dict(self) -> dict[Any, Any]:
@@ -299,8 +299,8 @@ _VALUES = {
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
-# The names that are known, and the method that does what each would do. Nothing else is.
-_KNOWN: dict[tuple[str, str], str] = {
+# The only names that are allowed, and the method of _Machine that stands for each.
+_ALLOWED: dict[tuple[str, str], str] = {
     _NDARRAY: "",  # it is never called, but tells what to reconstruct
     ("numpy", "dtype"): "_start_dtype",
     ("_codecs", "encode"): "_encode",
@@ -309,9 +309,9 @@ _KNOWN: dict[tuple[str, str], str] = {
     ("collections", "OrderedDict"): "_ordered_dict",
 }
 for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
-    _KNOWN[f"{_core}.multiarray", "_reconstruct"] = "_start_array"
-    _KNOWN[f"{_core}.multiarray", "scalar"] = "_scalar"
-    _KNOWN[f"{_core}.numeric", "_frombuffer"] = "_array"
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = "_start_array"
+    _ALLOWED[f"{_core}.multiarray", "scalar"] = "_scalar"
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = "_array"
 
 
 def _checked(value: Any) -> Any:
