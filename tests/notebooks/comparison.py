@@ -48,22 +48,21 @@ class Distance:
         if a.shape != b.shape:
             raise Mismatch(f"{where}: {a.shape} values are stored, {b.shape} were computed")
         exact = a.dtype.kind in "iub" and b.dtype.kind in "iub"
-        a, b = (value.astype(np.float64) for value in (a, b))
-        if (np.isfinite(a) != np.isfinite(b)).any() or not np.array_equal(
-            a[~np.isfinite(a)], b[~np.isfinite(b)], equal_nan=True
-        ):
-            raise Mismatch(f"{where}: nan or inf in one of the two")
-        finite = np.isfinite(a)
-        apart = np.abs(a[finite] - b[finite])
-        if not apart.size:
+        a, b = (value.astype(object if exact else np.float64) for value in (a, b))
+        if not exact:
+            finite = np.isfinite(a) & np.isfinite(b)
+            if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+                raise Mismatch(f"{where}: nan or inf is stored or was computed, not both")
+            a, b = a[finite], b[finite]
+        if not a.size:
             return
-        size = 0.0 if exact else max(np.abs(a[finite]).max(), np.abs(b[finite]).max())
+        apart = np.abs(a - b).astype(np.float64)
         at = int(apart.argmax())
-        if apart[at] <= RELATIVE * size:
+        if apart[at] <= (0.0 if exact else RELATIVE * max(np.abs(a).max(), np.abs(b).max())):
             return
         self.largest = max(self.largest, float(apart[at] / unit))
         if apart[at] > self.atol * unit and not self.beyond:
-            self.beyond = f"{where}: {a[finite][at]:g} is stored, {b[finite][at]:g} was computed"
+            self.beyond = f"{where}: {a.flat[at]:.8g} is stored, {b.flat[at]:.8g} was computed"
 
 
 def compare(stored: Sequence[Any], computed: Sequence[Any], atol: float = 0.0) -> Distance:
@@ -99,7 +98,7 @@ def _compare_values(a: Any, b: Any, where: str, distance: Distance) -> None:
         distance.add(a, b, where)
     elif isinstance(a, Mapping) and isinstance(b, Mapping):
         if a.keys() != b.keys():
-            raise Mismatch(f"{where}: only one of the two has {', '.join(sorted(a.keys() ^ b.keys()))}")
+            raise Mismatch(f"{where}: only one of stored and computed has {', '.join(sorted(a.keys() ^ b.keys()))}")
         for key in a:
             _compare_values(a[key], b[key], f"{where}.{key}", distance)
     elif isinstance(a, list) and isinstance(b, list):
@@ -151,12 +150,12 @@ def _value(text: str) -> int | float:
     return float(text) if re.search(r"[.eE]", text) else int(text)
 
 
-class ComparedCell(IPyNbCell):  # type: ignore[misc]
+class ComparedCell(IPyNbCell):
     """nbval's cell, compared by this module's rule."""
 
     def runtest(self) -> None:
         if self.cell.execution_count is None:
-            self.raise_cell_error("The cell was never run: store its outputs (see tests/notebooks/README.md)")
+            self.raise_cell_error("The cell was never run: store its outputs (see CONTRIBUTING.md)")
         super().runtest()
 
     def compare_outputs(self, test: Sequence[Any], ref: Sequence[Any], skip_compare: object = None) -> bool:

@@ -1,6 +1,6 @@
 """Run the lessons as other processors would, and compare each cell's largest difference with its tolerance.
 
-    python -m tests.notebooks.portability                     all lessons in all arithmetics; writes portability.csv
+    python -m tests.notebooks.portability       all of them, an hour or less; writes portability.csv
     python -m tests.notebooks.portability notebooks/04*.ipynb --arithmetic default sse
 
 What differs between processors is the order of sums and the instructions for them. torch, oneDNN, MKL and OpenBLAS can
@@ -12,7 +12,6 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ import pandas as pd
 from clcrkit.pages import read_notebook
 
 STORED = Path(__file__).with_name("portability.csv")
+REPORTS = Path("build/portability")
 MARGIN = 2.0
 ARITHMETICS: Mapping[str, Mapping[str, str]] = {
     "best, 1 thread": {"OMP_NUM_THREADS": "1"},
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     narrow = table[seen * MARGIN > table["tolerance"]]
     shown = table[(seen > 0) | (table["tolerance"] > 0)]
     print(shown.to_string(float_format="%.2g"))
-    print(f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} with less than twice what was seen:")
+    print(f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} have less than twice that:")
     print(narrow.to_string(float_format="%.2g") if len(narrow) else "none")
     if not options.notebook and options.arithmetic == list(ARITHMETICS):
         shown.to_csv(STORED, float_format="%.3g")
@@ -69,32 +69,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def differences(notebooks: Sequence[Path], arithmetic: str) -> dict[str, float]:
     """The largest difference in each cell of these notebooks, by 'notebook/cell id'; inf where more than numbers differ
-    or the cell failed."""
+    or the cell failed. A finished run is kept under build/portability, until one of the notebooks changes."""
     held = {name for settings in ARITHMETICS.values() for name in settings}
     environment = {name: value for name, value in os.environ.items() if name not in held}
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-n", "2", "--dist", "loadfile", "--tb=no"]
-        done = subprocess.run(
-            [*command, f"--junitxml={report}", *map(str, notebooks)],
-            env={**environment, **ARITHMETICS[arithmetic]},
-            capture_output=True,
-            text=True,
-        )
-        if not report.exists():
-            sys.exit(done.stdout + done.stderr)
-        print(f"{arithmetic}: {done.stdout.strip().splitlines()[-1]}", flush=True)
-        return dict(_cells(report, {path.stem: path for path in notebooks}))
+    found: dict[str, float] = {}
+    for path in notebooks:
+        report = REPORTS / f"{arithmetic} {path.stem}.xml"
+        if not report.exists() or report.stat().st_mtime < path.stat().st_mtime:
+            command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--tb=no", f"--junitxml={report}", str(path)]
+            settings = {**environment, **ARITHMETICS[arithmetic]}
+            done = subprocess.run(command, env=settings, capture_output=True, text=True)
+            if not report.exists():
+                sys.exit(done.stdout + done.stderr)
+            print(f"{arithmetic}, {path.stem}: {done.stdout.strip().splitlines()[-1]}", flush=True)
+        found.update(_cells(report, path))
+    return found
 
 
-def _cells(report: Path, paths: Mapping[str, Path]) -> Iterator[tuple[str, float]]:
-    ids = {name: [c.id for c in read_notebook(path).cells if c.cell_type == "code"] for name, path in paths.items()}
+def _cells(report: Path, path: Path) -> Iterator[tuple[str, float]]:
+    ids = [cell.id for cell in read_notebook(path).cells if cell.cell_type == "code"]
     for case in ElementTree.parse(report).iter("testcase"):
-        name = case.attrib["classname"].split(".")[-2]
-        number = int(case.attrib["name"].removeprefix("Cell "))
         value = next((p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "difference"), None)
         failed = case.find("failure") is not None or case.find("error") is not None
-        yield f"{name}/{ids[name][number]}", float(value) if value is not None else float("inf") if failed else 0.0
+        number = int(case.attrib["name"].removeprefix("Cell "))
+        yield f"{path.stem}/{ids[number]}", float(value) if value is not None else float("inf") if failed else 0.0
 
 
 def tolerances(notebooks: Sequence[Path]) -> dict[str, float]:
