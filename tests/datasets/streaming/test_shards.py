@@ -239,3 +239,14 @@ def test_truncation_anywhere_is_refused(folder: Path):
         spoiled(folder, lambda i, size=size: i["parts"]["train"][0].update(bytes=max(size, 1)))
         with pytest.raises(DataError, match="00000"):
             Shards(folder)
+
+
+def test_a_file_that_shrinks_or_goes_after_it_was_opened_is_refused(folder: Path):
+    shards = Shards(folder)
+    path = folder / "train-00000.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"00000\.safetensors: shorter than when it was opened"):
+        shards.select(slice(None))
+    path.unlink()
+    with pytest.raises(DataError, match=r"00000\.safetensors: cannot be read"):
+        shards.select(slice(None))
