@@ -47,19 +47,19 @@ def from_arrays(
     Raises DataError for values that cannot be used and for an empty part. Nothing is scaled: `check` says what should
     be, and the training part alone may say how.
     """
-    coded, label_names = _coded_labels(labels)
+    codes, label_names = _encode_labels(labels)
     attributes: dict[str, Any] = {}
     attribute_names: dict[str, tuple[str, ...]] = {}
     for what, values in (("group", groups), ("name", names)):
         if values is not None:
-            attributes[what], attribute_names[what] = _coded([str(value) for value in _listed(values)])
-    batch = Batch.from_arrays(tokens, labels=coded, masks=masks, attributes=attributes)
+            attributes[what], attribute_names[what] = _encode([str(value) for value in _as_list(values)])
+    batch = Batch.from_arrays(tokens, labels=codes, masks=masks, attributes=attributes)
     if "name" in attributes and len(attribute_names["name"]) < len(batch):
         raise DataError(f"names: {len(batch) - len(attribute_names['name'])} of {len(batch)} are repeated")
     if parts is None:
-        part_of = draw_parts(np.asarray(coded), attributes.get("group"), seed=seed)
+        part_of = draw_parts(np.asarray(codes), attributes.get("group"), seed=seed)
     else:
-        part_of = np.array([_part(value, f"sample {i}") for i, value in enumerate(_listed(parts))], dtype=object)
+        part_of = np.array([_part(value, f"sample {i}") for i, value in enumerate(_as_list(parts))], dtype=object)
     if part_of.shape != (len(batch),):
         raise DataError(f"parts: {len(part_of)} of them, but there are {len(batch)} samples")
     counts = {part: int((part_of == part).sum()) for part in PARTS}
@@ -177,13 +177,13 @@ def _labels(cells: list[str]) -> list[Any]:
     return cells
 
 
-def _coded_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
+def _encode_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
     """Labels as numbers, and what classes are called."""
-    listed = _listed(labels)
+    listed = _as_list(labels)
     if any(isinstance(value, str) for value in listed):
         if not all(isinstance(value, str) and value for value in listed):
             raise DataError("labels: some are names of classes, and some are empty or no names")
-        return _coded(listed)
+        return _encode(listed)
     try:
         values = np.asarray(listed)
     except ValueError:
@@ -198,8 +198,8 @@ def _coded_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
     return values, ()
 
 
-def _coded(texts: list[str]) -> tuple[Int64[ndarray, "sample"], tuple[str, ...]]:
-    """Each text as its place in the alphabet of all of them, and that alphabet."""
+def _encode(texts: list[str]) -> tuple[Int64[ndarray, "sample"], tuple[str, ...]]:
+    """Each text as a number in alphabetical order, and what each number stands for."""
     names, codes = np.unique(np.array(texts, dtype=object), return_inverse=True)
     return codes.astype(np.int64), tuple(names)
 
@@ -211,5 +211,5 @@ def _part(value: Any, where: str) -> str:
     return part
 
 
-def _listed(values: Any) -> list[Any]:
+def _as_list(values: Any) -> list[Any]:
     return values.tolist() if isinstance(values, (ndarray, Tensor)) else list(values)

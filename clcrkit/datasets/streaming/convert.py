@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.datasets.streaming.shards import FORMAT, INDEX, read_index
 from clcrkit.errors import DataError
 from clcrkit.files import write_json, write_tensors
@@ -57,9 +57,11 @@ def convert(
     written.
     """
     folder = Path(folder)
-    parts: Mapping[str, Any] = (
-        {"train": source.train, "valid": source.valid, "test": source.test} if isinstance(source, Split) else source
-    )
+    parts: Mapping[str, Any] = source
+    names: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names or {}, "vocabulary": {}}
+    if isinstance(source, Split):
+        parts = {part: getattr(source, part) for part in PARTS}
+        names = {name: getattr(source, name) for name in names}
     if not parts:
         raise DataError("source: no part given; at least 1 is needed")
     for part in parts:
@@ -74,9 +76,6 @@ def convert(
                 left.unlink()  # a killed conversion was writing it
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error})") from error
-    names: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names or {}, "vocabulary": {}}
-    if isinstance(source, Split):
-        names = {name: getattr(source, name) for name in names}
     index: dict[str, Any] = {}
     entries = {
         part: _write_part(folder, part, samples, index, shard_bytes, progress) for part, samples in parts.items()

@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError
 
 FORMAT = {"format": "clcrkit shards", "version": 1}
@@ -288,7 +288,7 @@ class ShardedSplit(Split):
 
 def sharded(folder: str | os.PathLike[str]) -> ShardedSplit:
     """Open a converted Split. Raises DataError as Shards does."""
-    train, valid, test = (Shards(folder, part) for part in ("train", "valid", "test"))
+    train, valid, test = (Shards(folder, part) for part in PARTS)
     return ShardedSplit(train, valid, test, train.label_names, train.attribute_names, train.vocabulary)
 
 
