@@ -15,18 +15,18 @@ independent of all others, on four tokens and in two input directions that nothi
 
 The setting `evidence` says how the modalities relate:
 
-redundant      each modality holds each factor whole. Exchange cannot add anything
-complementary  at each level two modalities testify, and a referee token in the third says whom to believe.
-               The right witness shows the factor; the other one, with probability `lies`, a coin toss, else
-               nothing. So one witness knows 0.75, a vote of the two 1 - lies / 4, and only who joins the
-               referee's token with the witnesses' tokens knows all
+redundant      every modality shows every factor, so exchange cannot add anything
+complementary  at each level two modalities are witnesses, and a referee token in the third says which one is right.
+               The right witness shows the factor. The other one shows a coin toss with probability `lies`, else
+               nothing. One witness alone is right with probability 0.75, a vote of both with 1 - lies / 4; certainty
+               needs the referee's token together with the witnesses' tokens
 
-One modality alone is thus bounded by 0.75 * 0.75 * 0.5 = 0.281 (it testifies at two levels, it is the referee
-at the third), a vote by (1 - lies / 4)^3, 0.67 at the default, the whole by 1. We prefer this to an exclusive-or
-across modalities, where no part alone says anything and small models do not get started: here a vote is the
-first step, and looking up the right witness the second, which is what attention between tokens is made for.
-`lies` turns how much there is to win by the second step; it also makes the factors harder to learn, as it puts
-the wrong evidence into a witness in `lies` / 4 of the samples.
+One modality alone is thus bounded by 0.75 * 0.75 * 0.5 = 0.281 (it is a witness at two levels and the referee at the
+third), a vote by (1 - lies / 4)^3, which is 0.67 at the default, and all three together by 1. We prefer this to an
+exclusive-or across modalities, where no part alone carries information and small models do not start to learn. Here a
+vote is the first step; looking up the right witness, which attention between tokens can do, is the second. A larger
+`lies` leaves more to win by the second step, but makes the factors harder to learn: `lies` / 4 of the samples hold
+wrong evidence in a witness.
 """
 
 from __future__ import annotations
