@@ -18,6 +18,7 @@ LARGEST_BYTES = 256 * 2**20  # about 25 minutes of stereo sound at 44.1 kHz and 
 RATES_HZ = (1_000, 384_000)
 FLOOR_DB = 80.0  # below the loudest cell; all that is quieter is written as the floor
 WINDOW_S = 0.025
+LOWEST_HZ, HIGHEST_HZ = 60.0, 8_000.0  # of the mel bands
 BANDS, HOP_S = 40, 0.02  # of the sets that are read here; a frame is a token
 _BLOCK = 4096  # frames transformed at a time, so that memory does not grow with the length
 
@@ -75,7 +76,7 @@ def log_mel(
     if step < 1:
         raise ConfigError(f"hop: {hop} s, but at least one sample ({1 / rate:g} s) is needed")
     transform = 2 ** (int(np.ceil(np.log2(window))) + 1)
-    filters = _mel_filters(rate, bands, transform)
+    filters = mel_filters(rate, bands, transform)
     padded = np.pad(waveform.astype(np.float64), (0, max(0, window - len(waveform))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
     power = np.concatenate([
@@ -106,11 +107,11 @@ def _integers(frames: bytes, width: int) -> ndarray:
     return np.frombuffer(frames, f"<i{width}")
 
 
-def _mel_filters(rate: int, bands: int, transform: int) -> Float[ndarray, "band bin"]:
+def mel_filters(rate: int, bands: int, transform: int) -> Float[ndarray, "band bin"]:
     """Triangles of height 1 over the bins of the Fourier transform, evenly spaced on the mel scale."""
     if bands < 1:
         raise ConfigError(f"bands: {bands}, but 1 or more are needed")
-    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (60.0, min(8_000.0, rate / 2)))
+    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, min(HIGHEST_HZ, rate / 2)))
     corners = 700 * (10 ** (np.linspace(lowest, highest, bands + 2) / 2595) - 1)
     bins = np.arange(transform // 2 + 1) * rate / transform
     left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]

@@ -71,9 +71,9 @@ def convert(
         return _finished(folder, parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for started in (f".{INDEX}.", *(f".{part}-" for part in parts)):
-            for left in folder.glob(f"{glob.escape(started)}*"):
-                left.unlink()  # a killed conversion was writing it
+        for prefix in (f".{INDEX}.", *(f".{part}-" for part in parts)):
+            for leftover in folder.glob(f"{glob.escape(prefix)}*"):
+                leftover.unlink()  # a killed conversion was writing it
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error})") from error
     index: dict[str, Any] = {}
@@ -89,11 +89,11 @@ def convert(
 
 def _finished(folder: Path, parts: Mapping[str, Any]) -> Path:
     index = read_index(folder)
-    there = {part: sum(entry["samples"] for entry in entries) for part, entries in index["parts"].items()}
-    asked = {part: len(s) if isinstance(s, Selectable) else there.get(part) for part, s in parts.items()}
-    if there != asked:
+    stored = {part: sum(entry["samples"] for entry in entries) for part, entries in index["parts"].items()}
+    asked = {part: len(s) if isinstance(s, Selectable) else stored.get(part) for part, s in parts.items()}
+    if stored != asked:
         raise DataError(
-            f"{folder}: holds a converted data set of {there} samples, but {asked} were given; remove it first"
+            f"{folder}: holds a converted data set of {stored} samples, but {asked} were given; remove it first"
         )
     return folder
 
@@ -105,7 +105,7 @@ def _write_part(
     entries: list[dict[str, Any]] = []
     last_id, position = None, 0
     while (path := _shard_path(folder, part, len(entries))).exists():
-        entry, last_id = _written(path, index)
+        entry, last_id = _entry_of(path, index)
         entries.append(entry)
         position += entry["samples"]
     total = len(samples) if isinstance(samples, Selectable) else None
@@ -172,7 +172,7 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
     return {"file": path.name, "samples": len(tensors["ids"]), "bytes": path.stat().st_size}
 
 
-def _written(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def _entry_of(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """What the index says of a shard that is there, and the id of its last sample."""
     try:
         with safe_open(path, framework="pt") as file:
