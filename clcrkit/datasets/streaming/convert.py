@@ -57,11 +57,13 @@ def convert(
     written.
     """
     folder = Path(folder)
-    parts: Mapping[str, Any] = source
     names: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names or {}, "vocabulary": {}}
+    parts: Mapping[str, Any]
     if isinstance(source, Split):
         parts = {part: getattr(source, part) for part in PARTS}
         names = {name: getattr(source, name) for name in names}
+    else:
+        parts = source
     if not parts:
         raise DataError("source: no part given; at least 1 is needed")
     for part in parts:

@@ -152,7 +152,7 @@ class Shards:
             offsets = [self._files[number].per_sample[f"offsets.{m}"] for number in numbers]
             spans = [(int(each[row]), int(each[row + 1])) for each, row in zip(offsets, rows, strict=True)]
             shape = (len(wanted), max((last - first for first, last in spans), default=0) or 1)
-            own = {
+            own: dict[str, ndarray] = {
                 f"tokens.{m}": np.zeros(shape, np.int64) if size is None else np.zeros((*shape, size), np.float32),
                 f"masks.{m}": np.zeros(shape, np.uint8),
             }
@@ -227,7 +227,7 @@ class ShardFile:
             for name, first, last, target in wanted:
                 start, size = self._place(name, first, last)
                 file.seek(start)
-                if size and file.readinto(memoryview(target[: last - first]).cast("B")) != size:
+                if size and file.readinto(target[: last - first].data.cast("B")) != size:
                     raise DataError(f"{self.path}: shorter than when it was opened")
 
     @contextmanager
