@@ -26,14 +26,14 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
     disk leaves the earlier file as it was. Raises DataError where the folder cannot be written.
     """
     path = Path(path)
-    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     scratch = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        save_file(kept, scratch, metadata={"clcrkit": json.dumps(about)})
-        os.chmod(scratch, 0o666 & ~_UMASK)  # it was made for its owner alone
+        save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
+        os.chmod(scratch, 0o666 & ~_UMASK)  # mkstemp lets its owner alone read it
         with open(scratch, "r+b") as written:
             os.fsync(written.fileno())
         os.replace(scratch, path)

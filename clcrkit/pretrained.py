@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -221,10 +221,9 @@ def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
 
 
 def _loaded(name: str | os.PathLike[str], local_files_only: bool) -> Any:
-    from transformers import AutoModel
-
+    transformers = require("transformers", "pretrained")
     try:
-        return AutoModel.from_pretrained(
+        return transformers.AutoModel.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
         )
     except (OSError, ValueError) as error:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from clcrkit import DataError
-from clcrkit.datasets import mult
+from clcrkit.datasets import multibench
 from tests.datasets.test_mmsa import KEYS, to_explorer
 from tests.datasets.writers_files import SIZES, mult_parts, write_mult
 
 
 def test_from_files_to_explorer(tmp_path: Path):
     write_mult(tmp_path, 0)
-    to_explorer(mult(tmp_path / "mosi_data_noalign.pkl"), 1, "regression")
+    to_explorer(multibench(tmp_path / "mosi_data_noalign.pkl"), 1, "regression")
 
 
 @pytest.mark.parametrize("in_front", [True, False])
@@ -22,7 +22,7 @@ def test_every_real_token_arrives(tmp_path: Path, in_front: bool):
     parts = mult_parts(1, in_front)
     parts["train"]["audio"][4] = 0
     (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
-    split = mult(tmp_path / "file.pkl")
+    split = multibench(tmp_path / "file.pkl")
     for part, count in SIZES.items():
         batch, held = getattr(split, part), parts[part]
         for m, key in KEYS.items():
@@ -44,7 +44,7 @@ def test_the_video_of_an_id(tmp_path: Path, name: str, video: str):
     for held in parts.values():
         held["id"] = np.array([[name]] * len(held["id"]))
     (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
-    assert mult(tmp_path / "file.pkl").attribute_names["group"] == (video,)
+    assert multibench(tmp_path / "file.pkl").attribute_names["group"] == (video,)
 
 
 def test_not_finite_is_named_or_replaced(tmp_path: Path):
@@ -52,8 +52,8 @@ def test_not_finite_is_named_or_replaced(tmp_path: Path):
     parts["valid"]["audio"][1, 0, 2] = -np.inf
     (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
     with pytest.raises(DataError, match=r"valid acoustic: 1 of 4 samples"):
-        mult(tmp_path / "file.pkl")
-    assert mult(tmp_path / "file.pkl", replace=True).valid.tokens["acoustic"][1, 0, 2] == 0
+        multibench(tmp_path / "file.pkl")
+    assert multibench(tmp_path / "file.pkl", replace=True).valid.tokens["acoustic"][1, 0, 2] == 0
 
 
 def test_damage_is_named(tmp_path: Path):
@@ -67,4 +67,4 @@ def test_damage_is_named(tmp_path: Path):
         parts["train"][key] = value
         (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
         with pytest.raises(DataError, match=rf"file\.pkl: train: {message}"):
-            mult(tmp_path / "file.pkl")
+            multibench(tmp_path / "file.pkl")

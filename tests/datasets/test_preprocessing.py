@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clcrkit import DataError
-from clcrkit.datasets.masks import mask_from_lengths, mask_from_zeros
+from clcrkit.datasets.preprocessing import mask_from_lengths, mask_from_zeros
 
 FILLED = st.integers(1, 6).flatmap(
     lambda longest: st.lists(st.lists(st.booleans(), min_size=longest, max_size=longest), min_size=1, max_size=6)

@@ -9,15 +9,15 @@ from typing import Any
 
 from numpy import ndarray
 
-from clcrkit.datasets.masks import mask_from_zeros
-from clcrkit.datasets.mmsa import PARTS, features, make_split, read_parts, real_numbers, texts
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.mmsa import features, make_split, read_parts, real_numbers, texts
+from clcrkit.datasets.preprocessing import mask_from_zeros
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError
 
 _CLIP = re.compile(r"(\$_\$.*|\[\d+\]|_\d+)$")
 
 
-def mult(path: str | os.PathLike[str], replace: bool = False) -> Split:
+def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
     """Modalities `language`, `acoustic` and `vision` of one file; a regression to the sentiment, from -3 to 3.
 
     path: a pickle of {"train", "valid", "test"}, each a dict of text, audio and vision (sample, token, feature),
@@ -34,13 +34,13 @@ def mult(path: str | os.PathLike[str], replace: bool = False) -> Split:
     tokens: dict[str, Any] = {part: {} for part in PARTS}
     masks: dict[str, Any] = {part: {} for part in PARTS}
     labels, names, groups = {}, {}, {}
-    for part, held in parts.items():
+    for part, content in parts.items():
         where = f"{path}: {part}"
         for m, key in (("language", "text"), ("acoustic", "audio"), ("vision", "vision")):
-            values = features(where, held, key)
+            values = features(where, content, key)
             tokens[part][m], masks[part][m] = values, mask_from_zeros(values)
-        labels[part] = real_numbers(where, "labels", held.get("labels"))
-        names[part], groups[part] = _names(where, held.get("id"))
+        labels[part] = real_numbers(where, "labels", content.get("labels"))
+        names[part], groups[part] = _names(where, content.get("id"))
     return make_split(path, tokens, masks, labels, names, groups, (), replace)
 
 

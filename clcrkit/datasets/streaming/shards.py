@@ -10,17 +10,20 @@ A folder holds `index.json` and safetensors files. A file holds its samples one 
     masks.<m>          (all tokens,), where the token is real
     evidence.<m>       (all tokens, level), where it is known
 
-Only what has one value for each sample is kept in memory. Tokens are copied out of the mapped files when a batch
-asks for them, and the mapping is given back afterwards, so that memory does not grow over an epoch.
+Only what has one value for each sample is kept in memory. The tokens of a batch are read from the files straight into
+its padded arrays when it is asked for, so that memory does not grow over an epoch.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +36,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError
 
 FORMAT = {"format": "clcrkit shards", "version": 1}
 INDEX = "index.json"
 _LARGEST_INDEX = 64 * 2**20
 _DTYPES = {"F32": np.float32, "I64": np.int64, "BOOL": np.uint8}
-_OPEN_FILES = 128  # each mapping keeps a file open, and systems allow as few as 256
-_ADVISABLE = hasattr(mmap, "MADV_RANDOM")  # not on Windows
 _POOL = 50  # batches that are sorted by length together
+
+Rows = tuple[str, int, int, ndarray]  # of an array: its name, the first row, the one behind the last, and a target
 
 
 class Shards:
@@ -70,19 +73,18 @@ class Shards:
         self.label_names: tuple[str, ...] = tuple(index["label_names"])
         self.attribute_names = {name: tuple(values) for name, values in index["attribute_names"].items()}
         self.vocabulary = {name: tuple(values) for name, values in index["vocabulary"].items()}
-        self._files = [File(self.folder, entry, index) for entry in index["parts"][part]]
+        self._files = [ShardFile(self.folder, entry, index) for entry in index["parts"][part]]
         self._starts = np.cumsum([0, *(len(file) for file in self._files)])
-        self.ids = torch.from_numpy(np.concatenate([file.small["ids"] for file in self._files]))
+        self.ids = torch.from_numpy(np.concatenate([file.per_sample["ids"] for file in self._files]))
         self.labels: Tensor | None = None
         if index["labels"]:
-            self.labels = torch.from_numpy(np.concatenate([file.small["labels"] for file in self._files]))
+            self.labels = torch.from_numpy(np.concatenate([file.per_sample["labels"] for file in self._files]))
         self.attributes = {
-            name: torch.from_numpy(np.concatenate([file.small[f"attributes.{name}"] for file in self._files]))
+            name: torch.from_numpy(np.concatenate([file.per_sample[f"attributes.{name}"] for file in self._files]))
             for name in index["attributes"]
         }
         if len(torch.unique(self.ids)) < len(self.ids):
             raise DataError(f"{self.folder}: ids of the {part} part are repeated; each must be unique")
-        self._mapped: dict[int, dict[str, ndarray]] = {}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -125,14 +127,14 @@ class Shards:
         batch comes last, and holds a random part of the samples. Every order follows from the generator alone.
         """
         order, lengths = torch.randperm(len(self), generator=generator), self._lengths()
-        whole = len(self) // size * size
-        pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:whole].split(_POOL * size)]
+        full = len(self) // size * size
+        pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:full].split(_POOL * size)]
         batches = torch.cat([*pools, order[:0]]).reshape(-1, size)
-        return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), order[whole:]])
+        return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), order[full:]])
 
     def _lengths(self) -> Int64[Tensor, "sample"]:
         """Tokens of each sample, over all modalities."""
-        each = [sum(np.diff(file.small[f"offsets.{m}"]) for m in self.modalities) for file in self._files]
+        each = [sum(np.diff(file.per_sample[f"offsets.{m}"]) for m in self.modalities) for file in self._files]
         return torch.from_numpy(np.concatenate(each))
 
     def _read(self, positions: Int64[Tensor, "sample"]) -> Batch:
@@ -142,64 +144,52 @@ class Shards:
             raise DataError(
                 f"{self.folder}: position {wrong[0]} of the {self.part} part, but it has {len(self)} samples"
             )
-        files = np.searchsorted(self._starts, wanted, side="right") - 1
-        rows = wanted - self._starts[files]
-        tokens, masks, evidence = {}, {}, {}
+        numbers = np.searchsorted(self._starts, wanted, side="right") - 1  # of the file that holds each sample
+        rows = wanted - self._starts[numbers]
+        arrays: dict[str, ndarray] = {}
+        reads: dict[int, list[Rows]] = defaultdict(list)  # by file
         for m, size in self._sizes.items():
-            offsets = [self._files[f].small[f"offsets.{m}"] for f in files]
+            offsets = [self._files[number].per_sample[f"offsets.{m}"] for number in numbers]
             spans = [(int(each[row]), int(each[row + 1])) for each, row in zip(offsets, rows, strict=True)]
-            longest = max((last - first for first, last in spans), default=0) or 1
-            shape = (len(wanted), longest)
-            values = np.zeros(shape if size is None else (*shape, size), np.int64 if size is None else np.float32)
-            mask, shown = np.zeros(shape, np.uint8), np.zeros((*shape, self._levels.get(m, 0)), np.uint8)
-            for file, (first, last) in zip(files, spans, strict=True):
-                self._map(int(file))
-                self._files[file].will_need(f"tokens.{m}", first, last)
-            for i, (file, (first, last)) in enumerate(zip(files, spans, strict=True)):
-                mapped = self._map(int(file))
-                values[i, : last - first] = mapped[f"tokens.{m}"][first:last]
-                mask[i, : last - first] = mapped[f"masks.{m}"][first:last]
-                if m in self._levels:
-                    shown[i, : last - first] = mapped[f"evidence.{m}"][first:last]
+            shape = (len(wanted), max((last - first for first, last in spans), default=0) or 1)
+            own: dict[str, ndarray] = {
+                f"tokens.{m}": np.zeros(shape, np.int64) if size is None else np.zeros((*shape, size), np.float32),
+                f"masks.{m}": np.zeros(shape, np.uint8),
+            }
+            if m in self._levels:
+                own[f"evidence.{m}"] = np.zeros((*shape, self._levels[m]), np.uint8)
+            for i, (number, span) in enumerate(zip(numbers.tolist(), spans, strict=True)):
+                reads[number] += [(name, *span, array[i]) for name, array in own.items()]
+            arrays |= own
+        for number, of_file in reads.items():
+            self._files[number].prefetch(of_file)
+        for number, of_file in reads.items():
+            self._files[number].read(of_file)
+        for m, size in self._sizes.items():
+            values = arrays[f"tokens.{m}"]
             usable = values >= 0 if size is None else np.isfinite(values)
             if not usable.all():
                 bad = int((~usable).reshape(len(wanted), -1).any(1).argmax())
                 what = "holds a negative token id" if size is None else "is not finite"
-                raise DataError(f"{self._files[files[bad]].path}: {m} of id {int(self.ids[wanted[bad]])} {what}")
-            tokens[m], masks[m] = torch.from_numpy(values), torch.from_numpy(mask != 0)
-            if m in self._levels:
-                evidence[m] = torch.from_numpy(np.ascontiguousarray((shown != 0).swapaxes(1, 2)))
-        for file in set(files.tolist()):
-            self._files[file].release()
+                raise DataError(f"{self._files[numbers[bad]].path}: {m} of id {int(self.ids[wanted[bad]])} {what}")
         return Batch(
-            tokens=tokens,
-            masks=masks,
+            tokens={m: torch.from_numpy(arrays[f"tokens.{m}"]) for m in self._sizes},
+            masks={m: torch.from_numpy(arrays[f"masks.{m}"] != 0) for m in self._sizes},
             labels=None if self.labels is None else self.labels[positions],
             ids=self.ids[positions],
             attributes={name: values[positions] for name, values in self.attributes.items()},
-            evidence=evidence,
+            evidence={
+                m: torch.from_numpy(np.ascontiguousarray((arrays[f"evidence.{m}"] != 0).swapaxes(1, 2)))
+                for m in self._levels
+            },
         )
 
-    def _map(self, number: int) -> dict[str, ndarray]:
-        """The large arrays of one file; the file that was mapped first is closed when there are too many."""
-        if number not in self._mapped:
-            if len(self._mapped) == _OPEN_FILES:
-                oldest = next(iter(self._mapped))
-                del self._mapped[oldest]
-                self._files[oldest].mapping = None
-            self._mapped[number] = self._files[number].map()
-        return self._mapped[number]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mapped": {}}
-
-
-class File:
-    """One safetensors file of a part: checked against the index, its small arrays read, the large ones mapped."""
+class ShardFile:
+    """One safetensors file of a part, checked against the index; the arrays of one value a sample are in memory."""
 
     def __init__(self, folder: Path, entry: Mapping[str, Any], index: Mapping[str, Any]) -> None:
         self.path = folder / entry["file"]
-        self.mapping: mmap.mmap | None = None
         self._samples = entry["samples"]
         if self.path.is_symlink() or not self.path.is_file():
             raise DataError(
@@ -210,42 +200,49 @@ class File:
         try:
             self._layout = _layout(self.path)
             self._check_layout(index)
-            large = ("tokens.", "masks.", "evidence.")
-            self.small = {n: array.copy() for n, array in self.map().items() if not n.startswith(large)}
+            self.per_sample = {
+                name: np.empty(shape, dtype)
+                for name, (dtype, shape, _) in self._layout.items()
+                if not name.startswith(("tokens.", "masks.", "evidence."))
+            }
+            self.read([(name, 0, len(array), array) for name, array in self.per_sample.items()])
+            self._check_values(index)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{self.path}: not a file that convert wrote, or damaged ({error})") from error
-        finally:
-            self.mapping = None
 
     def __len__(self) -> int:
         return self._samples
 
-    def map(self) -> dict[str, ndarray]:
-        """All arrays, as views of the file."""
-        with open(self.path, "rb") as file:
-            self.mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if _ADVISABLE:
-            self.mapping.madvise(mmap.MADV_RANDOM)  # else the system reads megabytes around each sample
-        return {
-            name: np.frombuffer(self.mapping, dtype, int(np.prod(shape)), start).reshape(shape)
-            for name, (dtype, shape, start) in self._layout.items()
-        }
+    def prefetch(self, wanted: Sequence[Rows]) -> None:
+        """Ask the system to fetch these rows from the disk, all at once; it goes on while others are read."""
+        if hasattr(os, "posix_fadvise"):  # not on Windows and macOS
+            with self._opened() as file:
+                for name, first, last, _ in wanted:
+                    start, size = self._place(name, first, last)
+                    os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
 
-    def will_need(self, name: str, first: int, last: int) -> None:
-        """Ask the system to read these rows of an array in one go, before they are copied."""
+    def read(self, wanted: Sequence[Rows]) -> None:
+        """Read rows to the front of their targets."""
+        with self._opened() as file:
+            for name, first, last, target in wanted:
+                start, size = self._place(name, first, last)
+                file.seek(start)
+                if size and file.readinto(target[: last - first].data.cast("B")) != size:
+                    raise DataError(f"{self.path}: shorter than when it was opened")
+
+    @contextmanager
+    def _opened(self) -> Iterator[FileIO]:
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                yield file
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error})") from error
+
+    def _place(self, name: str, first: int, last: int) -> tuple[int, int]:
+        """Where rows of an array begin in the file, and how many bytes they take."""
         dtype, shape, start = self._layout[name]
-        row = np.dtype(dtype).itemsize * int(np.prod(shape[1:]))
-        page = (start + first * row) // mmap.PAGESIZE * mmap.PAGESIZE
-        if self.mapping is not None and _ADVISABLE and last > first:
-            self.mapping.madvise(mmap.MADV_WILLNEED, page, start + last * row - page)
-
-    def release(self) -> None:
-        """Give the pages that were read back to the system, which keeps them in its cache as long as it likes."""
-        if self.mapping is not None and _ADVISABLE:
-            self.mapping.madvise(mmap.MADV_DONTNEED)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "mapping": None}
+        row = np.dtype(dtype).itemsize * math.prod(shape[1:])
+        return start + first * row, (last - first) * row
 
     def _check_layout(self, index: Mapping[str, Any]) -> None:
         n = self._samples
@@ -261,20 +258,21 @@ class File:
             wanted[f"tokens.{m}"] = (np.int64, (total,)) if size is None else (np.float32, (total, size))
             if m in index["evidence"]:
                 wanted[f"evidence.{m}"] = (np.uint8, (total, index["evidence"][m]))
-        found = {name: (dtype, shape) for name, (dtype, shape, _) in self._layout.items()}
-        if found != wanted:
-            names = sorted(set(found) ^ set(wanted)) or [name for name in wanted if found[name] != wanted[name]]
+        layout = {name: (dtype, shape) for name, (dtype, shape, _) in self._layout.items()}
+        if layout != wanted:
+            names = sorted(set(layout) ^ set(wanted)) or [name for name in wanted if layout[name] != wanted[name]]
             raise ValueError(f"{names[0]} is not what the index says")
-        arrays = self.map()
-        lengths = np.zeros(n, np.int64)
+
+    def _check_values(self, index: Mapping[str, Any]) -> None:
+        lengths = np.zeros(self._samples, np.int64)
         for m in index["modalities"]:
-            offsets = arrays[f"offsets.{m}"]
-            if offsets[0] != 0 or offsets[-1] != len(arrays[f"masks.{m}"]) or (np.diff(offsets) < 0).any():
+            offsets, total = self.per_sample[f"offsets.{m}"], self._layout[f"masks.{m}"][1][0]
+            if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
                 raise ValueError(f"offsets.{m} do not rise from 0 to its number of tokens")
             lengths += np.diff(offsets)
         if not lengths.all():
             raise ValueError("a sample has no token in any modality")
-        labels = arrays.get("labels")
+        labels = self.per_sample.get("labels")
         if labels is not None and (not np.isfinite(labels).all() or (labels.dtype == np.int64 and (labels < 0).any())):
             raise ValueError("labels must be finite, and classes start at 0")
 
@@ -290,7 +288,7 @@ class ShardedSplit(Split):
 
 def sharded(folder: str | os.PathLike[str]) -> ShardedSplit:
     """Open a converted Split. Raises DataError as Shards does."""
-    train, valid, test = (Shards(folder, part) for part in ("train", "valid", "test"))
+    train, valid, test = (Shards(folder, part) for part in PARTS)
     return ShardedSplit(train, valid, test, train.label_names, train.attribute_names, train.vocabulary)
 
 
@@ -314,15 +312,15 @@ def _check_index(index: Any) -> None:
         if not holds:
             raise ValueError(what)
 
-    def whole(value: Any, least: int) -> bool:
+    def count(value: Any, least: int) -> bool:
         return type(value) is int and least <= value < 2**48
 
     need({name: index[name] for name in FORMAT} == FORMAT, f"{FORMAT} is needed")
     sizes, levels, labels = index["modalities"], index["evidence"], index["labels"]
-    need(bool(sizes) and all(size is None or whole(size, 1) for size in sizes.values()), "modalities need sizes")
-    need(set(levels) <= set(sizes) and all(whole(value, 1) for value in levels.values()), "evidence needs levels")
+    need(bool(sizes) and all(size is None or count(size, 1) for size in sizes.values()), "modalities need sizes")
+    need(set(levels) <= set(sizes) and all(count(value, 1) for value in levels.values()), "evidence needs levels")
     kinds = [["classes"], ["values"]]
-    multi = isinstance(labels, list) and len(labels) == 2 and labels[0] == "values" and whole(labels[1], 1)
+    multi = isinstance(labels, list) and len(labels) == 2 and labels[0] == "values" and count(labels[1], 1)
     need(labels is None or labels in kinds or multi, "labels are of no known kind")
     texts = [index["attributes"], index["label_names"], *index["attribute_names"].values()]
     for names in [*texts, *index["vocabulary"].values()]:
@@ -334,7 +332,7 @@ def _check_index(index: Any) -> None:
             name = entry["file"]
             need(isinstance(name, str) and name == Path(name).name and "\\" not in name and name not in ("", ".", ".."),
                  f"file name {name!r}")  # fmt: skip
-            need(whole(entry["samples"], 1) and whole(entry["bytes"], 1), f"{name} needs its samples and bytes")
+            need(count(entry["samples"], 1) and count(entry["bytes"], 1), f"{name} needs its samples and bytes")
 
 
 def _layout(path: Path) -> dict[str, tuple[Any, tuple[int, ...], int]]:

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,20 +16,16 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.errors import require
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-PARTS = ("train", "valid", "test")
 MOST_SAMPLES = 10_000  # of a part
 MOST_PROBED = 2_000
-FAR = 100.0  # a value of this size
-UNEVEN = 1_000.0  # widest over narrowest spread of the columns
-ONE_SIDED = 0.8  # share of the largest class
+LARGEST_VALUE = 100.0  # of a scaled feature
+LARGEST_SPREAD_RATIO = 1_000.0  # widest over narrowest column of a scaled modality
+LARGEST_SHARE = 0.8  # of one class
 FEWEST_GROUPS = 5
-LEAK = 0.1  # by which a probe within the training part is better than on the test part
-_COLORS = {"train": "#0072B2", "valid": "#E69F00", "test": "#009E73"}
+LEAK = 0.1  # a probe that is this much better within train than on test tells of a leak
 
 
 @dataclass(frozen=True)
@@ -49,52 +45,14 @@ class Report:
     spreads: dict[str, Float[ndarray, "feature"]]
 
     def __repr__(self) -> str:
-        found = "".join(f"\n- {problem}" for problem in self.problems)
-        return f"Report: {len(self.problems) or 'no'} problem{'s' * (len(self.problems) != 1)}{found}"
-
-    def figure(self) -> go.Figure:
-        """Labels, lengths, spreads of the columns and the probe, a panel each."""
-        import plotly.graph_objects as go
-        from plotly.subplots import make_subplots
-
-        titles = ("labels", "tokens: shortest to longest, median", "spread of the columns (train)", "linear probe")
-        figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.2, horizontal_spacing=0.12)
-        classes = "share" in self.labels
-        for part, color in _COLORS.items():
-            own: dict[str, Any] = {"name": part, "legendgroup": part, "marker_color": color}
-            labels, rows = self.labels[self.labels["part"] == part], self.table[self.table["part"] == part]
-            if classes:
-                figure.add_bar(x=labels["label"], y=labels["share"], **own, row=1, col=1)
-            else:
-                up, down = labels["highest"] - labels["mean"], labels["mean"] - labels["lowest"]
-                span: dict[str, Any] = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
-                figure.add_scatter(
-                    x=labels["part"], y=labels["mean"], error_y=span, mode="markers", **own, row=1, col=1
-                )
-            reach = {"array": rows["longest"] - rows["median"], "arrayminus": rows["median"] - rows["shortest"]}
-            span = {"type": "data", "symmetric": False, **reach}
-            once = {**own, "showlegend": False}
-            figure.add_bar(x=rows["modality"], y=rows["median"], error_y=span, **once, row=1, col=2)
-            figure.add_bar(x=rows["modality"], y=rows["probe"], **once, row=2, col=2)
-        for spread, dash in zip(self.spreads.items(), itertools.cycle(("solid", "dash", "dot", "dashdot"))):
-            name, values = spread
-            line = go.Scatter(
-                x=np.linspace(0, 1, len(values)), y=np.sort(values), name=name, mode="lines", line={"dash": dash}
-            )
-            line.line.color = "#6E6E6E"
-            figure.add_trace(line, row=2, col=1)
-        figure.update_yaxes(title_text="share of the part" if classes else "lowest, mean, highest", row=1, col=1)
-        figure.update_yaxes(title_text="tokens", row=1, col=2)
-        figure.update_yaxes(title_text="standard deviation", type="log", row=2, col=1)
-        figure.update_xaxes(title_text="share of the columns", row=2, col=1)
-        figure.update_yaxes(title_text="accuracy" if classes else "correlation", row=2, col=2)
-        return figure.update_layout(height=620, margin={"t": 40, "r": 20}, barmode="group", template="plotly_white")
+        lines = "".join(f"\n- {problem}" for problem in self.problems)
+        return f"Report: {len(self.problems) or 'no'} problem{'s' * (len(self.problems) != 1)}{lines}"
 
 
 def check(split: Split) -> Report:
     """Look at all parts of a data set, and say what would make training on it, or its test score, wrong.
 
-    Found are: groups and duplicates in two parts, features that may have been learned with the training labels,
+    Reported are: groups and duplicates in two parts, features that may have been learned with the training labels,
     classes without samples in a part, labels of one kind or range, samples that lack a modality or hold nothing but
     zeros, columns that are constant, or of spreads far apart.
 
@@ -116,7 +74,7 @@ def check(split: Split) -> Report:
         if part == "train" and len(spread):
             spreads[m] = spread
     table, labels = pd.DataFrame(rows), _labels(batches, split.label_names)
-    found = [
+    problems = [
         *_shared_groups(batches, split),
         *_duplicates(batches),
         *_leaks(probes),
@@ -124,7 +82,7 @@ def check(split: Split) -> Report:
         *_missing(batches),
         *_columns(table),
     ]
-    return Report(table, labels, tuple(found), spreads)
+    return Report(table, labels, tuple(problems), spreads)
 
 
 def _taken(part: Any) -> Batch:
@@ -147,9 +105,9 @@ def _described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarr
         return row, np.empty(0)
     real = tokens[mask].astype(np.float64)
     size = np.abs(real).max(0)
-    spread = real.std(0)
-    constant = spread <= 1e-6 * np.maximum(size, 1e-30)
-    varying = spread[~constant]
+    std = real.std(0)
+    constant = std <= 1e-6 * np.maximum(size, 1e-30)
+    varying = std[~constant]
     row |= {
         "features": tokens.shape[2],
         "zero_columns": int((size == 0).sum()),
@@ -185,33 +143,35 @@ def _shared_groups(batches: dict[str, Batch], split: Split) -> list[str]:
     if not all("group" in batch.attributes for batch in batches.values()):
         return []
     groups = {part: set(batch.attributes["group"].tolist()) for part, batch in batches.items()}
-    found = []
+    problems = []
     for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
         shared = sorted(groups[one] & groups[other])
         if shared:
             names = split.attribute_names.get("group", ())
             first = names[shared[0]] if shared[0] < len(names) else str(shared[0])
-            inside = np.isin(batches[other].attributes["group"].numpy(), shared).mean()
-            found.append(
-                f"{one} and {other} share {len(shared)} groups (first: {first}), which {inside:.0%} of {other} are "
+            affected = np.isin(batches[other].attributes["group"].numpy(), shared).mean()
+            problems.append(
+                f"{one} and {other} share {len(shared)} groups (first: {first}), which {affected:.0%} of {other} are "
                 f"of: its score says little about unseen groups."
             )
-    return found
+    return problems
 
 
 def _duplicates(batches: dict[str, Batch]) -> list[str]:
     prints = {part: _fingerprints(batch) for part, batch in batches.items()}
-    found = []
+    problems = []
     for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
         earlier = set(prints[one])
         again = sum(mark in earlier for mark in prints[other])
         if again:
-            found.append(f"{again} of {len(batches[other])} {other} samples are in {one} too, equal in every modality.")
+            problems.append(
+                f"{again} of {len(batches[other])} {other} samples are in {one} too, equal in every modality."
+            )
     for part, marks in prints.items():
         again = sum(count - 1 for count in Counter(marks).values())
         if again:
-            found.append(f"{again} of {len(batches[part])} {part} samples are copies of others of that part.")
-    return found
+            problems.append(f"{again} of {len(batches[part])} {part} samples are copies of others of that part.")
+    return problems
 
 
 def _fingerprints(batch: Batch) -> list[str]:
@@ -219,41 +179,43 @@ def _fingerprints(batch: Batch) -> list[str]:
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(batch))]
     for m in batch.modalities:
         tokens, mask = batch.tokens[m].numpy(), batch.masks[m].numpy()
-        for made, row, real in zip(hashes, tokens, mask, strict=True):
-            made.update(int(real.sum()).to_bytes(8, "little") + row[real].tobytes())
+        for digest, row, real in zip(hashes, tokens, mask, strict=True):
+            digest.update(int(real.sum()).to_bytes(8, "little") + row[real].tobytes())
     some = np.zeros(len(batch), dtype=bool)
     for m in batch.modalities:
         some |= ((batch.tokens[m] != 0).reshape(len(batch), -1)).any(1).numpy()  # tokens under the mask are zero
-    return [made.hexdigest() for made, shown in zip(hashes, some, strict=True) if shown]
+    return [digest.hexdigest() for digest, not_zero in zip(hashes, some, strict=True) if not_zero]
 
 
 def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str]:
-    found = [f"The {part} part has no labels." for part, batch in batches.items() if batch.labels is None]
+    problems = [f"The {part} part has no labels." for part, batch in batches.items() if batch.labels is None]
     if "highest" in labels:
         ranges = {row["part"]: (float(row["lowest"]), float(row["highest"])) for row in labels.to_dict("records")}
         for part, (low, high) in ranges.items():
             least, most = ranges.get("train", (low, high))
             if low == high:
-                found.append(f"All labels of the {part} part are {low:g}.")
+                problems.append(f"All labels of the {part} part are {low:g}.")
             elif low < least or high > most:
-                found.append(f"Labels of {part} go from {low:g} to {high:g}, but in train from {least:g} to {most:g}.")
-        return found
+                problems.append(
+                    f"Labels of {part} go from {low:g} to {high:g}, but in train from {least:g} to {most:g}."
+                )
+        return problems
     counts = labels.pivot(index="label", columns="part", values="count") if len(labels) else pd.DataFrame()
     for part in (p for p in PARTS if p in counts):
         present = sorted(_present(counts, part))
         if len(present) == 1 and len(counts) > 1:
-            found.append(f"The {part} part has a single class, {present[0]}.")
+            problems.append(f"The {part} part has a single class, {present[0]}.")
             continue
         if part != "train" and "train" in counts and (unseen := sorted(set(present) - _present(counts, "train"))):
-            found.append(f"Classes of {part} that train lacks: {', '.join(unseen[:5])} ({len(unseen)} in all).")
+            problems.append(f"Classes of {part} that train lacks: {', '.join(unseen[:5])} ({len(unseen)} in all).")
         if part == "test" and (untested := sorted(_present(counts, "train") - set(present))):
-            found.append(f"Classes without a test sample: {', '.join(untested[:5])} ({len(untested)} in all).")
+            problems.append(f"Classes without a test sample: {', '.join(untested[:5])} ({len(untested)} in all).")
         share = counts[part].max() / len(batches[part])
-        if share > ONE_SIDED and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
-            found.append(
+        if share > LARGEST_SHARE and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
+            problems.append(
                 f"{share:.0%} of {part} are of one class: always saying {counts[part].idxmax()!s} scores as much."
             )
-    return found
+    return problems
 
 
 def _present(counts: pd.DataFrame, part: str) -> set[str]:
@@ -261,7 +223,7 @@ def _present(counts: pd.DataFrame, part: str) -> set[str]:
 
 
 def _missing(batches: dict[str, Batch]) -> list[str]:
-    found = []
+    problems = []
     for m in batches["train"].modalities:
         zero, missing, total = 0, 0, 0
         for batch in batches.values():
@@ -271,42 +233,45 @@ def _missing(batches: dict[str, Batch]) -> list[str]:
             if tokens.ndim == 3:
                 zero += int((mask.any(1) & ~((tokens != 0).any(2) & mask).any(1)).sum())
         if zero:
-            found.append(
+            problems.append(
                 f"{m}: {zero} of {total} samples hold nothing but zeros and are not masked: that is a missing modality."
             )
         if missing:
-            found.append(f"{m}: missing in {missing} of {total} samples.")
-    return found
+            problems.append(f"{m}: missing in {missing} of {total} samples.")
+    return problems
 
 
 def _columns(table: pd.DataFrame) -> list[str]:
-    found = []
+    problems = []
     for row in table[table["part"] == "train"].to_dict("records"):
         m = row["modality"]
         if "features" not in row or np.isnan(row["features"]):
             continue
-        if row["largest_value"] > FAR or row["largest_spread"] > UNEVEN * row["smallest_spread"]:
-            found.append(
+        if (
+            row["largest_value"] > LARGEST_VALUE
+            or row["largest_spread"] > LARGEST_SPREAD_RATIO * row["smallest_spread"]
+        ):
+            problems.append(
                 f"{m}: unscaled; spreads of its columns run from {row['smallest_spread']:.2g} to "
                 f"{row['largest_spread']:.2g}, values up to {row['largest_value']:.2g}: standardise on train."
             )
         for kind, what in (("zero", "all zero"), ("constant", "constant")):
             if row[f"{kind}_columns"]:
-                found.append(f"{m}: {row[f'{kind}_columns']:g} of {row['features']:g} columns are {what} in train.")
-    return found
+                problems.append(f"{m}: {row[f'{kind}_columns']:g} of {row['features']:g} columns are {what} in train.")
+    return problems
 
 
 def _pooled(batch: Batch) -> dict[str, Float[ndarray, "sample feature"]]:
     """The mean over the real tokens joined with the middle one, by modality of features; NaN where it is missing."""
-    made = {}
+    pooled = {}
     for m, tokens in batch.tokens.items():
         if tokens.ndim == 3:
             mask = batch.masks[m]
             count = mask.sum(1)
             mean = (tokens.double() * mask[..., None]).sum(1) / count[:, None]
             middle = (mask.cumsum(1) > (count // 2)[:, None]).int().argmax(1)
-            made[m] = torch.cat([mean, tokens[torch.arange(len(batch)), middle]], dim=1).numpy()
-    return made
+            pooled[m] = torch.cat([mean, tokens[torch.arange(len(batch)), middle]], dim=1).numpy()
+    return pooled
 
 
 class _Probe(NamedTuple):
@@ -319,6 +284,7 @@ class _Probe(NamedTuple):
 
 def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
     """By part and modality; for train cross-validated."""
+    require("sklearn", "data")
     from sklearn.linear_model import Ridge, RidgeClassifier
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -329,24 +295,24 @@ def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
     if len(labels) < len(batches):
         return probes
     pooled = {part: _pooled(batch) for part, batch in batches.items()}
-    known_groups = all("group" in batch.attributes for batch in batches.values())
+    has_groups = all("group" in batch.attributes for batch in batches.values())
     regression = labels["train"].dtype.kind == "f" and labels["train"].ndim == 1
     for m in pooled["train"]:
-        known = {part: _evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1))) for part in PARTS}
-        x = {part: pooled[part][m][known[part]] for part in PARTS}
-        y = {part: labels[part][known[part]] for part in PARTS}
-        groups = {p: batches[p].attributes["group"].numpy()[known[p]] if known_groups else known[p] for p in PARTS}
+        rows = {part: _evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1))) for part in PARTS}
+        x = {part: pooled[part][m][rows[part]] for part in PARTS}
+        y = {part: labels[part][rows[part]] for part in PARTS}
+        groups = {p: batches[p].attributes["group"].numpy()[rows[p]] if has_groups else rows[p] for p in PARTS}
         folds = min(5, len(np.unique(groups["train"])))
         if folds < 2 or len(np.unique(y["train"], axis=0)) < 2:
             continue
         model = make_pipeline(StandardScaler(), (Ridge if regression else RidgeClassifier)(alpha=10.0))
-        cut = GroupKFold(folds, shuffle=True, random_state=0)
+        splitter = GroupKFold(folds, shuffle=True, random_state=0)
         try:
-            inside = cross_val_predict(model, x["train"], y["train"], groups=groups["train"], cv=cut)
+            predicted = cross_val_predict(model, x["train"], y["train"], groups=groups["train"], cv=splitter)
         except ValueError:  # all other folds are of one class
             continue
         model.fit(x["train"], y["train"])
-        probes["train", m] = _probe(inside, y["train"], groups["train"])
+        probes["train", m] = _probe(predicted, y["train"], groups["train"])
         for part in ("valid", "test"):
             if len(x[part]):
                 probes[part, m] = _probe(model.predict(x[part]), y[part], groups[part])
@@ -377,13 +343,13 @@ def _leaks(probes: dict[tuple[str, str], _Probe]) -> list[str]:
             return False
         return one.score - other.score > max(LEAK, 3 * math.hypot(one.error, other.error))
 
-    found = []
+    problems = []
     for m in (m for part, m in probes if part == "train"):
         train, valid, test = (probes.get((part, m)) for part in PARTS)
         if train is not None and test is not None and better(train, test):
             higher = f", {valid.score:.2f} on valid" if valid is not None and better(valid, test) else ""
-            found.append(
+            problems.append(
                 f"{m}: a linear probe scores {train.score:.2f} within train (cross-validated){higher}, but "
                 f"{test.score:.2f} on test: the features were learned with the training labels, or the parts differ."
             )
-    return found
+    return problems

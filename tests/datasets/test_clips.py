@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from clcrkit import CLCR, CLCRConfig, ConfigError, DataError
-from clcrkit.datasets import Split, ave, cremad, kinetics_sounds, media, ucf101
-from clcrkit.datasets.sound import log_mel, read_wav
+from clcrkit.datasets import Split, ave, clips, cremad, kinetics_sounds, ucf101
+from clcrkit.datasets.readers import frames as frame_reader
+from clcrkit.datasets.readers.sound import log_mel, read_wav
 from clcrkit.training import TrainConfig, fit
 from clcrkit.viz import Explorer
 from tests.datasets import writers_media as writers
@@ -146,14 +147,14 @@ def test_ucf101_flow_joins_both_directions_and_takes_32_frames(folders, tmp_path
     flow = row.tokens["flow"][row.masks["flow"]]
     assert flow.shape == (len(list((place / "flow_u" / name).iterdir())), 2 * 16 * 16)
     for direction, half in (("flow_u", flow[:, :256]), ("flow_v", flow[:, 256:])):
-        frames = media.image_frames(place, direction, name, grey=True)
+        frames = frame_reader.image_frames(place, direction, name, grey=True)
         np.testing.assert_array_equal(half.numpy(), frames)
     random = np.random.default_rng(0)
     writers.write_frames(tmp_path / "clip", [f"frame{i:06d}.png" for i in range(100)], 0, random)
-    taken = media.image_frames(tmp_path, "clip")
+    taken = frame_reader.image_frames(tmp_path, "clip")
     assert taken.shape == (32, 768)
     np.testing.assert_array_equal(
-        taken[-1], media.open_image(tmp_path / "clip" / "frame000099.png", (16, 16), "RGB").ravel()
+        taken[-1], frame_reader.open_image(tmp_path / "clip" / "frame000099.png", (16, 16), "RGB").ravel()
     )
 
 
@@ -370,21 +371,21 @@ def test_feature_files_that_cannot_be_used_are_refused(tmp_path: Path, name: str
     (tmp_path / "m").mkdir()
     FEATURE_DAMAGE[name](tmp_path / "m" / name)
     with pytest.raises(DataError, match=name):
-        media.features(tmp_path, "m", name.split(".")[0])
+        clips.features(tmp_path, "m", name.split(".")[0])
 
 
 def test_holding_out_takes_whole_groups_until_the_share_is_reached():
     rows = [
-        media.Row(f"{g}{i}", 0, g) for g, n in zip("abcdefgh", (9, 1, 4, 4, 2, 6, 3, 1), strict=True) for i in range(n)
+        clips.Row(f"{g}{i}", 0, g) for g, n in zip("abcdefgh", (9, 1, 4, 4, 2, 6, 3, 1), strict=True) for i in range(n)
     ]
     for seed in range(20):
-        kept, held = media.hold_out(rows, 0.3, np.random.default_rng(seed))
+        kept, held = clips.hold_out(rows, 0.3, np.random.default_rng(seed))
         assert len(kept) + len(held) == 30
         assert not {r.group for r in kept} & {r.group for r in held}
         assert 9 <= len(held) < 9 + 9
     with pytest.raises(DataError, match="1 groups"):
-        media.hold_out([replace_group(r) for r in rows], 0.3, np.random.default_rng(0))
+        clips.hold_out([replace_group(r) for r in rows], 0.3, np.random.default_rng(0))
 
 
-def replace_group(row: media.Row) -> media.Row:
+def replace_group(row: clips.Row) -> clips.Row:
     return row._replace(group="a")

@@ -1,4 +1,4 @@
-"""unpickle: read a pickle that nobody vouches for. Nothing in it is ever imported or called.
+"""unpickle: read a pickle from an untrusted source. Nothing in it is ever imported or called.
 
 A pickle is a program for a small stack machine, and Python's own machine calls whatever the program names. This one
 knows the opcodes that make numbers, strings, lists, tuples and dicts, and takes a handful of names (those that numpy
@@ -23,7 +23,7 @@ from numpy import ndarray
 from clcrkit.errors import DataError
 
 MOST_OPCODES = 1_000_000  # some seconds; the largest published files need a few hundred thousand
-_WHOLE = 2**64
+_LARGEST_INT = 2**64
 _DTYPE = re.compile(r"[<>|=]?(?P<kind>[biufSUO])(?P<size>\d{0,6})")
 _HOW = {
     "torch": "it holds torch objects; save arrays instead: tensor.numpy()",
@@ -71,7 +71,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.left = 2 * len(data)  # bytes that may still be copied: of what is in the file, each can need it twice
+        self.copy_budget = 2 * len(data)  # bytes: no honest file needs more than two copies of itself
 
     def run(self) -> Any:
         for count, (opcode, value, _) in enumerate(pickletools.genops(self.data)):
@@ -82,8 +82,12 @@ class _Machine:
                 continue
             if name in _VALUES:
                 self.stack.append(_CONSTANTS.get(name, value))
-                if isinstance(value, int) and abs(value) >= _WHOLE:
+                if isinstance(value, int) and abs(value) >= _LARGEST_INT:
                     raise ValueError("a whole number of more than 64 bits")
+            elif name in _EMPTY:
+                self.stack.append(_EMPTY[name]())
+            elif name in _TUPLES:
+                self.stack.append(tuple([self._pop() for _ in range(_TUPLES[name])][::-1]))
             elif name == "STOP":
                 return _checked(self._pop())
             else:
@@ -141,31 +145,11 @@ class _Machine:
 
     # --- containers
 
-    def op_empty_list(self, _: Any) -> None:
-        self.stack.append([])
-
-    def op_empty_dict(self, _: Any) -> None:
-        self.stack.append({})
-
-    def op_empty_tuple(self, _: Any) -> None:
-        self.stack.append(())
-
     def op_list(self, _: Any) -> None:
         self.stack.append(self._popped_to_mark())
 
     def op_tuple(self, _: Any) -> None:
         self.stack.append(tuple(self._popped_to_mark()))
-
-    def op_tuple1(self, _: Any) -> None:
-        self.stack.append((self._pop(),))
-
-    def op_tuple2(self, _: Any) -> None:
-        last = self._pop()
-        self.stack.append((self._pop(), last))
-
-    def op_tuple3(self, _: Any) -> None:
-        last, middle = self._pop(), self._pop()
-        self.stack.append((self._pop(), middle, last))
 
     def op_dict(self, _: Any) -> None:
         items = self._popped_to_mark()
@@ -211,7 +195,7 @@ class _Machine:
         self._named(module, name)
 
     def _named(self, module: str, name: str) -> None:
-        if (module, name) not in _KNOWN:
+        if (module, name) not in _ALLOWED:
             how = _HOW.get(module.partition(".")[0], "only numpy arrays and plain values are read")
             raise ValueError(f"{module}.{name} is refused: {how}")
         self.stack.append(_Name(module, name))
@@ -220,14 +204,14 @@ class _Machine:
         arguments, function = self._pop(), self._pop()
         if not isinstance(function, _Name) or function == _NDARRAY or not isinstance(arguments, tuple):
             raise ValueError("a call of what is no function")
-        self.stack.append(getattr(self, _KNOWN[function])(*arguments))
+        self.stack.append(getattr(self, _ALLOWED[function])(*arguments))
 
     def op_build(self, _: Any) -> None:
-        state, made = self._pop(), self._pop()
-        if not isinstance(made, _Unfinished) or made.value is not None or not isinstance(state, tuple):
+        state, start = self._pop(), self._pop()
+        if not isinstance(start, _Unfinished) or start.value is not None or not isinstance(state, tuple):
             raise ValueError("a state is set in what is no array")
-        made.value = self._finish_dtype(made, state) if made.what == "dtype" else self._finish_array(*state[-4:])
-        self.stack.append(made.value)
+        start.value = self._finish_dtype(start, state) if start.what == "dtype" else self._finish_array(*state[-4:])
+        self.stack.append(start.value)
 
     def _start_array(self, kind: Any, shape: Any, code: Any) -> _Unfinished:
         if kind != _NDARRAY:
@@ -271,15 +255,15 @@ class _Machine:
         return self._array(data, dtype, (1,), "C")[0]
 
     def _start_dtype(self, code: Any, align: Any = False, copy: Any = False) -> _Unfinished:
-        found = _DTYPE.fullmatch(code) if isinstance(code, str) else None
-        if found is None:
+        match = _DTYPE.fullmatch(code) if isinstance(code, str) else None
+        if match is None:
             raise ValueError("an array whose elements are no numbers or strings")
-        return _Unfinished("dtype", found["kind"] + ("" if found["kind"] == "O" else found["size"]))
+        return _Unfinished("dtype", match["kind"] + ("" if match["kind"] == "O" else match["size"]))
 
-    def _finish_dtype(self, made: _Unfinished, state: tuple[Any, ...]) -> np.dtype[Any]:
+    def _finish_dtype(self, start: _Unfinished, state: tuple[Any, ...]) -> np.dtype[Any]:
         if len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise ValueError("an array whose elements have parts of their own")
-        return np.dtype(made.code if state[1] == "|" else state[1] + made.code)
+        return np.dtype(start.code if state[1] == "|" else state[1] + start.code)
 
     def _encode(self, text: Any, encoding: Any = "latin1") -> Any:
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
@@ -295,8 +279,8 @@ class _Machine:
         return data
 
     def _spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
+        self.copy_budget -= size
+        if self.copy_budget < 0:
             raise ValueError("more bytes than the file holds")
 
     def _ordered_dict(self) -> dict[Any, Any]:
@@ -306,6 +290,8 @@ class _Machine:
 _NDARRAY = _Name("numpy", "ndarray")
 _PLAIN = (str, bytes, bool, int, float, type(None), np.generic)
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}  # of so many values
 _IGNORED = {"PROTO", "FRAME"}
 _VALUES = {
     *_CONSTANTS,
@@ -313,8 +299,8 @@ _VALUES = {
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
-# The names that are known, and the method that does what each would do. Nothing else is.
-_KNOWN: dict[tuple[str, str], str] = {
+# The only names that are allowed, and the method of _Machine that stands for each.
+_ALLOWED: dict[tuple[str, str], str] = {
     _NDARRAY: "",  # it is never called, but tells what to reconstruct
     ("numpy", "dtype"): "_start_dtype",
     ("_codecs", "encode"): "_encode",
@@ -323,9 +309,9 @@ _KNOWN: dict[tuple[str, str], str] = {
     ("collections", "OrderedDict"): "_ordered_dict",
 }
 for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
-    _KNOWN[f"{_core}.multiarray", "_reconstruct"] = "_start_array"
-    _KNOWN[f"{_core}.multiarray", "scalar"] = "_scalar"
-    _KNOWN[f"{_core}.numeric", "_frombuffer"] = "_array"
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = "_start_array"
+    _ALLOWED[f"{_core}.multiarray", "scalar"] = "_scalar"
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = "_array"
 
 
 def _checked(value: Any) -> Any:

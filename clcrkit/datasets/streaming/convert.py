@@ -17,8 +17,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.shards import FORMAT, INDEX, read_index
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.datasets.streaming.shards import FORMAT, INDEX, read_index
 from clcrkit.errors import DataError
 from clcrkit.files import write_json, write_tensors
 
@@ -57,9 +57,13 @@ def convert(
     written.
     """
     folder = Path(folder)
-    parts: Mapping[str, Any] = (
-        {"train": source.train, "valid": source.valid, "test": source.test} if isinstance(source, Split) else source
-    )
+    names: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names or {}, "vocabulary": {}}
+    parts: Mapping[str, Any]
+    if isinstance(source, Split):
+        parts = {part: getattr(source, part) for part in PARTS}
+        names = {name: getattr(source, name) for name in names}
+    else:
+        parts = source
     if not parts:
         raise DataError("source: no part given; at least 1 is needed")
     for part in parts:
@@ -69,14 +73,11 @@ def convert(
         return _finished(folder, parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for started in (f".{INDEX}.", *(f".{part}-" for part in parts)):
-            for left in folder.glob(f"{glob.escape(started)}*"):
-                left.unlink()  # a killed conversion was writing it
+        for prefix in (f".{INDEX}.", *(f".{part}-" for part in parts)):
+            for leftover in folder.glob(f"{glob.escape(prefix)}*"):
+                leftover.unlink()  # a killed conversion was writing it
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error})") from error
-    names: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names or {}, "vocabulary": {}}
-    if isinstance(source, Split):
-        names = {name: getattr(source, name) for name in names}
     index: dict[str, Any] = {}
     entries = {
         part: _write_part(folder, part, samples, index, shard_bytes, progress) for part, samples in parts.items()
@@ -90,11 +91,11 @@ def convert(
 
 def _finished(folder: Path, parts: Mapping[str, Any]) -> Path:
     index = read_index(folder)
-    there = {part: sum(entry["samples"] for entry in entries) for part, entries in index["parts"].items()}
-    asked = {part: len(s) if isinstance(s, Selectable) else there.get(part) for part, s in parts.items()}
-    if there != asked:
+    stored = {part: sum(entry["samples"] for entry in entries) for part, entries in index["parts"].items()}
+    asked = {part: len(s) if isinstance(s, Selectable) else stored.get(part) for part, s in parts.items()}
+    if stored != asked:
         raise DataError(
-            f"{folder}: holds a converted data set of {there} samples, but {asked} were given; remove it first"
+            f"{folder}: holds a converted data set of {stored} samples, but {asked} were given; remove it first"
         )
     return folder
 
@@ -106,7 +107,7 @@ def _write_part(
     entries: list[dict[str, Any]] = []
     last_id, position = None, 0
     while (path := _shard_path(folder, part, len(entries))).exists():
-        entry, last_id = _written(path, index)
+        entry, last_id = _entry_of(path, index)
         entries.append(entry)
         position += entry["samples"]
     total = len(samples) if isinstance(samples, Selectable) else None
@@ -162,8 +163,8 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
     tensors |= {f"attributes.{a}": torch.cat([b.attributes[a] for b in batches]) for a in index["attributes"]}
     for m in index["modalities"]:
         lengths = [_lengths(b.masks[m]) for b in batches]
-        kept = [torch.arange(b.masks[m].shape[1]) < n[:, None] for b, n in zip(batches, lengths, strict=True)]
-        pairs = list(zip(batches, kept, strict=True))
+        within = [torch.arange(b.masks[m].shape[1]) < n[:, None] for b, n in zip(batches, lengths, strict=True)]
+        pairs = list(zip(batches, within, strict=True))
         tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
         tensors[f"tokens.{m}"] = torch.cat([b.tokens[m][keep] for b, keep in pairs])
         tensors[f"masks.{m}"] = torch.cat([b.masks[m][keep] for b, keep in pairs])
@@ -173,7 +174,7 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
     return {"file": path.name, "samples": len(tensors["ids"]), "bytes": path.stat().st_size}
 
 
-def _written(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def _entry_of(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """What the index says of a shard that is there, and the id of its last sample."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -189,7 +190,7 @@ def _written(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:
     labels = batch.labels
-    found = {
+    facts = {
         "modalities": {m: t.shape[-1] if t.is_floating_point() else None for m, t in batch.tokens.items()},
         "evidence": {m: e.shape[1] for m, e in batch.evidence.items()},
         "labels": None
@@ -199,10 +200,10 @@ def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:
         else ["classes"],
         "attributes": list(batch.attributes),
     }
-    for what, value in found.items():
+    for what, value in facts.items():
         if index and index[what] != value:
             raise DataError(f"{part}: {what} {value} (first id {batch.ids[:1].tolist()}), but {index[what]} before")
-    index |= found
+    index |= facts
 
 
 def _sample_bytes(batch: Batch) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from clcrkit.datasets.sound import log_mel, read_wav
+from clcrkit.datasets.readers.sound import log_mel, read_wav
 from clcrkit.errors import ConfigError, DataError
 
 
@@ -103,7 +103,7 @@ def test_frames_are_counted_in_hops_and_ignore_the_volume():
 def test_a_long_sound_is_transformed_in_blocks_without_a_seam(monkeypatch):
     sound = np.random.default_rng(2).normal(size=9_000)
     whole = log_mel(sound, 16_000)
-    monkeypatch.setattr("clcrkit.datasets.sound._BLOCK", 7)
+    monkeypatch.setattr("clcrkit.datasets.readers.sound._BLOCK", 7)
     np.testing.assert_array_equal(log_mel(sound, 16_000), whole)
 
 

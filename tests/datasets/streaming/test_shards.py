@@ -1,14 +1,6 @@
-"""Shards: what goes in comes out, in any order, through workers, after kills; damage is refused when opened."""
+"""Shards: what goes in comes out, in any order, through workers; damage is refused when opened."""
 
 import json
-import math
-import multiprocessing
-import os
-import random
-import signal
-import sys
-import weakref
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,34 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clcrkit import CLCR, Batch, CLCRConfig, DataError, collate
-from clcrkit.datasets import Shards, Split, asynchrony, asynchrony_chunks, convert
+from clcrkit.datasets import Shards, asynchrony, convert
 from clcrkit.training import TrainConfig, fit
-
-
-def ragged(samples: int = 37, seed: int = 0, labels: str = "classes") -> Batch:
-    """Lengths from 1 to 9, leading padding, holes, missing modalities, token ids, attributes and evidence."""
-    draw = np.random.default_rng(seed)
-    rows = []
-    for i in range(samples):
-        row = {"sound": draw.normal(size=(draw.integers(1, 10), 3)), "words": draw.integers(0, 20, draw.integers(1, 7))}
-        rows.append({m: v for m, v in row.items() if i % 5 or m == ("sound", "words")[i // 5 % 2]})
-    given = {
-        "classes": draw.integers(0, 4, samples),
-        "values": draw.normal(size=samples),
-        "multi": draw.integers(0, 2, (samples, 3)).astype(float),
-    }
-    batch = collate(rows, labels=given.get(labels), ids=1000 + draw.permutation(samples))
-    masks = {m: mask & torch.from_numpy(draw.random(mask.shape) < 0.8) for m, mask in batch.masks.items()}
-    masks["sound"][:, 0] |= batch.masks["sound"][:, 0] & ~masks["words"].any(1)
-    masks["words"][:, 0] |= batch.masks["words"][:, 0] & ~masks["sound"].any(1)
-    return Batch.from_arrays(
-        batch.tokens,
-        labels=batch.labels,
-        masks=masks,
-        ids=batch.ids,
-        attributes={"group": torch.arange(samples) % 3},
-        evidence={"sound": torch.from_numpy(draw.random((samples, 2, masks["sound"].shape[1])) < 0.3)},
-    )
+from tests.datasets.streaming.ragged import ragged
 
 
 def same(a: Batch, b: Batch) -> None:
@@ -155,34 +122,6 @@ def test_training_from_shards_is_training_from_memory(tmp_path: Path):
     assert losses["memory"] == losses["shards"]
 
 
-def test_a_generator_of_batches_gives_the_files_of_the_whole(tmp_path: Path):
-    whole = asynchrony((700, 1, 1), seed=2).train
-    convert({"train": whole}, tmp_path / "whole", shard_bytes=200_000, progress=False)
-    chunks = (chunk.select(slice(700)) for chunk in asynchrony_chunks(700, chunk=90, seed=2))
-    convert({"train": chunks}, tmp_path / "chunks", shard_bytes=200_000, progress=False)
-    assert contents(tmp_path / "whole") == contents(tmp_path / "chunks")
-    assert len(contents(tmp_path / "whole")) > 5
-
-
-def test_converting_a_generator_keeps_no_more_than_a_shard_and_a_piece(tmp_path: Path):
-    memory: list[weakref.ref[np.ndarray]] = []
-    most = 0
-
-    def pieces():
-        nonlocal most
-        for i in range(40):
-            array = np.random.default_rng(i).normal(size=(10, 5, 20)).astype(np.float32)
-            memory.append(weakref.ref(array))
-            most = max(most, sum(ref() is not None for ref in memory))
-            tokens, masks = {"a": torch.from_numpy(array)}, {"a": torch.ones(10, 5, dtype=torch.bool)}
-            del array
-            yield Batch(tokens, masks, None, 10 * i + torch.arange(10))
-
-    convert({"train": pieces()}, tmp_path, shard_bytes=3 * 10 * 5 * 20 * 4, progress=False)
-    assert len(Shards(tmp_path)) == 400
-    assert 3 <= most <= 3 + 2
-
-
 def test_fit_takes_shards_for_training_and_validation(tmp_path: Path):
     split = asynchrony((96, 32, 32), seed=1)
     convert(split, tmp_path, shard_bytes=50_000, progress=False)
@@ -195,115 +134,6 @@ def test_fit_takes_shards_for_training_and_validation(tmp_path: Path):
         histories.append(fit(CLCR(config), train, given, settings, progress=False).history)
     assert histories[0].drop(columns="learning_rate").notna().all(axis=None)
     torch.testing.assert_close(histories[0].to_numpy(float), histories[1].to_numpy(float))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def killed_after(calls: float, make, folder: Path) -> int:
-    """Convert in a child that kills itself at its n-th function call. Its exit code, negative for a signal."""
-
-    def child() -> None:
-        left = calls
-
-        def count(*_: object) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.setprofile(count)
-        convert(make(), folder, shard_bytes=60_000, progress=False)
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked from this process")
-@pytest.mark.parametrize("source", ["in memory", "generator"])
-def test_killed_at_twenty_random_points_it_resumes_to_identical_files(tmp_path: Path, source: str):
-    split = asynchrony((400, 60, 60), seed=3)
-
-    def make():
-        if source == "in memory":
-            return split
-        return {part: getattr(split, part).batches(70) for part in ("train", "valid", "test")}
-
-    calls = 0
-
-    def count(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-
-    sys.setprofile(count)
-    convert(make(), tmp_path / "whole", shard_bytes=60_000, progress=False)
-    sys.setprofile(None)
-    expected = contents(tmp_path / "whole")
-    assert len(expected) > 10
-    draw = random.Random(source)
-    kills = 0
-    states: set[int] = set()
-    folder = tmp_path / "killed0"
-    while kills < 20:
-        code = killed_after(draw.randint(1, calls // 2), make, folder)
-        assert code in (0, -signal.SIGKILL)
-        if code == 0:  # it came to its end before its kill: start anew
-            assert contents(folder) == expected
-            folder = tmp_path / f"killed{kills}"
-            continue
-        kills += 1
-        states.add(len(contents(folder)) if folder.exists() else 0)
-        assert not (folder / "index.json").exists() or contents(folder) == expected
-    assert len(states) > 3  # the kills did fall on different states
-    assert killed_after(math.inf, make, folder) == 0
-    assert contents(folder) == expected
-
-
-def test_a_finished_folder_is_left_and_another_source_is_refused(tmp_path: Path):
-    batch = ragged()
-    convert({"all": batch}, tmp_path, shard_bytes=400, progress=False)
-    before = contents(tmp_path)
-    convert({"all": batch}, tmp_path, shard_bytes=400, progress=False)
-    assert contents(tmp_path) == before
-    with pytest.raises(DataError, match="holds a converted data set of"):
-        convert({"all": batch.select(slice(5))}, tmp_path, progress=False)
-    (tmp_path / "index.json").unlink()
-    with pytest.raises(DataError, match="another source"):
-        convert({"all": ragged(seed=1)}, tmp_path, shard_bytes=400, progress=False)
-    with pytest.raises(DataError, match="another source"):
-        convert({"all": replace(batch, attributes={}).select(slice(3))}, tmp_path, shard_bytes=400, progress=False)
-
-
-def test_batches_that_do_not_fit_are_refused(tmp_path: Path):
-    def parts():
-        yield ragged(5)
-        yield replace(ragged(5, labels="values"), ids=torch.arange(5))
-
-    with pytest.raises(DataError, match=r"train: labels \['values'\].* but \['classes'\] before"):
-        convert({"train": parts()}, tmp_path / "a", progress=False)
-    with pytest.raises(DataError, match="no sample"):
-        convert({"train": iter([])}, tmp_path / "b", progress=False)
-    with pytest.raises(DataError, match="plain name"):
-        convert({"../train": ragged(5)}, tmp_path / "c", progress=False)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
-        convert({"train": ragged(5)}, tmp_path / "file", progress=False)
-    with pytest.raises(DataError, match="repeated"):
-        Shards(convert({"train": iter([ragged(5), ragged(5)])}, tmp_path / "d", progress=False))
-
-
-def test_names_come_along(tmp_path: Path):
-    batch = ragged()
-    vocabulary = {"words": tuple(map(str, range(20)))}
-    split = Split(batch, batch, batch, tuple("abcd"), {"group": ("x", "y", "z")}, vocabulary)
-    shards = Shards(convert(split, tmp_path, progress=False), "valid")
-    assert shards.label_names == split.label_names
-    assert shards.attribute_names == split.attribute_names
-    assert shards.vocabulary == split.vocabulary
 
 
 @pytest.fixture
@@ -409,3 +239,14 @@ def test_truncation_anywhere_is_refused(folder: Path):
         spoiled(folder, lambda i, size=size: i["parts"]["train"][0].update(bytes=max(size, 1)))
         with pytest.raises(DataError, match="00000"):
             Shards(folder)
+
+
+def test_a_file_that_shrinks_or_goes_after_it_was_opened_is_refused(folder: Path):
+    shards = Shards(folder)
+    path = folder / "train-00000.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"00000\.safetensors: shorter than when it was opened"):
+        shards.select(slice(None))
+    path.unlink()
+    with pytest.raises(DataError, match=r"00000\.safetensors: cannot be read"):
+        shards.select(slice(None))

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numbers
 
 from clcrkit import DataError
-from clcrkit.datasets import unpickle as unpickle_module
-from clcrkit.datasets.unpickle import unpickle
+from clcrkit.datasets.readers import unpickle as unpickle_module
+from clcrkit.datasets.readers.unpickle import unpickle
 from tests.datasets.writers_files import python2
 
 NUMERIC = st.one_of(
@@ -249,7 +249,7 @@ def test_hostile_files_take_little_memory(tmp_path: Path):
         (tmp_path / f"{i}.pkl").write_bytes(raw)
     code = f"""
 import resource, pathlib
-from clcrkit.datasets import unpickle as module
+from clcrkit.datasets.readers import unpickle as module
 module.MOST_OPCODES = 15_000
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)

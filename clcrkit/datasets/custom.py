@@ -1,4 +1,4 @@
-"""Data of any other origin: arrays in memory, or a folder of files with a list of them (manifest.csv)."""
+"""Data of your own: arrays in memory, or a folder of files with a list of them (manifest.csv)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.batch import Batch, collate
-from clcrkit.datasets.array_files import FREE_BYTES, LARGEST_RATIO, read_array
-from clcrkit.datasets.media import inside, read_lines
-from clcrkit.datasets.split import Split, draw_parts
+from clcrkit.datasets.readers.array_files import FREE_BYTES, LARGEST_RATIO, read_array
+from clcrkit.datasets.readers.paths import inside, read_lines
+from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.errors import DataError
 
-PARTS = ("train", "valid", "test")
 _SPELLINGS = {**{part: part for part in PARTS}, "val": "valid", "dev": "valid", "validation": "valid"}
 _FACTS = ("id", "split", "label", "group")
 _MOST_MODALITIES = 32
@@ -48,25 +47,25 @@ def from_arrays(
     Raises DataError for values that cannot be used and for an empty part. Nothing is scaled: `check` says what should
     be, and the training part alone may say how.
     """
-    coded, label_names = _coded_labels(labels)
+    codes, label_names = _encode_labels(labels)
     attributes: dict[str, Any] = {}
     attribute_names: dict[str, tuple[str, ...]] = {}
     for what, values in (("group", groups), ("name", names)):
         if values is not None:
-            attributes[what], attribute_names[what] = _coded([str(value) for value in _listed(values)])
-    whole = Batch.from_arrays(tokens, labels=coded, masks=masks, attributes=attributes)
-    if "name" in attributes and len(attribute_names["name"]) < len(whole):
-        raise DataError(f"names: {len(whole) - len(attribute_names['name'])} of {len(whole)} are repeated")
+            attributes[what], attribute_names[what] = _encode([str(value) for value in _as_list(values)])
+    batch = Batch.from_arrays(tokens, labels=codes, masks=masks, attributes=attributes)
+    if "name" in attributes and len(attribute_names["name"]) < len(batch):
+        raise DataError(f"names: {len(batch) - len(attribute_names['name'])} of {len(batch)} are repeated")
     if parts is None:
-        chosen = draw_parts(np.asarray(coded), attributes.get("group"), seed=seed)
+        part_of = draw_parts(np.asarray(codes), attributes.get("group"), seed=seed)
     else:
-        chosen = np.array([_part(value, f"sample {i}") for i, value in enumerate(_listed(parts))], dtype=object)
-    if chosen.shape != (len(whole),):
-        raise DataError(f"parts: {len(chosen)} of them, but there are {len(whole)} samples")
-    counts = {part: int((chosen == part).sum()) for part in PARTS}
+        part_of = np.array([_part(value, f"sample {i}") for i, value in enumerate(_as_list(parts))], dtype=object)
+    if part_of.shape != (len(batch),):
+        raise DataError(f"parts: {len(part_of)} of them, but there are {len(batch)} samples")
+    counts = {part: int((part_of == part).sum()) for part in PARTS}
     if not all(counts.values()):
         raise DataError(f"parts: {counts}, but each needs a sample at least")
-    train, valid, test = (whole.select(np.flatnonzero(chosen == part)) for part in PARTS)
+    train, valid, test = (batch.select(np.flatnonzero(part_of == part)) for part in PARTS)
     return Split(train, valid, test, label_names, attribute_names)
 
 
@@ -85,25 +84,25 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
     path = Path(manifest)
     rows = _rows(path)
     modalities = [column for column in rows[0] if column not in _FACTS]
-    samples, used, taken, on_disk = [], set(), 0, 0
+    samples, names_used, memory, on_disk = [], set(), 0, 0
     for line, row in enumerate(rows, start=2):
         sample = {}
         for m in modalities:
             if not row[m]:
                 continue
-            if (m, row[m]) in used:
+            if (m, row[m]) in names_used:
                 raise DataError(f"{path}: line {line}: {m} names {row[m]} again; each sample needs arrays of its own")
-            used.add((m, row[m]))
+            names_used.add((m, row[m]))
             file, _, name = row[m].partition("::")
             try:
-                found = inside(path.parent, file)
-                sample[m] = _one_sample(found, read_array(found, name))
+                file_path = inside(path.parent, file)
+                sample[m] = _one_sample(file_path, read_array(file_path, name))
             except DataError as error:
                 raise DataError(f"{path}: line {line}, {m}: {error}") from None
-            taken += sample[m].nbytes
-            on_disk += found.stat().st_size
-            if taken > max(FREE_BYTES, LARGEST_RATIO * on_disk):
-                raise DataError(f"{path}: line {line}: its arrays take {taken} bytes, but their files {on_disk}")
+            memory += sample[m].nbytes
+            on_disk += file_path.stat().st_size
+            if memory > max(FREE_BYTES, LARGEST_RATIO * on_disk):
+                raise DataError(f"{path}: line {line}: its arrays take {memory} bytes, but their files {on_disk}")
         if not sample:
             raise DataError(f"{path}: line {line}: no file in any modality; leave the line out")
         samples.append(sample)
@@ -111,7 +110,7 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
         shapes = [sample[m].shape for sample in samples if m in sample]
         if shapes:
             padded = len(samples) * max(shape[0] for shape in shapes) * math.prod(max(shapes)[1:]) * 4
-            if padded > max(FREE_BYTES, LARGEST_RATIO * taken):
+            if padded > max(FREE_BYTES, LARGEST_RATIO * memory):
                 raise DataError(
                     f"{path}: {m} padded to {max(shape[0] for shape in shapes)} tokens takes {padded} bytes"
                 )
@@ -178,13 +177,13 @@ def _labels(cells: list[str]) -> list[Any]:
     return cells
 
 
-def _coded_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
+def _encode_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
     """Labels as numbers, and what classes are called."""
-    listed = _listed(labels)
+    listed = _as_list(labels)
     if any(isinstance(value, str) for value in listed):
         if not all(isinstance(value, str) and value for value in listed):
             raise DataError("labels: some are names of classes, and some are empty or no names")
-        return _coded(listed)
+        return _encode(listed)
     try:
         values = np.asarray(listed)
     except ValueError:
@@ -199,11 +198,10 @@ def _coded_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
     return values, ()
 
 
-def _coded(texts: list[str]) -> tuple[Int64[ndarray, "sample"], tuple[str, ...]]:
-    """Each text as its place in the alphabet of all of them, and that alphabet."""
-    known = sorted(set(texts))
-    place = {text: i for i, text in enumerate(known)}
-    return np.array([place[text] for text in texts], dtype=np.int64), tuple(known)
+def _encode(texts: list[str]) -> tuple[Int64[ndarray, "sample"], tuple[str, ...]]:
+    """Each text as a number in alphabetical order, and what each number stands for."""
+    names, codes = np.unique(np.array(texts, dtype=object), return_inverse=True)
+    return codes.astype(np.int64), tuple(names)
 
 
 def _part(value: Any, where: str) -> str:
@@ -213,5 +211,5 @@ def _part(value: Any, where: str) -> str:
     return part
 
 
-def _listed(values: Any) -> list[Any]:
+def _as_list(values: Any) -> list[Any]:
     return values.tolist() if isinstance(values, (ndarray, Tensor)) else list(values)

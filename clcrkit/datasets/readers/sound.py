@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import os
 import wave
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.datasets.readers.paths import inside
 from clcrkit.errors import ConfigError, DataError
 
 LARGEST_BYTES = 256 * 2**20  # about 25 minutes of stereo sound at 44.1 kHz and 16 bits
 RATES_HZ = (1_000, 384_000)
 FLOOR_DB = 80.0  # below the loudest cell; all that is quieter is written as the floor
 WINDOW_S = 0.025
+LOWEST_HZ, HIGHEST_HZ = 60.0, 8_000.0  # of the mel bands
+BANDS, HOP_S = 40, 0.02  # of the sets that are read here; a frame is a token
 _BLOCK = 4096  # frames transformed at a time, so that memory does not grow with the length
 
 
@@ -72,7 +76,7 @@ def log_mel(
     if step < 1:
         raise ConfigError(f"hop: {hop} s, but at least one sample ({1 / rate:g} s) is needed")
     transform = 2 ** (int(np.ceil(np.log2(window))) + 1)
-    filters = _mel_filters(rate, bands, transform)
+    filters = mel_filters(rate, bands, transform)
     padded = np.pad(waveform.astype(np.float64), (0, max(0, window - len(waveform))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
     power = np.concatenate([
@@ -82,6 +86,14 @@ def log_mel(
     tiny = 1e-30
     decibels = 10 * np.log10(np.maximum(power / max(power.max(), tiny), tiny))
     return (1 + np.maximum(decibels, -FLOOR_DB) / FLOOR_DB).astype(np.float32)
+
+
+def sound_frames(folder: Path, *names: str) -> Float[ndarray, "frame band"]:
+    """The log-mel frames of a wav file in this folder: 40 bands, one frame for each 20 ms."""
+    path = inside(folder, *names)
+    if not path.is_file():
+        raise DataError(f"{path}: not a file")
+    return log_mel(*read_wav(path), bands=BANDS, hop=HOP_S)
 
 
 def _integers(frames: bytes, width: int) -> ndarray:
@@ -95,11 +107,11 @@ def _integers(frames: bytes, width: int) -> ndarray:
     return np.frombuffer(frames, f"<i{width}")
 
 
-def _mel_filters(rate: int, bands: int, transform: int) -> Float[ndarray, "band bin"]:
+def mel_filters(rate: int, bands: int, transform: int) -> Float[ndarray, "band bin"]:
     """Triangles of height 1 over the bins of the Fourier transform, evenly spaced on the mel scale."""
     if bands < 1:
         raise ConfigError(f"bands: {bands}, but 1 or more are needed")
-    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (60.0, min(8_000.0, rate / 2)))
+    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, min(HIGHEST_HZ, rate / 2)))
     corners = 700 * (10 ** (np.linspace(lowest, highest, bands + 2) / 2595) - 1)
     bins = np.arange(transform // 2 + 1) * rate / transform
     left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]

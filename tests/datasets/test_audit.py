@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from clcrkit.datasets import Report, Split, asynchrony, check, convert, digits, from_arrays, sharded
+from clcrkit.viz.figures import data_report
 
 PARTS = ("train", "valid", "test")
 
@@ -192,20 +193,20 @@ def test_several_labels_token_ids_and_shards(tmp_path):
 
 
 def test_only_some_samples_of_a_large_part_are_looked_at(monkeypatch):
-    monkeypatch.setattr(sys.modules["clcrkit.datasets.check"], "MOST_SAMPLES", 50)
+    monkeypatch.setattr(sys.modules["clcrkit.datasets.audit"], "MOST_SAMPLES", 50)
     assert set(report().table["samples"]) == {50}
 
 
 @pytest.mark.parametrize("regression", [False, True])
 def test_the_figure_shows_what_the_table_holds(regression: bool):
     found = check(from_arrays(**honest(regression=regression)))
-    figure = found.figure()
+    figure = data_report(found)
     bars = [t for t in figure.data if t.type == "bar" and t.name == "train" and t.yaxis == "y2"]
     wanted = found.table[found.table["part"] == "train"]["median"]
     np.testing.assert_array_equal(bars[0].y, wanted)
     assert {t.name for t in figure.data if t.yaxis == "y3"} == {"sound", "face"}
     assert all(axis.title.text for axis in figure.select_yaxes())
-    assert figure.to_json() == check(from_arrays(**honest(regression=regression))).figure().to_json()
+    assert figure.to_json() == data_report(check(from_arrays(**honest(regression=regression)))).to_json()
 
 
 @pytest.mark.skipif("CLCRKIT_DATA" not in os.environ, reason="CLCRKIT_DATA names no folder with the real files")

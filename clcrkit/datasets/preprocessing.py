@@ -1,12 +1,14 @@
-"""Masks of padded arrays: from lengths where a file tells them, from the zeros of the padding where it does not."""
+"""Preprocessing: masks of padded arrays, from their lengths or from their zeros, and standardised features."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from numpy import ndarray
 
 from clcrkit.errors import DataError
+
+FARTHEST = 10.0  # standard deviations; what is beyond is cut
 
 
 def mask_from_lengths(lengths: Int[ndarray, "sample"], longest: int) -> Bool[ndarray, "sample token"]:
@@ -32,3 +34,16 @@ def mask_from_zeros(tokens: Num[ndarray, "sample token feature"]) -> Bool[ndarra
     side = filled if in_front else filled[:, ::-1]
     real = np.logical_or.accumulate(side, axis=1)
     return real if in_front else real[:, ::-1]
+
+
+def standardise(
+    values: Float[ndarray, "*row feature"], training: Bool[ndarray, "*row"]
+) -> Float[ndarray, "*row feature"]:
+    """Every feature with mean 0 and standard deviation 1 over the rows of the training part, cut at +-10.
+
+    A feature that does not vary there becomes 0 there.
+    """
+    rows = values[training].astype(np.float64)
+    std = rows.std(0)
+    std[std <= 1e-6 * np.abs(rows).max(0, initial=1e-6)] = 1.0
+    return np.clip((values - rows.mean(0)) / std, -FARTHEST, FARTHEST).astype(np.float32)
