@@ -182,15 +182,6 @@ def random_scores(masks: Mapping[str, Bool[Tensor, "batch _"]], seed: int) -> di
     return scores
 
 
-def mean_interval(values: Any) -> tuple[float, float, float]:
-    """Mean and its 95 % interval by Student's t; without an interval (NaN) for fewer than 2 values."""
-    from scipy.stats import t
-
-    x = np.asarray(values, dtype=np.float64)
-    half = t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
-    return float(x.mean()), float(x.mean() - half), float(x.mean() + half)
-
-
 def _check_strength(name: str, strength: float, most: float) -> None:
     if not (0 <= strength <= most and strength < np.inf):
         allowed = "a finite number of 0 or more" if most == np.inf else f"a number from 0 to {most:g}"

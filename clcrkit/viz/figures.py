@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clcrkit.analysis.robustness import mean_interval
+from clcrkit.analysis.stats import mean_interval
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

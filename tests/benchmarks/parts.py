@@ -66,7 +66,7 @@ def regularising() -> dict[str, Callable[[], object]]:
     )
     leaves += [cut.level_gate, cut.context]
     return {
-        "ours": backward(lambda: list(regularisers(cut, batch.masks)), leaves),
+        "ours": backward(lambda: list(regularisers(cut, batch.masks).values()), leaves),
         "other": training_step(model, batch),
     }
 

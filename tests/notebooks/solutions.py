@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from clcrkit.pages import read_notebook
+from clcrkit.notebook_html import read_notebook
 from tests.notebooks import gates
 
 
