@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 # Two threads that spin while they wait make each other several times slower on a busy machine.
 export OMP_WAIT_POLICY ?= passive
@@ -35,12 +34,10 @@ types: $(READY)
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 -n 2 --dist loadfile \
-	    --jaxtyping-packages=clcrkit,beartype.beartype
+	    --jaxtyping-packages=clcrkit,exercises,beartype.beartype
 
 notebooks: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(NOTEBOOKS) --nbval --nbval-current-env -n 2 --dist loadfile \
-	    --nbval-sanitize-with tests/notebooks/nbval_sanitize.cfg --nbval-cell-timeout 180 --nbval-kernel-startup-timeout 60 \
-	    --junitxml build/notebooks.xml
+	OMP_NUM_THREADS=1 $(PY) -m pytest --nbval notebooks/ -n 2 --dist loadfile --junitxml build/notebooks.xml
 	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)

@@ -110,6 +110,8 @@ class HierarchyEncoder(nn.Module):
         """Level tokens H: zero where the mask is False, and independent of what lies there."""
         if not all_true(mask):
             tokens = zero_padding(tokens, mask)  # NaN times 0 is NaN, and an id out of range has no embedding
+        if tokens.is_floating_point():
+            tokens = tokens.to(self.project.dtype)  # `model.double()` takes the same batches
         stages = self.stages(tokens, mask).transpose(0, 1)  # (level, batch, token, width), as it lies in memory
         width = self.project.shape[-1]  # that of the stages may differ: see `pretrained.with_stages`
         position = POSITION_SCALE * position_signal(mask, width).flatten(0, 1) + self.level_embedding

@@ -12,15 +12,16 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbval.plugin import find_comment_markers, find_metadata_tags  # type: ignore[import-untyped]
 
-from clcrkit.exercises import Exercise
+from exercises import Exercise
 
 NOT_LESSONS = {"00_tour"}
 MAX_MINUTES, MAX_MINUTES_TOGETHER = 3, 18
 MIN_COMPARED = 0.85
+MAX_TOLERANCE, MAX_TOLERANT = 0.15, 1 / 3
 MAX_MEDIAN_LINES, MAX_P90_LINES = 6, 20
 MIN_PREDICTIONS, MIN_EXERCISES = 2, 3
 
-# What nbval does not compare (nbval 0.11, IPyNbFile.skip_compare)
+# What tests.notebooks.comparison does not compare
 _UNCOMPARED_FIELDS = {"output_type", "metadata", "traceback", "name", "execution_count"}
 _UNCOMPARED_TYPES = {"application/vnd.jupyter.widget-view+json", "image/png", "image/jpeg"}
 _MARKERS = re.compile(r"^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE)_\w+)\s*$", re.MULTILINE)
@@ -29,8 +30,8 @@ _ABSOLUTE_PATH = re.compile(r"(?<![\w./:])/(?:home|Users|root|tmp|opt|usr|var|mn
 
 
 def lesson_module(name: str) -> str:
-    """The module of a lesson's exercises: 04_budget has clcrkit.exercises.lesson_04."""
-    return f"clcrkit.exercises.lesson_{name[:2]}"
+    """The module of a lesson's exercises: 04_budget has exercises.lesson_04."""
+    return f"exercises.lesson_{name[:2]}"
 
 
 def lesson_exercises(name: str) -> dict[str, Exercise]:
@@ -72,6 +73,22 @@ def compared_share(notebooks: Mapping[str, NotebookNode]) -> tuple[list[str], st
     if len(cells) - len(bare) < MIN_COMPARED * len(cells):
         return [f"{count}; {MIN_COMPARED:.0%} are needed. Without one: {', '.join(bare)}"], count
     return [], count
+
+
+def tolerances(notebooks: Mapping[str, NotebookNode]) -> tuple[list[str], str]:
+    """At most a third of the code cells have a tolerance, none above 0.15. Also returns the count, to print."""
+    cells = [(f"{name}/{cell.id}", cell.metadata) for name, notebook in notebooks.items() for cell in _code(notebook)]
+    tolerant = {name: metadata["clcrkit"]["atol"] for name, metadata in cells if "clcrkit" in metadata}
+    largest = max(tolerant.values(), default=0.0)
+    count = f"{len(tolerant)} of {len(cells)} code cells have a tolerance, the largest is {largest:g}"
+    problems = [
+        f"cell {name}: its tolerance is {atol}, but it must be above 0 and at most {MAX_TOLERANCE}"
+        for name, atol in tolerant.items()
+        if not 0 < atol <= MAX_TOLERANCE
+    ]
+    if len(tolerant) > MAX_TOLERANT * len(cells):
+        problems.append(f"{count}; a third of the cells is allowed")
+    return problems, count
 
 
 def exceptions(notebooks: Mapping[str, NotebookNode]) -> set[tuple[str, str, str]]:

@@ -40,6 +40,12 @@ def test_nbval_compares_most_cells() -> None:
     assert problems == []
 
 
+def test_few_cells_have_a_tolerance() -> None:
+    problems, count = gates.tolerances(NOTEBOOKS)
+    print(count)
+    assert problems == []
+
+
 def test_cells_are_short() -> None:
     problems, count = gates.cell_lengths(NOTEBOOKS)
     print(count)

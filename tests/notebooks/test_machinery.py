@@ -31,7 +31,7 @@ FIRST = """# 8. A small lesson
 """
 LAST = """| What you built | Where it lives |
 |---|---|
-| the check | `clcrkit.exercises.Exercise` |
+| the check | `clcrkit.errors.DataError` |
 """
 IMPORTS = "import torch\nfrom torch import Tensor, nn\nfrom tests.exercises import demo as lesson\nprint('ready')"
 
@@ -41,7 +41,7 @@ def lesson() -> NotebookNode:
     cells = [new_markdown_cell(FIRST, id="first"), new_code_cell(IMPORTS, id="imports")]
     for name, truth in (("size", "1"), ("weight", "2")):
         guess = f"predict({name!r}, guess=1, within=0.5)  # your guess"
-        cells.append(new_code_cell(f"from clcrkit.exercises import predict, score\n{guess}", id=f"guess-{name}"))
+        cells.append(new_code_cell(f"from exercises import predict, score\n{guess}", id=f"guess-{name}"))
         cells.append(new_code_cell(f"score({name!r}, {truth})", id=f"truth-{name}"))
     for name, exercise in EXERCISES.items():
         cells += [
@@ -142,7 +142,7 @@ def swap(notebook: NotebookNode) -> None:
         ("predictions", edit("truth-size", "size", "weight"), "'size' is not scored in a later cell"),
         ("predictions", edit("guess-size", "# your guess", ""), "does not end with '# your guess'"),
         ("closing", edit("last", "What you built", "Parts"), "no table '| What you built | Where it lives |'"),
-        ("closing", edit("last", "exercises.Exercise", "exercises.Gone"), "there is no clcrkit.exercises.Gone"),
+        ("closing", edit("last", "errors.DataError", "errors.Gone"), "there is no clcrkit.errors.Gone"),
         ("closing", edit("last", "`clcrkit", "`other"), "names nothing of clcrkit in backticks"),
         ("exercise_cells", edit("center-task", "5 minutes", "6 minutes"), "cell center-task: does not begin with"),
         ("exercise_cells", edit("center-code", "raise", "pass  #"), "cell center-code: is not the exercise's stub"),
@@ -286,14 +286,23 @@ def test_the_solution_variant_is_written_where_it_says(
     assert cell(written, "imports").source == IMPORTS
 
 
-def test_nbval_compares_with_our_options(pytester: pytest.Pytester) -> None:
-    cells = [
-        new_code_cell(f"print({n})", outputs=[new_output("stream", text="1\n")], execution_count=n) for n in (1, 2)
-    ]
-    nbformat.write(new_notebook(cells=cells), pytester.path / "two.ipynb")
-    sanitizers = ROOT / "tests/notebooks/nbval_sanitize.cfg"
-    options = ["-p", "no:cacheprovider", "--nbval", "--nbval-current-env", f"--nbval-sanitize-with={sanitizers}"]
-    pytester.runpytest_subprocess(*options, "two.ipynb").assert_outcomes(passed=1, failed=1)
+@pytest.mark.parametrize(
+    ("atols", "complaints"),
+    [
+        ([0.05, 0.15], []),
+        ([0.2], ["its tolerance is 0.2, but it must be above 0 and at most 0.15"]),
+        ([0.0], ["its tolerance is 0.0, but it must be above 0 and at most 0.15"]),
+        ([0.1, 0.1, 0.1], ["3 of 7 code cells have a tolerance, the largest is 0.1; a third of the cells is allowed"]),
+    ],
+)
+def test_tolerances_are_counted_and_bounded(good: NotebookNode, atols: list[float], complaints: list[str]) -> None:
+    codes = [cell for cell in good.cells if cell.cell_type == "code"]
+    for cell, atol in zip(codes, atols, strict=False):
+        cell.metadata["clcrkit"] = {"atol": atol}
+    problems, count = gates.tolerances({"08_small": good})
+    assert count == f"{len(atols)} of 7 code cells have a tolerance, the largest is {max(atols):g}"
+    assert len(problems) == len(complaints)
+    assert all(complaint in problem for problem, complaint in zip(problems, complaints, strict=True))
 
 
 def test_the_share_of_compared_cells_is_enforced(good: NotebookNode) -> None:

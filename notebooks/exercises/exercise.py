@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
-import re
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from clcrkit.errors import ConfigError
+
+Check = Callable[[Any], None]
 
 
 class ExerciseError(AssertionError):
@@ -40,57 +42,69 @@ def expect_close(actual: Any, expected: Tensor | float | int, message: str, tole
 
     A result of the wrong kind or shape, or one that is not finite, gets a message of its own that says so.
     """
-    wanted = torch.as_tensor(expected)
+    target = torch.as_tensor(expected)
     if not isinstance(actual, (Tensor, float, int)):
         raise ExerciseError(f"your result is of type {type(actual).__name__}; a tensor is needed")
-    got = torch.as_tensor(actual)
-    if got.shape != wanted.shape:
-        raise ExerciseError(f"your result has shape {tuple(got.shape)}; it should be {tuple(wanted.shape)}")
-    if not got.isfinite().all():
+    result = torch.as_tensor(actual)
+    if result.shape != target.shape:
+        raise ExerciseError(f"your result has shape {tuple(result.shape)}; it should be {tuple(target.shape)}")
+    if not result.isfinite().all():
         raise ExerciseError("your result holds nan or inf")
-    expect(torch.allclose(got.double(), wanted.double(), rtol=tolerance, atol=tolerance), message)
+    expect(torch.allclose(result.double(), target.double(), rtol=tolerance, atol=tolerance), message)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Exercise:
-    """One exercise: its task's card, its stub and solution as real code, and the checks with their own tests.
+    """One exercise: its task's card, its solution as real code, and the checks with their own tests.
 
     title                           what is built, as in the notebook's heading
+    solution                        a function or class under the learner's name
     difficulty, importance          1 to 5
     minutes                         of the learner's time
-    stub, solution                  functions or classes named `<name>_stub` and `<name>_solution`. A stub raises
-                                    a bare NotImplementedError where the learner shall write
-    checks                          functions that take the learner's function or class. Each isolates one
-                                    mechanism, has a docstring that names it, and calls `expect`, `expect_close`
+    checks                          a mechanism in a few words, and a function that takes the learner's function or
+                                    class, tries this one mechanism and calls `expect` and `expect_close`
     mistakes                        wrong answers, each with exactly the message that it must get
+
+    As a decorator of the solution, with cases below it:
+
+        @partial(Exercise, "project on the truncated simplex", difficulty=3, importance=5, minutes=15)
+        def project(values: Tensor, budget: float) -> Tensor: ...
+
+        @project.case("a budget of 2")
+        def _spends_two(answer: Callable[..., Tensor]) -> None: ...
     """
 
     title: str
+    solution: Callable[..., Any]
     difficulty: int
     importance: int
     minutes: int
-    stub: Callable[..., Any]
-    solution: Callable[..., Any]
-    checks: Sequence[Callable[[Any], None]]
-    mistakes: Sequence[tuple[Callable[..., Any], str]]
+    checks: list[tuple[str, Check]] = field(default_factory=list)
+    mistakes: Sequence[tuple[Callable[..., Any], str]] = ()
 
     def __post_init__(self) -> None:
-        for field in ("difficulty", "importance"):
-            if getattr(self, field) not in range(1, 6):
-                raise ConfigError(f"exercise '{self.title}': {field} is {getattr(self, field)}; 1 to 5 are allowed")
-        if self.stub.__name__ != f"{self.name}_stub" or self.solution.__name__ != f"{self.name}_solution":
-            raise ConfigError(
-                f"exercise '{self.title}': stub and solution are named {self.stub.__name__} and "
-                f"{self.solution.__name__}; <name>_stub and <name>_solution are needed"
-            )
-        for check in self.checks:
-            if not check.__doc__:
-                raise ConfigError(f"exercise '{self.title}': {check.__name__} has no docstring to name its mechanism")
+        for scale in ("difficulty", "importance"):
+            if getattr(self, scale) not in range(1, 6):
+                raise ConfigError(f"exercise '{self.title}': {scale} is {getattr(self, scale)}; 1 to 5 are allowed")
+
+    def case(self, mechanism: str) -> Callable[[Check], Check]:
+        """Decorator: add a check. Checks run in the order in which they stand, and the first that fails speaks.
+
+        Raises ConfigError for a mechanism without words.
+        """
+        if not mechanism.strip():
+            raise ConfigError(f"exercise '{self.title}': a case names no mechanism; a few words are needed")
+
+        def added(check: Check) -> Check:
+            self.checks.append((mechanism, check))
+            return check
+
+        return added
 
     @property
     def name(self) -> str:
         """What the learner's function or class is called."""
-        return self.stub.__name__.removesuffix("_stub")
+        return self.solution.__name__
 
     def __repr__(self) -> str:
         return f"Exercise({self.name})"
@@ -105,27 +119,26 @@ class Exercise:
 
     @property
     def stub_cell(self) -> str:
-        """The learner's code cell, untouched: the stub, and the call that checks it."""
-        return f"{self._code(self.stub)}\n\n\n{self._call}"
+        """The learner's code cell, untouched: the solution with its bodies left open, and the call that checks it."""
+        return f"{_opened(self._code)}\n\n\n{self._call}"
 
     @property
     def solution_cell(self) -> str:
         """The same cell, solved."""
-        return f"{self._code(self.solution)}\n\n\n{self._call}"
+        return f"{self._code}\n\n\n{self._call}"
 
     @property
     def folded_solution(self) -> str:
         """The solution as a folded Markdown cell."""
-        code = self._code(self.solution)
-        return f"<details><summary>Solution</summary>\n\n```python\n{code}\n```\n\n</details>"
+        return f"<details><summary>Solution</summary>\n\n```python\n{self._code}\n```\n\n</details>"
 
     def check(self, answer: Callable[..., Any]) -> None:
         """Try the learner's function or class and print how many checks it passed, or that it is still open.
 
         Raises ExerciseError with the message of the first check that fails.
         """
-        for number, check in enumerate(self.checks, start=1):
-            place = f"{self.name}, check {number} of {len(self.checks)} ({self._mechanism(check)})"
+        for number, (mechanism, check) in enumerate(self.checks, start=1):
+            place = f"{self.name}, check {number} of {len(self.checks)} ({mechanism})"
             try:
                 # seeded, and without touching the notebook's own random numbers
                 with torch.random.fork_rng(devices=[]):
@@ -147,13 +160,30 @@ class Exercise:
         # every lesson imports its module of exercises under this name
         return f"lesson.{self.name}.check({self.name})"
 
-    @staticmethod
-    def _mechanism(check: Callable[..., Any]) -> str:
-        return (inspect.getdoc(check) or "").splitlines()[0].rstrip(".")
+    @property
+    def _code(self) -> str:
+        """The solution's source text, without its decorators."""
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(self.solution))).strip()
+        return "\n".join(source.splitlines()[_definition(source).lineno - 1 :])
 
-    def _code(self, source: Callable[..., Any]) -> str:
-        text = textwrap.dedent(inspect.getsource(inspect.unwrap(source))).strip()
-        return re.sub(rf"\b{re.escape(self.name)}_(stub|solution)\b", self.name, text)
+
+def _definition(code: str) -> ast.FunctionDef | ast.ClassDef:
+    node = ast.parse(code).body[0]
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    return node
+
+
+def _opened(code: str) -> str:
+    """The function, or each method of the class, with signature and docstring and nothing done."""
+    lines = code.splitlines()
+    node = _definition(code)
+    functions = [node] if isinstance(node, ast.FunctionDef) else node.body
+    for function in reversed(functions):  # from the end, so that the line numbers before it stay right
+        if isinstance(function, ast.FunctionDef):
+            first = function.body[0]
+            start = first.lineno - 1 if ast.get_docstring(function) is None else first.end_lineno
+            lines[start : function.end_lineno] = [" " * first.col_offset + "raise NotImplementedError"]
+    return "\n".join(lines)
 
 
 def _returning(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,108 @@
+"""Run the lessons as other processors would, and compare each cell's largest difference with its tolerance.
+
+    python -m tests.notebooks.portability       all of them, an hour or less; writes portability.csv
+    python -m tests.notebooks.portability notebooks/04*.ipynb --arithmetic default sse
+
+What differs between processors is the order of sums and the instructions for them. torch, oneDNN, MKL and OpenBLAS can
+each be held to older instructions by an environment variable, so that one machine can show what others would find.
+A tolerance shall be at least twice the largest difference seen; the command fails where one is not, or a cell fails.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from clcrkit.pages import read_notebook
+
+STORED = Path(__file__).with_name("portability.csv")
+REPORTS = Path("build/portability")
+MARGIN = 2.0
+ARITHMETICS: Mapping[str, Mapping[str, str]] = {
+    "best, 1 thread": {"OMP_NUM_THREADS": "1"},
+    "best, 2 threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "SkylakeX"},
+    "avx2, 2 threads": {"OMP_NUM_THREADS": "2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"},
+    "avx2 everywhere": {
+        "OMP_NUM_THREADS": "1",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_CBWR": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+    "default": {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "default"},
+    "sse": {
+        "OMP_NUM_THREADS": "2",
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+}
+"""By name: what the environment holds. Variables that are not named are unset."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, store it where all was run, and exit with 1 where a tolerance is too small."""
+    parser = argparse.ArgumentParser(prog="python -m tests.notebooks.portability", description=main.__doc__)
+    parser.add_argument("notebook", type=Path, nargs="*")
+    parser.add_argument("--arithmetic", nargs="+", choices=ARITHMETICS, default=list(ARITHMETICS))
+    options = parser.parse_args(arguments)
+    notebooks = options.notebook or sorted(Path("notebooks").glob("*.ipynb"))
+    table = pd.DataFrame({name: differences(notebooks, name) for name in options.arithmetic}).fillna(0.0)
+    table.insert(0, "tolerance", [tolerances(notebooks).get(cell, 0.0) for cell in table.index])
+    table = table.rename_axis("cell").sort_index()
+    seen = table.drop(columns="tolerance").max(axis=1)
+    narrow = table[seen * MARGIN > table["tolerance"]]
+    shown = table[(seen > 0) | (table["tolerance"] > 0)]
+    print(shown.to_string(float_format="%.2g"))
+    print(f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} have less than twice that:")
+    print(narrow.to_string(float_format="%.2g") if len(narrow) else "none")
+    if not options.notebook and options.arithmetic == list(ARITHMETICS):
+        shown.to_csv(STORED, float_format="%.3g")
+    sys.exit(int(len(narrow) > 0))
+
+
+def differences(notebooks: Sequence[Path], arithmetic: str) -> dict[str, float]:
+    """The largest difference in each cell of these notebooks, by 'notebook/cell id'; inf where more than numbers differ
+    or the cell failed. A finished run is kept under build/portability, until one of the notebooks changes."""
+    held = {name for settings in ARITHMETICS.values() for name in settings}
+    environment = {name: value for name, value in os.environ.items() if name not in held}
+    found: dict[str, float] = {}
+    for path in notebooks:
+        report = REPORTS / f"{arithmetic} {path.stem}.xml"
+        if not report.exists() or report.stat().st_mtime < path.stat().st_mtime:
+            command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--tb=no", f"--junitxml={report}", str(path)]
+            settings = {**environment, **ARITHMETICS[arithmetic]}
+            done = subprocess.run(command, env=settings, capture_output=True, text=True)
+            if not report.exists():
+                sys.exit(done.stdout + done.stderr)
+            print(f"{arithmetic}, {path.stem}: {done.stdout.strip().splitlines()[-1]}", flush=True)
+        found.update(_cells(report, path))
+    return found
+
+
+def _cells(report: Path, path: Path) -> Iterator[tuple[str, float]]:
+    ids = [cell.id for cell in read_notebook(path).cells if cell.cell_type == "code"]
+    for case in ElementTree.parse(report).iter("testcase"):
+        value = next((p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "difference"), None)
+        failed = case.find("failure") is not None or case.find("error") is not None
+        number = int(case.attrib["name"].removeprefix("Cell "))
+        yield f"{path.stem}/{ids[number]}", float(value) if value is not None else float("inf") if failed else 0.0
+
+
+def tolerances(notebooks: Sequence[Path]) -> dict[str, float]:
+    """The tolerance of each cell that has one, by 'notebook/cell id'."""
+    return {
+        f"{path.stem}/{cell.id}": cell.metadata["clcrkit"]["atol"]
+        for path in notebooks
+        for cell in read_notebook(path).cells
+        if "atol" in cell.metadata.get("clcrkit", {})
+    }
+
+
+if __name__ == "__main__":
+    main()
