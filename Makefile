@@ -13,7 +13,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 .PHONY: tour lab test lint types unit notebooks browser data clean
 
 tour: $(READY)
-	$(PY) -m clcrkit.notebook_html notebooks/00_tour.ipynb build/tour.html
+	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
 
 lab: $(READY)
 	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks

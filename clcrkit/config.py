@@ -65,7 +65,7 @@ class CLCRConfig:
         outputs = task.fewest if task.fewest == task.most else f"{task.fewest} or more"
         room = self.width - self.rank
         multiple = self.heads >= 1 and self.rank % self.heads == 0
-        rules = [
+        rules: list[tuple[str, Any, bool, str]] = [
             ("modalities", len(self.modalities), len(self.modalities) >= 2, "2 or more"),
             ("outputs", self.outputs, task.fewest <= self.outputs <= task.most, f"{outputs} for {task.name}"),
             ("levels", self.levels, self.levels >= 1, "1 or more"),

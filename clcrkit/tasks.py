@@ -38,7 +38,7 @@ class Task:
     float_labels: bool
     label_axes: int
     fewest: int
-    most: float
+    most: int | float
     count_outputs: Callable[[Tensor], int]
     activation: Callable[[Tensor], Tensor]
     criterion: Callable[[Tensor, Tensor], Tensor]

@@ -16,7 +16,7 @@ import nbformat
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from clcrkit.notebook_html import execute, read_notebook
+from clcrkit.pages import execute, read_notebook
 from tests.notebooks import gates
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from pathlib import Path
 
-from clcrkit.notebook_html import read_notebook
+from clcrkit.pages import read_notebook
 from tests.notebooks import gates
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

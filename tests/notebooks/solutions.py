@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from clcrkit.notebook_html import read_notebook
+from clcrkit.pages import read_notebook
 from tests.notebooks import gates
 
 EXERCISES = Path(__file__).parents[2] / "notebooks/exercises"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clcrkit.notebook_html import read_notebook
+from clcrkit.pages import read_notebook
 from tests.notebooks import gates
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from clcrkit.notebook_html import execute
+from clcrkit.pages import execute
 from tests.exercises.demo import Gate, center
 from tests.notebooks import execute as execution
 from tests.notebooks import gates, minutes, solutions

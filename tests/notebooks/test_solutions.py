@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clcrkit.notebook_html import execute, read_notebook
+from clcrkit.pages import execute, read_notebook
 from tests.notebooks import gates
 from tests.notebooks.solutions import solutions_alone, unsolved
 

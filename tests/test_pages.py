@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
 from clcrkit.errors import DataError
-from clcrkit.notebook_html import main, math_to_mathml, to_html
+from clcrkit.pages import main, math_to_mathml, to_html
 
 FORMULAS = r"""
 Inline $\lVert h_{\mathrm{sh},t}\rVert_2 \le B_\ell$ and **bold** prose, $a*b*c$, 5 dollars.

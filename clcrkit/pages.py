@@ -1,6 +1,6 @@
 """Pages: a notebook, executed and written as one HTML file that needs neither network nor kernel.
 
-python -m clcrkit.notebook_html notebooks/00_tour.ipynb build/tour.html
+python -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _KNOWN_TO_CONVERTER = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Execute the notebook, write the page, print what the cells tagged 'headline' printed, and the page's path."""
-    parser = argparse.ArgumentParser(prog="python -m clcrkit.notebook_html", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m clcrkit.pages", description=main.__doc__)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("page", type=Path)
     options = parser.parse_args(arguments)
