@@ -158,8 +158,8 @@ def ready(batch: Batch, modalities: Mapping[str, Modality]) -> Batch:
     for m, spec in modalities.items():
         tokens = batch.tokens[m]
         if spec.ids == tokens.is_floating_point():
-            wanted = "token ids (int64)" if spec.ids else "floats"
-            raise DataError(f"{m}: holds {tokens.dtype}, but {wanted} are needed")
+            kind = "token ids (int64)" if spec.ids else "floats"
+            raise DataError(f"{m}: holds {tokens.dtype}, but {kind} are needed")
         if not spec.ids and tokens.shape[-1] != spec.size:
             raise DataError(f"{m}: {tokens.shape[-1]} features for each token, but this model needs {spec.size}")
         highest = int(tokens.masked_fill(~batch.masks[m], 0).max()) if spec.ids else 0

@@ -109,13 +109,13 @@ def attribute_tokens(
         )
 
     def integrated(part: Batch, aim: Tensor) -> _Scores:
-        places: dict[str, nn.Module | None] = dict.fromkeys(part.modalities)
+        modules: dict[str, nn.Module | None] = dict.fromkeys(part.modalities)
         values = dict(part.tokens)
         for m, tokens in part.tokens.items():
             if not tokens.is_floating_point():
-                places[m] = embedding = _embedding(model, m)
+                modules[m] = embedding = _embedding(model, m)
                 values[m] = embedding(tokens).detach()
-        return _integrate(model, part, aim, places, values, steps, {m: torch.zeros_like(v) for m, v in values.items()})
+        return _integrate(model, part, aim, modules, values, steps, {m: torch.zeros_like(v) for m, v in values.items()})
 
     return _attribute(model, batch, target, f"{method}, {steps} steps", integrated)
 
@@ -134,8 +134,10 @@ def attribute_level_tokens(
     _check_steps(steps)
 
     def integrated(part: Batch, aim: Tensor) -> _Scores:
-        places: dict[str, nn.Module | None] = {m: model.encoders[m] for m in part.modalities}
-        return _integrate(model, part, aim, places, _level_tokens(model, part), steps, _blank_level_tokens(model, part))
+        modules: dict[str, nn.Module | None] = {m: model.encoders[m] for m in part.modalities}
+        return _integrate(
+            model, part, aim, modules, _level_tokens(model, part), steps, _blank_level_tokens(model, part)
+        )
 
     return _attribute(model, batch, target, f"integrated gradients on level tokens, {steps} steps", integrated)
 
@@ -251,7 +253,7 @@ def _integrate(
     model: Any,
     batch: Batch,
     target: Tensor,
-    places: Mapping[str, nn.Module | None],
+    modules: Mapping[str, nn.Module | None],
     values: Mapping[str, Tensor],
     steps: int,
     blank: Mapping[str, Tensor],
@@ -266,11 +268,11 @@ def _integrate(
         value, masks = dict(zip(names, arguments, strict=False)), dict(zip(names, arguments[len(names) :], strict=True))
         rows = len(arguments[0])
         tokens, replaced = {}, {}
-        for m, place in places.items():
+        for m, module in modules.items():
             # where the module's output is replaced, the shape of its input is all that matters
-            tokens[m] = value[m] if place is None else batch.tokens[m][:1].expand(rows, *batch.tokens[m].shape[1:])
-            if place is not None:
-                replaced[place] = value[m]
+            tokens[m] = value[m] if module is None else batch.tokens[m][:1].expand(rows, *batch.tokens[m].shape[1:])
+            if module is not None:
+                replaced[module] = value[m]
         with _replaced(replaced):
             return model(Batch(tokens, masks, None, torch.arange(rows, device=target.device)))
 

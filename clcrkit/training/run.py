@@ -80,9 +80,9 @@ class Run:
 
         The mean of the processes' gradients is the gradient of the global batch: their parts of it are of the same
         size, and the terms that are no mean over samples gather all samples (`objective.regularisers`)."""
-        done = self.epoch * self.steps + self.step
-        torch.manual_seed(self.config.seed * 1_000_003 + done + (self.processes.rank << 40))
-        rate = self.config.learning_rate * schedule(self.config.schedule, done, self.config.epochs * self.steps)
+        step = self.epoch * self.steps + self.step
+        torch.manual_seed(self.config.seed * 1_000_003 + step + (self.processes.rank << 40))
+        rate = self.config.learning_rate * schedule(self.config.schedule, step, self.config.epochs * self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with autocast(self.device, self.config.precision):

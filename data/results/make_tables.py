@@ -63,8 +63,8 @@ def commit() -> str:
     """The short hash of this clone's commit, with a + where the package was changed since; '' without git."""
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
-        return done.stdout.strip()
+        process = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+        return process.stdout.strip()
 
     try:
         return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "clcrkit") else "")
