@@ -78,7 +78,7 @@ def test_longer_padding_and_garbage_in_it_change_nothing(make_batch, make_model,
     model = make_model(batch, levels=2)
     assert_close(model(stretched(batch, front, behind, garbage)), model(batch))
     # in float64, where rounding cannot hide anything: every entry of the trace, and the losses
-    batch, model = in_double(batch), model.double()
+    model = model.double()
     dirty = stretched(batch, front, behind, garbage)
     plain, found = unstretched(model.trace(batch), batch, 0), unstretched(model.trace(dirty), batch, front)
     for name, value in plain.items():
@@ -87,7 +87,7 @@ def test_longer_padding_and_garbage_in_it_change_nothing(make_batch, make_model,
 
 
 def test_gradients_do_not_see_garbage_either(batch, model):
-    batch, model = in_double(batch), model.double()
+    model = model.double()
     parameters = list(model.parameters())
     clean = torch.autograd.grad(model.losses(batch).total, parameters)
     dirty = torch.autograd.grad(model.losses(stretched(batch, 2, 3, float("nan"))).total, parameters)

@@ -152,7 +152,9 @@ def attribute_modalities(model: Any, batch: Batch, target: Int64[Tensor, "batch"
             masks = {m: mask & there for (m, mask), there in zip(part.masks.items(), present, strict=True)}
             return outputs_of(model, replace(part, masks=masks), aim)
 
-        return _shapley(part.modalities, worth)
+        scores, empty = _shapley(part.modalities, worth)
+        # exactly 0: with and without it a sample is the same, but other batches may be summed in another order
+        return {m: score * part.masks[m].any(1) for m, score in scores.items()}, empty
 
     return _attribute(model, batch, target, "exact Shapley values", exact)
 

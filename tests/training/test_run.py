@@ -23,6 +23,7 @@ from clcrkit import CLCR, Batch, CLCRConfig, DataError, files
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.objective import Losses
 from clcrkit.training import TrainConfig, TrainingError, fit, run, save
+from clcrkit.training import folder as run_folder
 
 QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
 STATE = "state.safetensors"
@@ -143,9 +144,11 @@ def test_kills_inside_a_write_change_nothing(parts, tmp_path):
 def test_a_checkpoint_within_an_epoch_holds_the_place(parts, tmp_path):
     train, valid = parts
     places = []
-    write = run.write_state
+    write = run_folder.write_state
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s)))
+        patch.setattr(
+            run_folder, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s))
+        )
         fit(fresh(train), train, valid, replace(QUICK, epochs=1), tmp_path, progress=False, checkpoint_every=0.0)
     assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
 
