@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clcrkit.errors import DataError
 
-_UMASK = os.umask(0o022)  # the only way to read it is to set it
+_UMASK = os.umask(0o022)  # it can only be read by setting it
 os.umask(_UMASK)
 
 
@@ -33,9 +33,9 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
-        os.chmod(scratch, 0o666 & ~_UMASK)  # mkstemp lets its owner alone read it
-        with open(scratch, "r+b") as written:
-            os.fsync(written.fileno())
+        os.chmod(scratch, 0o666 & ~_UMASK)  # mkstemp gives access to the owner alone
+        with open(scratch, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(scratch, path)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be written ({error})") from error

@@ -237,7 +237,7 @@ def _unpacked(
     real: Bool[Tensor, "batch packed"],
     rows: Bool[Tensor, "batch"],
 ) -> Float[Tensor, "batch level token width"]:
-    """`levels` with the states of these rows, put back to where their tokens were; zero where no token is."""
-    place = order[rows][:, None, :, None].expand_as(hidden)
-    filled = torch.zeros_like(levels[rows]).scatter(2, place, hidden * real[rows][:, None, :, None])
+    """`levels` with the states of these rows, put back at the positions of their tokens; zero elsewhere."""
+    index = order[rows][:, None, :, None].expand_as(hidden)
+    filled = torch.zeros_like(levels[rows]).scatter(2, index, hidden * real[rows][:, None, :, None])
     return levels.masked_scatter(rows[:, None, None, None], filled)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clcrkit.analysis.robustness import mean_interval
+from clcrkit.analysis.stats import mean_interval
 from clcrkit.viz import palette
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from clcrkit import CLCR, Batch, DataError, files
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.objective import Losses
 from clcrkit.training import TrainConfig, TrainingError, fit, run
+from clcrkit.training import folder as run_folder
 from tests.children import exit_code, start
 from tests.training.killed import QUICK, STATE, fresh, run_dying_at, whole_run, write_too_much
 
@@ -79,9 +80,11 @@ def test_kills_inside_a_write_change_nothing(parts, tmp_path):
 def test_a_checkpoint_within_an_epoch_holds_the_place(parts, tmp_path):
     train, valid = parts
     places = []
-    write = run.write_state
+    write = run_folder.write_state
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s)))
+        patch.setattr(
+            run_folder, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s))
+        )
         fit(fresh(train), train, valid, replace(QUICK, epochs=1), tmp_path, progress=False, checkpoint_every=0.0)
     assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
 
@@ -172,7 +175,8 @@ def test_states_of_other_runs_and_damaged_ones_are_refused_and_kept(parts, tmp_p
 
 def test_the_compiler_may_be_missing(monkeypatch):
     def losses(batch: Batch) -> Losses:
-        return Losses(*(batch.tokens["a"].mean() * i for i in range(7)))
+        mean = batch.tokens["a"].mean()
+        return Losses(mean, 2 * mean, {"other": 3 * mean})
 
     batch = Batch.from_arrays({"a": torch.ones(2, 3, 4)})
     compile, used = torch.compile, []

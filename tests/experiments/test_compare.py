@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from clcrkit import DataError
-from clcrkit.analysis.compare import FAILS, HOLDS, OPEN, Difference, against, by_seed, difference, summary, verdict
+from clcrkit.analysis.stats import Difference, difference
+from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, against, by_seed, summary, verdict
 
 floats = st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=8)
 

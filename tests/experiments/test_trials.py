@@ -16,8 +16,8 @@ import torch
 from joblib import parallel_config
 
 from clcrkit import ConfigError, DataError
-from clcrkit.analysis import runs
-from clcrkit.analysis.runs import GAMMAS, NOISE, Setup, Trial, run
+from clcrkit.experiments import trials
+from clcrkit.experiments.trials import GAMMAS, NOISE, Setup, Trial, run
 from clcrkit.training import TrainConfig, evaluate
 
 TINY = Setup(
@@ -94,21 +94,21 @@ def test_participation_is_the_mean_share_over_what_is_there(make_batch, make_mod
         if batch.masks[m][i].any()
         for level in range(model.levels)
     ]
-    assert runs._decisions(model, batch)["participation"] == pytest.approx(sum(shares) / len(shares), abs=1e-5)
+    assert trials._decisions(model, batch)["participation"] == pytest.approx(sum(shares) / len(shares), abs=1e-5)
 
 
 def test_decisions_do_not_depend_on_the_pieces(make_batch, make_model, monkeypatch: pytest.MonkeyPatch):
     batch = make_batch(samples=7)
     model = make_model(batch)
-    whole = runs._decisions(model, batch)
-    monkeypatch.setattr(runs, "PIECE", 3)
-    assert runs._decisions(model, batch) == pytest.approx(whole, abs=1e-6)
+    whole = trials._decisions(model, batch)
+    monkeypatch.setattr(trials, "PIECE", 3)
+    assert trials._decisions(model, batch) == pytest.approx(whole, abs=1e-6)
 
 
 def test_a_fixed_budget_binds_and_is_not_learned():
     model, split, _ = Trial(TINY, rho=0.1).train()
     assert model.intraced.budget.rho == pytest.approx(torch.full((2,), 0.1))
-    assert runs._decisions(model, split.test)["participation"] <= 0.1 + 1e-5
+    assert trials._decisions(model, split.test)["participation"] <= 0.1 + 1e-5
     with pytest.raises(ConfigError, match=r"rho: 1\.5"):
         Trial(TINY, rho=1.5).build(split)
     with pytest.raises(ConfigError, match="model with a budget"):
@@ -143,13 +143,13 @@ def test_finished_trials_are_kept_when_one_fails_and_are_not_run_again(tmp_path:
         run([*good, Trial(TINY, "nothing")], tmp_path, progress=False)
     assert {p.stem for p in tmp_path.iterdir()} == {t.key for t in good}
     ran: list[str] = []
-    truly = runs._row
+    truly = trials._row
 
     def noted(trial: Trial) -> tuple[str, dict[str, Any]]:
         ran.append(trial.model)
         return truly(trial)
 
-    monkeypatch.setattr(runs, "_row", noted)
+    monkeypatch.setattr(trials, "_row", noted)
     table = run([*good, Trial(TINY, "acoustic alone"), good[0]], tmp_path, progress=False)
     assert ran == ["acoustic alone"]
     assert table["model"].to_list() == ["late fusion", "vision alone", "acoustic alone"]  # in order, each once
@@ -159,7 +159,8 @@ def test_finished_trials_are_kept_when_one_fails_and_are_not_run_again(tmp_path:
 
 def test_a_killed_run_goes_on(tmp_path: Path):
     program = (
-        "import sys\nfrom clcrkit.analysis.runs import Setup, Trial, run\nfrom clcrkit.training import TrainConfig\n"
+        "import sys\nfrom clcrkit.experiments.trials import Setup, Trial, run\n"
+        "from clcrkit.training import TrainConfig\n"
         "setup = Setup('tiny', 'asynchrony', {'samples': [48, 24, 24], 'evidence': 'redundant'},\n"
         "    {'width': 8, 'rank': 4, 'private_rank': 4, 'heads': 2, 'levels': 2},\n"
         "    TrainConfig(epochs=2, batch_size=16, device='cpu'))\n"
@@ -237,5 +238,15 @@ def test_processes_of_this_machine_give_the_same():
     )
 
 
-def test_the_commit_is_named_where_there_is_one():
-    assert runs.commit() == "" or 7 <= len(runs.commit().rstrip("+")) <= 40
+def test_a_note_is_kept_with_the_trials_that_ran_under_it(tmp_path: Path):
+    first, second = Trial(TINY, "vision alone", 0), Trial(TINY, "vision alone", 1)
+    run([first], tmp_path, progress=False, note={"commit": "aaa"})
+    table = run([first, second], tmp_path, progress=False, note={"commit": "bbb"})
+    assert table["commit"].to_list() == ["aaa", "bbb"]
+    assert "commit" not in run([first], progress=False)
+
+
+def test_a_newer_setting_leaves_the_key_of_a_trial_until_it_is_used():
+    for name, value in trials.NEWER.items():
+        assert getattr(TINY.training, name) == value
+        assert Trial(replace(TINY, training=replace(TINY.training, **{name: not value}))).key != Trial(TINY).key

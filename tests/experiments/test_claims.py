@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clcrkit.analysis.claims import CLAIMS, judge, markdown
-from clcrkit.analysis.compare import FAILS, HOLDS, OPEN
 from clcrkit.baselines import BASELINES
+from clcrkit.experiments.claims import CLAIMS, judge, markdown
+from clcrkit.experiments.compare import FAILS, HOLDS, OPEN
 
 SEEDS = 5
 

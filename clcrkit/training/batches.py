@@ -1,10 +1,8 @@
-"""What `fit` trains on: a Batch, or a Source of batches that need not be in memory all at once."""
+"""The data of a training: a Batch, or a Source of batches that need not be in memory all at once."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,11 +11,12 @@ from torch import Tensor
 
 from clcrkit.batch import Batch
 from clcrkit.errors import DataError
+from clcrkit.tasks import TASKS
 
 
 @runtime_checkable
 class Source(Protocol):
-    """What `fit`, `evaluate` and `predict` ask of data: a Batch has it, and so has `datasets.Shards`.
+    """The data that `fit`, `evaluate` and `predict` take: a Batch, `datasets.Shards`, or anything with these members.
 
     `batches` yields the samples at the positions in `order`, in exactly that order. A source may also have
     `shuffled(generator, size) -> Tensor`, an order of its own for an epoch, in which for instance samples of
@@ -33,19 +32,16 @@ class Source(Protocol):
 
 
 def opened(name: str, source: Source, model: Any, device: torch.device, least: int = 1) -> Source:
-    """The source, checked as far as that is possible before training; a Batch moves to the device as a whole.
+    """The source, checked as far as that is possible before training; a Batch moves to the device at once.
 
-    Raises DataError where it has less than `least` samples or no labels, or does not fit the model. The tokens of a
-    source that is no Batch are checked batch by batch.
+    Raises DataError where it has fewer than `least` samples or no labels, or does not fit the model. Of a source that
+    is no Batch, only the first sample's tokens are checked here; each batch is checked when it is read.
     """
     if len(source) < least:
         raise DataError(f"samples: the {name} part has {len(source)}, but {least} or more are needed")
     if source.labels is None:
         raise DataError(f"labels: the {name} part has none")
-    classes = model.config.outputs if model.config.task == "classification" else math.inf
-    if source.labels.max() >= classes:
-        highest = int(source.labels.max())
-        raise DataError(f"labels: the {name} part holds class {highest}, but classes must be below {classes}")
+    TASKS[model.config.task].check_classes(source.labels, model.config.outputs, name)
     if isinstance(source, Batch):
         return model.ready(source).to(device)
     model.ready(first(source))
@@ -56,11 +52,11 @@ def ready_batches(
     model: Any, source: Source, size: int, device: torch.device, order: Tensor | None = None
 ) -> Iterator[Batch]:
     """Batches on the device, with the model's modalities."""
-    whole = isinstance(source, Batch)
-    if whole:
-        source = model.ready(source)  # at once: looking up the largest token id makes the host wait for the device
+    in_memory = isinstance(source, Batch)
+    if in_memory:
+        source = model.ready(source)  # once: looking up the largest token id makes the host wait for the device
     for batch in source.batches(size, order):
-        yield batch.to(device) if whole else _sent(model.ready(batch), device)
+        yield batch.to(device) if in_memory else _to_device(model.ready(batch), device)
 
 
 def epoch_order(source: Source, seed: int, size: int) -> Int64[Tensor, "sample"]:
@@ -72,8 +68,10 @@ def epoch_order(source: Source, seed: int, size: int) -> Int64[Tensor, "sample"]
 
 
 def part_of(order: Int64[Tensor, "sample"], size: int, rank: int, count: int) -> Int64[Tensor, "_"]:
-    """What one of `count` processes takes of every batch of `size` in this order: parts of the same size, since streams
-    of unequal parts cannot be gathered. `size` is a multiple of `count`; what is left of the last batch is left out."""
+    """The samples of process `rank` of `count`: an equal part of every batch of `size` in this order.
+
+    Parts must be equal, since streams of unequal parts cannot be gathered. `size` is a multiple of `count`; the
+    remainder of the last batch is dropped."""
     return torch.cat([batch[: len(batch) // count * count].chunk(count)[rank] for batch in order.split(size)])
 
 
@@ -82,16 +80,6 @@ def first(source: Source) -> Batch:
     return next(source.batches(1, torch.zeros(1, dtype=torch.int64)))
 
 
-def _sent(batch: Batch, device: torch.device) -> Batch:
-    """On the way to the device; for CUDA out of pinned memory, so that the host need not wait for the copy."""
-    if device.type != "cuda":
-        return batch.to(device)
-
-    def pinned(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: inner.pin_memory() for name, inner in value.items()}
-        return value.pin_memory() if isinstance(value, Tensor) else value
-
-    return replace(batch, **{f.name: pinned(getattr(batch, f.name)) for f in fields(batch)}).to(
-        device, non_blocking=True
-    )
+def _to_device(batch: Batch, device: torch.device) -> Batch:
+    """To CUDA out of pinned memory, so that the host need not wait for the copy."""
+    return batch.map(Tensor.pin_memory).to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)

@@ -14,7 +14,7 @@ from torch import Tensor
 from clcrkit import Batch, DataError
 from clcrkit.datasets import Shards, convert
 from clcrkit.training import Source, TrainConfig, evaluate, fit, predict
-from clcrkit.training.source import part_of
+from clcrkit.training.batches import part_of
 
 QUICK = TrainConfig(epochs=2, batch_size=8, device="cpu")
 

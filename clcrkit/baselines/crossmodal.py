@@ -1,4 +1,4 @@
-"""MulT: a transformer for every ordered pair of modalities, in which one listens to the other."""
+"""MulT: a cross-modal transformer for every ordered pair of modalities, target and source."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clcrkit.aggregation import weighted_mean
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
+from clcrkit.config import CLCRConfig
 from clcrkit.errors import ConfigError
-from clcrkit.hierarchy import hidden_keys
-from clcrkit.model import CLCRConfig, make_head
+from clcrkit.model import make_head
+from clcrkit.ops import key_padding_mask, masked_mean
 
 
 class MulT(Baseline):
     """Multimodal transformer (Tsai et al. 2019) on the deepest level of CLCR's encoders.
 
-    For each ordered pair a stack of `layers` blocks whose queries are the listener's tokens and whose keys and values
-    are the speaker's, as the encoder gave them; what a listener heard from all others is joined along its features
-    and goes through `layers` blocks of self-attention. width, heads: of the pairwise stacks, default the
+    For each ordered pair (target, source) a stack of `layers` blocks whose queries are the target's tokens and whose
+    keys and values are the source's encoder tokens. The outputs for all sources of a target are joined along the
+    feature axis and go through `layers` blocks of self-attention. width, heads: of the pairwise stacks, default the
     configuration's. [ours] The means over real tokens go to CLCR's head, where MulT takes the last token, which may
-    be padding. From a missing modality nothing is heard.
+    be padding. Attention to a missing modality adds nothing.
 
     Raises ConfigError for a single modality, and for a width that is no multiple of heads.
     """
@@ -44,10 +44,10 @@ class MulT(Baseline):
         self.narrow = nn.ModuleDict({m: nn.Linear(config.width, width) for m in self.modalities})
         self.pairs = nn.ModuleDict(
             {
-                listener: nn.ModuleDict(
-                    {m: Stack(width, heads, layers, config.dropout) for m in self.modalities if m != listener}
+                target: nn.ModuleDict(
+                    {m: Stack(width, heads, layers, config.dropout) for m in self.modalities if m != target}
                 )
-                for listener in self.modalities
+                for target in self.modalities
             }
         )
         self.memory = nn.ModuleDict({m: Stack(others * width, heads, layers, config.dropout) for m in self.modalities})
@@ -56,12 +56,13 @@ class MulT(Baseline):
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
         tokens = {m: self.narrow[m](x) for m, x in self.deepest(batch).items()}
         pooled = []
-        for listener, stacks in self.pairs.items():
+        for target, stacks in self.pairs.items():
             assert isinstance(stacks, nn.ModuleDict)
-            mask = batch.masks[listener]
-            heard = [stack(tokens[listener], tokens[m], batch.masks[m]) for m, stack in stacks.items()]
-            joined = torch.cat(heard, dim=-1)
-            pooled.append(weighted_mean(self.memory[listener](joined, None, mask), mask.to(joined.dtype)))
+            mask = batch.masks[target]
+            joined = torch.cat(
+                [stack(tokens[target], tokens[m], batch.masks[m]) for m, stack in stacks.items()], dim=-1
+            )
+            pooled.append(masked_mean(self.memory[target](joined, None, mask), mask))
         return self.head(torch.cat(pooled, dim=-1))
 
 
@@ -79,15 +80,15 @@ class Stack(nn.Module):
         source: Float[Tensor, "batch other width"] | None,
         mask: Bool[Tensor, "batch _"],
     ) -> Float[Tensor, "batch token width"]:
-        """source: the tokens that are listened to, the same for every block; None for self-attention. mask: theirs."""
+        """source: the tokens to attend to, the same in every block; None for self-attention. mask: of the source."""
         for block in self.blocks:
             x = block(x, x if source is None else source, mask)
         return self.norm(x)
 
 
 class Block(nn.Module):
-    """Pre-norm attention from x to a source, and a feed-forward part of four times the width, as in MulT: one
-    LayerNorm serves queries, keys and values."""
+    """Pre-norm attention from x to a source, and a feed-forward part of four times the width. As in MulT, queries,
+    keys and values share one LayerNorm."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class Block(nn.Module):
         source: Float[Tensor, "batch other width"],
         mask: Bool[Tensor, "batch other"],
     ) -> Float[Tensor, "batch token width"]:
-        heard = self.norm(source)
-        mixed, _ = self.attention(self.norm(x), heard, heard, key_padding_mask=hidden_keys(mask), need_weights=False)
+        key, padding = self.norm(source), key_padding_mask(mask)
+        mixed, _ = self.attention(self.norm(x), key, key, key_padding_mask=padding, need_weights=False)
         x = x + self.dropout(mixed) * mask.any(1)[:, None, None]
         return x + self.dropout(self.feed(x))
