@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from clcrkit.analysis.compare import FAILS, HOLDS
+from clcrkit.experiments.compare import FAILS, HOLDS
 from clcrkit.viz.palette import BLUE, GREY, VERMILLION
 
 if TYPE_CHECKING:
