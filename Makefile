@@ -1,16 +1,20 @@
 # make tour   train CLCR on the bundled digits, look inside, write build/tour.html
 # make lab    the same notebooks, live
-# make test   everything: format, lint, types, unit tests, notebooks, browser
+# make test   everything: format, lint, types, JavaScript, unit tests, notebooks, browser
+# make bundle the explorer's JavaScript joined anew, after a change to its modules
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+JS := clcrkit/viz/explorer/js
+# node comes from PyPI with the dev extra; its tools lie in $(JS)/node_modules
+NPM := export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; cd $(JS) && npm
 
 # Two threads that spin while they wait make each other several times slower on a busy machine.
 export OMP_WAIT_POLICY ?= passive
 export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 
-.PHONY: tour lab test lint types unit notebooks browser data clean
+.PHONY: tour lab test lint types js bundle unit notebooks browser data clean
 
 tour: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
@@ -20,7 +24,7 @@ lab: $(READY)
 
 # each part in turn, then where the time went
 test: $(READY)
-	@for part in lint types unit notebooks browser; do \
+	@for part in lint types js unit notebooks browser; do \
 	    began=$$(date +%s); $(MAKE) --no-print-directory $$part || exit 1; \
 	    spent="$$spent\n$$part $$(($$(date +%s) - began)) s"; \
 	done; printf "Where the time went:$$spent\n"
@@ -32,9 +36,20 @@ lint: $(READY)
 types: $(READY)
 	$(PY) -m mypy
 
+# the tools are as package-lock.json names them; without the registry there is nothing to check with
+js: $(READY)
+	@if ! [ $(JS)/node_modules/.package-lock.json -nt $(JS)/package-lock.json ] && \
+	    ! ($(NPM) ci --ignore-scripts --no-audit --no-fund --fetch-timeout=60000); then \
+	    echo "js: npm could not install the tools of $(JS)/package.json; is its registry within reach?"; \
+	    [ -z "$$CI" ] || exit 1; echo "js: SKIPPED, the explorer's JavaScript was not checked"; \
+	else $(NPM) test && cd $(CURDIR) && $(PY) -m pytest tests/viz/explorer/test_bundle.py; fi
+
+bundle: $(READY)
+	$(NPM) run bundle
+
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 -n 2 --dist loadfile \
-	    --jaxtyping-packages=clcrkit,beartype.beartype
+	    --jaxtyping-packages=clcrkit,exercises,beartype.beartype
 
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest --nbval notebooks/ -n 2 --dist loadfile --junitxml build/notebooks.xml

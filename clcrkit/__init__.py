@@ -5,8 +5,9 @@ submodules of their own: `from clcrkit import datasets, training, analysis, viz`
 """
 
 from clcrkit.batch import Batch, collate
+from clcrkit.config import ABLATIONS, CLCRConfig, Modality, ablated
 from clcrkit.errors import ConfigError, DataError
-from clcrkit.model import ABLATIONS, CLCR, CLCRConfig, Modality, ablated
+from clcrkit.model import CLCR
 from clcrkit.trace import Trace
 
 __version__ = "0.1.0"

@@ -1,11 +1,14 @@
 """InterCAD, the inter-level co-aggregation domain: from tokens at all levels to one shared and one private code.
 
-[paper] Summaries of tokens; learned anchors and an MLP with softmax weigh the levels; attention weighs the
-modalities' shared summaries; a sigmoid gates each modality's private one.
-[ours] How anchors meet the context (joined, one MLP for all levels); the shared summary weighted by the
-allocation, so that unfunded tokens do not dilute it; missing modalities leave every mean and softmax; and level
-gates that start uniform: from a random start they closed on the first level that helped, and a long-range factor
-was learned late or not at all.
+[paper] Mean-pooled tokens; an MLP with softmax and learned anchors weighs the levels; attention with a global context
+as query and the modalities' shared summaries as keys weighs the modalities; eta_m = sigmoid(w^T LayerNorm(W p_m))
+gates each modality's private summary ('confidence-gated aggregation').
+[ours] How anchors meet the context (joined, one MLP for all levels); the LayerNorm on the summaries; the shared
+summary weighted by the allocation, so that unfunded tokens do not dilute it; the mean over modalities as the global
+context, and linear maps for query and keys; the private code as the gated *mean*, which divides by the sum of eta and
+so keeps only its proportions (the plain gated sum is as near to the text); missing modalities leave every mean and
+softmax; and level gates that start uniform: from a random start they closed on the first level that helped, and a
+long-range factor was learned late or not at all.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clcrkit.ops import masked_mean, weighted_mean
+
 
 class Aggregated(NamedTuple):
-    """What InterCAD makes of the tokens. `pooled_*` are the summaries before their LayerNorm."""
+    """The output of InterCAD. `pooled_*` are the summaries before their LayerNorm."""
 
     pooled_shared: dict[str, Float[Tensor, "batch level rank"]]
     pooled_private: dict[str, Float[Tensor, "batch level private_rank"]]
@@ -61,23 +66,21 @@ class InterCAD(nn.Module):
         allocation: dict[str, Float[Tensor, "batch level _"]],
         masks: dict[str, Bool[Tensor, "batch _"]],
     ) -> Aggregated:
-        present = torch.stack([mask.any(1) for mask in masks.values()], dim=1)
         pooled_shared = {m: weighted_mean(x, allocation[m]) for m, x in exchanged.items()}
-        pooled_private = {
-            m: weighted_mean(x, masks[m][:, None, :].expand(x.shape[:3]).to(x.dtype)) for m, x in private.items()
-        }
-        here = {m: present[:, i, None, None] for i, m in enumerate(masks)}
-        shared_summary = {m: self.shared_norm(x) * here[m] for m, x in pooled_shared.items()}
-        private_summary = {m: self.private_norm(x) * here[m] for m, x in pooled_private.items()}
-        s = torch.stack(list(shared_summary.values()), dim=1)
+        pooled_private = {m: masked_mean(x, masks[m][:, None]) for m, x in private.items()}
+        present = {m: mask.any(1)[:, None, None] for m, mask in masks.items()}
+        shared_summary = {m: self.shared_norm(x) * present[m] for m, x in pooled_shared.items()}
+        private_summary = {m: self.private_norm(x) * present[m] for m, x in pooled_private.items()}
+        s = torch.stack(list(shared_summary.values()), dim=1)  # (batch, modality, level, rank)
         p = torch.stack(list(private_summary.values()), dim=1)
+        here = torch.cat(list(present.values()), dim=1).squeeze(-1)  # (batch, modality)
 
-        context = s.sum(1) / present.sum(1).clamp(min=1)[:, None, None]
+        context = s.sum(1) / here.sum(1).clamp(min=1)[:, None, None]
         level_gate = self._level_gate(context)
         s_bar = torch.einsum("bl,bmlk->bmk", level_gate, s)
         p_bar = torch.einsum("bl,bmlk->bmk", level_gate, p)
-        modality_gate = self._modality_gate(s_bar, present)
-        private_gate = self._private_gate(p_bar, present)
+        modality_gate = self._modality_gate(s_bar, here)
+        private_gate = self._private_gate(p_bar, here)
         return Aggregated(
             pooled_shared,
             pooled_private,
@@ -99,14 +102,14 @@ class InterCAD(nn.Module):
         return self.level_mlp(joined).squeeze(-1).softmax(-1)
 
     def _modality_gate(self, s_bar: Tensor, present: Tensor) -> Tensor:
-        """Scaled dot product of the mean summary with each modality's; missing ones get 0."""
-        here = present.to(s_bar.dtype)
-        count = here.sum(1, keepdim=True).clamp(min=1)
+        """pi: scaled dot product of the mean summary with each modality's; missing ones get 0."""
+        weight = present.to(s_bar.dtype)
+        count = weight.sum(1, keepdim=True).clamp(min=1)
         if not self.gates:
-            return here / count
-        mean = s_bar.sum(1) / count
-        logits = torch.einsum("bk,bmk->bm", self.modality_query(mean), self.modality_key(s_bar))
-        return (logits / s_bar.shape[-1] ** 0.5).masked_fill(~present, -1e4).softmax(-1) * present
+            return weight / count
+        query, key = self.modality_query(s_bar.sum(1) / count), self.modality_key(s_bar)
+        logits = torch.einsum("bk,bmk->bm", query, key) / s_bar.shape[-1] ** 0.5
+        return logits.masked_fill(~present, -1e4).softmax(-1) * present
 
     def _private_gate(self, p_bar: Tensor, present: Tensor) -> Tensor:
         """eta = sigmoid(w^T LayerNorm(W p)); missing modalities get 0."""
@@ -125,12 +128,3 @@ class LevelNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch level rank"]) -> Float[Tensor, "batch level rank"]:
         return F.layer_norm(x, x.shape[-1:]) * self.scale + self.shift
-
-
-def weighted_mean(
-    x: Float[Tensor, "*batch token rank"], weight: Float[Tensor, "*batch token"]
-) -> Float[Tensor, "*batch rank"]:
-    """Mean over tokens with these weights (>= 0); zero where all of them are zero."""
-    total = weight.sum(-1, keepdim=True)
-    # on a CPU, einsum would first copy x, whose levels and samples lie in another order
-    return (x * weight[..., None]).sum(-2) / total.clamp(min=1e-6)

@@ -1,12 +1,12 @@
-"""Batch: what a model is given. Token sequences by modality, with masks, labels, ids and known truth.
+"""Batch: the input of every model. Token sequences by modality, with masks, labels, ids and known truth.
 
-Everything that enters the kit enters here: `Batch.from_arrays` and `collate` check values once, at the door,
-so that nothing behind it has to. The rest of the kit trusts a Batch.
+All data enter the kit through `Batch.from_arrays` or `collate`, which check every value once. The rest of the kit
+trusts a Batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
 
 from clcrkit.errors import DataError
+from clcrkit.ops import zero_padding
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Batch:
 
     tokens      by modality: (batch, token, feature) floats, or (batch, token) int64 token ids
     masks       by modality: (batch, token), True where the token is real; a row without any True is a
-                missing modality. What lies under False never matters.
+                missing modality. Tokens where the mask is False change no result.
     labels      (batch,) int64 classes, (batch,) floats, (batch, label) 0/1 floats; None where unknown
     ids         (batch,) int64, one for each sample: the key that links every table and picture
     attributes  by name: (batch,) int64, known facts that are not the label (speaker, private factor, ...)
@@ -69,69 +70,45 @@ class Batch:
         """
         if not tokens:
             raise DataError("tokens: no modality given; at least 1 is needed")
-        made: dict[str, Tensor] = {}
-        made_masks: dict[str, Tensor] = {}
-        size: int | None = None
-        for name, values in tokens.items():
-            array = _as_numbers(name, values)
-            if array.is_floating_point() and array.ndim == 2:
-                array = array[:, None, :]
-            wanted = 3 if array.is_floating_point() else 2
-            if array.ndim != wanted or 0 in array.shape:
-                axes = "(batch, token, feature)" if wanted == 3 else "(batch, token)"
-                raise DataError(f"{name}: shape {tuple(array.shape)}, but {axes} with no empty axis is needed")
-            size = array.shape[0] if size is None else size
-            if array.shape[0] != size:
-                raise DataError(f"{name}: {array.shape[0]} samples, but {next(iter(made))} has {size}")
-            mask = torch.ones(array.shape[:2], dtype=torch.bool)
-            if masks is not None and name in masks:
-                mask = _as_tensor(f"{name} mask", masks[name]).bool()
-                if mask.shape != array.shape[:2]:
-                    raise DataError(
-                        f"{name}: mask of shape {tuple(mask.shape)}, but (batch, token) is {tuple(array.shape[:2])}"
-                    )
-            made[name], made_masks[name] = array, mask
-        unknown = set(masks or ()) - set(made)
-        if unknown:
-            raise DataError(f"masks: {_names(unknown)} is no modality; there are {_names(made)}")
-        assert size is not None
+        sequences = {name: _as_sequences(name, values) for name, values in tokens.items()}
+        first = next(iter(sequences))
+        size = len(sequences[first])
+        for name, values in sequences.items():
+            if len(values) != size:
+                raise DataError(f"{name}: {len(values)} samples, but {first} has {size}")
+        _check_names("masks", masks, sequences)
+        _check_names("evidence", evidence, sequences)
+        real = {name: _as_mask(name, (masks or {}).get(name), values) for name, values in sequences.items()}
         id_tensor = torch.arange(size) if ids is None else _as_tensor("ids", ids).long()
         if id_tensor.shape != (size,):
             raise DataError(f"ids: shape {tuple(id_tensor.shape)}, but ({size},) is needed")
-        if len(torch.unique(id_tensor)) != size:
-            raise DataError(f"ids: {size - len(torch.unique(id_tensor))} of {size} are repeated; each must be unique")
+        if len(id_tensor.unique()) != size:
+            raise DataError(f"ids: {size - len(id_tensor.unique())} of {size} are repeated; each must be unique")
         batch = cls(
-            tokens={name: _cleaned(name, made[name], made_masks[name], id_tensor) for name in made},
-            masks=made_masks,
-            labels=None if labels is None else _checked_labels(labels, size, id_tensor),
+            tokens={name: _cleaned(name, values, real[name], id_tensor) for name, values in sequences.items()},
+            masks=real,
+            labels=None if labels is None else _as_labels(labels, size, id_tensor),
             ids=id_tensor,
-            attributes={name: _checked_attribute(name, values, size) for name, values in (attributes or {}).items()},
-            evidence={name: _checked_evidence(name, values, made_masks) for name, values in (evidence or {}).items()},
+            attributes={name: _as_attribute(name, values, size) for name, values in (attributes or {}).items()},
+            evidence={name: _as_evidence(name, values, real[name]) for name, values in (evidence or {}).items()},
         )
-        present = torch.stack([mask.any(1) for mask in made_masks.values()]).any(0)
-        if not present.all():
+        empty = ~torch.stack([mask.any(1) for mask in real.values()]).any(0)
+        if empty.any():
             raise DataError(
-                f"masks: {int((~present).sum())} of {size} samples have no token in any modality "
-                f"(first: id {int(id_tensor[~present][0])}); drop them"
+                f"masks: {int(empty.sum())} of {size} samples have no token in any modality "
+                f"(first: id {int(id_tensor[empty][0])}); drop them"
             )
         return batch
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """A Batch of function(tensor) for each of its tensors."""
+        return Batch(**{f.name: _mapped(getattr(self, f.name), function) for f in fields(self)})
 
     def select(self, index: Any) -> Batch:
         """The samples at `index`: a slice, a list of positions or a bool mask."""
         if not isinstance(index, slice):
             index = torch.as_tensor(index, device=self.ids.device)
-
-        def pick(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {name: tensor[index] for name, tensor in values.items()}
-
-        return Batch(
-            tokens=pick(self.tokens),
-            masks=pick(self.masks),
-            labels=None if self.labels is None else self.labels[index],
-            ids=self.ids[index],
-            attributes=pick(self.attributes),
-            evidence=pick(self.evidence),
-        )
+        return self.map(lambda tensor: tensor[index])
 
     def only(self, *modalities: str) -> Batch:
         """The same samples with these modalities only."""
@@ -147,13 +124,7 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy on `device`."""
-
-        def move(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {name: move(inner) for name, inner in value.items()}
-            return value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
-
-        return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def batches(self, size: int, order: Tensor | None = None, drop_last: bool = False) -> Iterator[Batch]:
         """Batches of `size` samples, in the given order of positions (default: as they are).
@@ -190,25 +161,25 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
     tokens: dict[str, Tensor] = {}
     masks: dict[str, Tensor] = {}
     for name in dict.fromkeys(name for sample in samples for name in sample):
-        rows = [_as_numbers(name, s[name]) if s.get(name) is not None else None for s in samples]
-        known = [row for row in rows if row is not None and row.numel()]
-        if not known:
+        rows = {i: _as_numbers(name, s[name]) for i, s in enumerate(samples) if s.get(name) is not None}
+        rows = {i: row for i, row in rows.items() if row.numel()}
+        if not rows:
             raise DataError(f"{name}: no sample has a token; leave the modality out")
-        if len({(row.ndim, row.shape[1:], row.is_floating_point()) for row in known}) > 1:
-            kinds = sorted({f"{str(row.dtype).removeprefix('torch.')} {tuple(row.shape[1:])}" for row in known})
+        first, *_ = rows.values()
+        if len({(row.ndim, row.shape[1:], row.is_floating_point()) for row in rows.values()}) > 1:
+            kinds = sorted({f"{str(row.dtype).removeprefix('torch.')} {tuple(row.shape[1:])}" for row in rows.values()})
             raise DataError(f"{name}: samples differ in width or kind: {', '.join(kinds)}")
-        if known[0].ndim != (2 if known[0].is_floating_point() else 1):
+        if first.ndim != (2 if first.is_floating_point() else 1):
             raise DataError(
-                f"{name}: a sample of shape {tuple(known[0].shape)}, but (token, feature) floats or "
+                f"{name}: a sample of shape {tuple(first.shape)}, but (token, feature) floats or "
                 f"(token,) integers are needed"
             )
-        longest = max(len(row) for row in known)
-        tokens[name] = known[0].new_zeros((len(rows), longest, *known[0].shape[1:]))
-        masks[name] = torch.zeros(len(rows), longest, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            if row is not None and row.numel():
-                tokens[name][i, : len(row)] = row
-                masks[name][i, : len(row)] = True
+        longest = max(map(len, rows.values()))
+        tokens[name] = first.new_zeros((len(samples), longest, *first.shape[1:]))
+        masks[name] = torch.zeros(len(samples), longest, dtype=torch.bool)
+        for i, row in rows.items():
+            tokens[name][i, : len(row)] = row
+            masks[name][i, : len(row)] = True
     return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids)
 
 
@@ -242,8 +213,20 @@ def pad_axis(values: Shaped[Tensor, "..."], axis: int, length: int) -> Shaped[Te
     return torch.cat([values, values.new_zeros(shape)], dim=axis)
 
 
-def _names(names: Any) -> str:
+def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, dict):
+        return {name: function(tensor) for name, tensor in value.items()}
+    return None if value is None else function(value)
+
+
+def _names(names: Iterable[Any]) -> str:
     return ", ".join(sorted(map(str, names)))
+
+
+def _check_names(what: str, by_modality: Mapping[str, Any] | None, modalities: Iterable[str]) -> None:
+    unknown = set(by_modality or ()) - set(modalities)
+    if unknown:
+        raise DataError(f"{what}: {_names(unknown)} is no modality; there are {_names(modalities)}")
 
 
 def _as_tensor(name: str, values: Any) -> Tensor:
@@ -262,68 +245,82 @@ def _as_numbers(name: str, values: Any) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
+def _as_sequences(name: str, values: Any) -> Tensor:
+    """(batch, token, feature) floats or (batch, token) ids."""
+    tensor = _as_numbers(name, values)
+    if tensor.is_floating_point() and tensor.ndim == 2:
+        tensor = tensor[:, None, :]
+    axes = "(batch, token, feature)" if tensor.is_floating_point() else "(batch, token)"
+    if tensor.ndim != axes.count(",") + 1 or 0 in tensor.shape:
+        raise DataError(f"{name}: shape {tuple(tensor.shape)}, but {axes} with no empty axis is needed")
+    return tensor
+
+
+def _as_mask(name: str, values: Any, sequences: Tensor) -> Tensor:
+    if values is None:
+        return torch.ones(sequences.shape[:2], dtype=torch.bool)
+    mask = _as_tensor(f"{name} mask", values).bool()
+    if mask.shape != sequences.shape[:2]:
+        raise DataError(
+            f"{name}: mask of shape {tuple(mask.shape)}, but (batch, token) is {tuple(sequences.shape[:2])}"
+        )
+    return mask
+
+
 def _cleaned(name: str, values: Tensor, mask: Tensor, ids: Tensor) -> Tensor:
-    """Zero what the mask hides; refuse what it shows and cannot be used."""
-    values = values.masked_fill(~(mask[..., None] if values.ndim == 3 else mask), 0)
+    """Tokens with 0 at padding; refused where a real one cannot be used."""
+    values = zero_padding(values, mask)
     if values.is_floating_point():
         for kind, bad in (("NaN", values.isnan()), ("inf", values.isinf())):
-            if bad.any():
-                _refuse(name, f"hold {kind}; only finite numbers are allowed", bad.any(-1), ids)
-    elif (values < 0).any():
+            _refuse(name, f"hold {kind}; only finite numbers are allowed", bad.any(-1), ids)
+    else:
         _refuse(name, f"hold a token id of {int(values.min())}; ids start at 0", values < 0, ids)
     return values
 
 
 def _refuse(name: str, what: str, bad: Tensor, ids: Tensor) -> None:
+    """Raise DataError where any of `bad`, (batch, token), is True, and name the first."""
     rows = bad.any(1)
-    row = int(rows.nonzero()[0])
-    raise DataError(
-        f"{name}: {int(rows.sum())} of {len(bad)} samples {what} "
-        f"(first: id {int(ids[row])}, token {int(bad[row].nonzero()[0])})"
-    )
-
-
-def _checked_labels(labels: Any, size: int, ids: Tensor) -> Tensor:
-    tensor = _checked_length("labels", _as_tensor("labels", labels), size)
-    if tensor.ndim > 2:
-        raise DataError(f"labels: {tensor.ndim} axes, but (batch,) or (batch, label) is needed")
-    if tensor.ndim == 2 and not ((tensor == 0) | (tensor == 1)).all():
-        raise DataError("labels: (batch, label) labels must be 0 or 1 each")
-    if tensor.is_floating_point():
-        tensor = tensor.float()  # first: a float64 may be beyond float32
-        bad = ~tensor.isfinite()
-        if bad.any():
-            _refuse("labels", "are NaN or inf; only finite numbers are allowed", bad.reshape(size, -1), ids)
-        return tensor
-    if (tensor < 0).any():
-        _refuse(
-            "labels",
-            f"are negative ({int(tensor.min())}); classes start at 0",
-            (tensor < 0).reshape(size, -1),
-            ids,
+    if rows.any():
+        row = int(rows.nonzero()[0])
+        raise DataError(
+            f"{name}: {int(rows.sum())} of {len(bad)} samples {what} "
+            f"(first: id {int(ids[row])}, token {int(bad[row].nonzero()[0])})"
         )
-    return tensor.float() if tensor.ndim == 2 else tensor.long()
 
 
-def _checked_attribute(name: str, values: Any, size: int) -> Tensor:
-    tensor = _checked_length(f"attribute {name}", _as_tensor(f"attribute {name}", values), size)
+def _as_labels(values: Any, size: int, ids: Tensor) -> Tensor:
+    labels = _of_length("labels", values, size)
+    if labels.ndim > 2:
+        raise DataError(f"labels: {labels.ndim} axes, but (batch,) or (batch, label) is needed")
+    if labels.ndim == 2 and not ((labels == 0) | (labels == 1)).all():
+        raise DataError("labels: (batch, label) labels must be 0 or 1 each")
+    labels = labels.float() if labels.is_floating_point() else labels  # before: a float64 may be beyond float32
+    _refuse("labels", "are NaN or inf; only finite numbers are allowed", ~labels.isfinite().reshape(size, -1), ids)
+    if labels.is_floating_point() or labels.ndim == 2:
+        return labels.float()
+    _refuse("labels", f"are negative ({int(labels.min())}); classes start at 0", (labels < 0)[:, None], ids)
+    return labels.long()
+
+
+def _as_attribute(name: str, values: Any, size: int) -> Tensor:
+    tensor = _of_length(f"attribute {name}", values, size)
     if tensor.ndim != 1 or tensor.is_floating_point():
-        found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
-        raise DataError(f"attribute {name}: {found}, but ({size},) integers are needed")
+        shape = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise DataError(f"attribute {name}: {shape}, but ({size},) integers are needed")
     return tensor.long()
 
 
-def _checked_evidence(name: str, values: Any, masks: Mapping[str, Tensor]) -> Tensor:
-    if name not in masks:
-        raise DataError(f"evidence: {name} is no modality; there are {_names(masks)}")
-    size, length = masks[name].shape
-    tensor = _checked_length(f"evidence {name}", _as_tensor(f"evidence {name}", values), size)
+def _as_evidence(name: str, values: Any, mask: Tensor) -> Tensor:
+    size, length = mask.shape
+    tensor = _of_length(f"evidence {name}", values, size)
     if tensor.ndim != 3 or tensor.shape[2] != length:
         raise DataError(f"evidence {name}: shape {tuple(tensor.shape)}, but ({size}, level, {length}) is needed")
     return tensor.bool()
 
 
-def _checked_length(name: str, values: Tensor, size: int) -> Tensor:
-    if values.ndim == 0 or values.shape[0] != size:
-        raise DataError(f"{name}: shape {tuple(values.shape)}, but {size} samples are needed")
-    return values
+def _of_length(name: str, values: Any, size: int) -> Tensor:
+    tensor = _as_tensor(name, values)
+    if tensor.ndim == 0 or tensor.shape[0] != size:
+        raise DataError(f"{name}: shape {tuple(tensor.shape)}, but {size} samples are needed")
+    return tensor

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clcrkit.subspaces import at_least_float32
+from clcrkit.ops import at_least_float32
 
 
 def project_truncated_simplex(
@@ -25,37 +25,36 @@ def project_truncated_simplex(
 ) -> tuple[Float[Tensor, "*batch token"], Float[Tensor, "*batch"]]:
     """The point of {0 <= a <= 1, sum a <= budget} nearest to `values`, and the cut-off lambda that gives it.
 
-    The answer is clip(values - lambda, 0, 1) with one lambda >= 0 for each row: 0 where the budget does not
-    bind, else just so large that the row sums to the budget (>= 0). Tokens outside the mask get 0 and do not count.
+    The point is clip(values - lambda, 0, 1) with one lambda >= 0 for each row: 0 where the budget does not bind, else
+    such that the row sums to the budget (>= 0). Tokens outside the mask get 0 and do not count.
 
-    lambda is first bracketed by bisection, outside the graph; that settles which tokens are free (strictly
-    between 0 and 1). One linear equation over the free set F then gives lambda to float precision, and its
-    derivative is the closed form: for an incoming gradient g, g - mean_F(g) on F for the values, and mean_F(g)
-    for the budget.
+    Bisection outside the graph brackets lambda, which settles the free set F: the tokens strictly between 0 and 1.
+    One linear equation over F then gives lambda to float precision. Its derivative is the closed form: for an
+    incoming gradient g, g - mean_F(g) on F for the values, and mean_F(g) for the budget.
     """
     if mask is not None:
-        values = values.masked_fill(~mask, -1)  # anything that is not above 0 gets nothing
+        values = values.masked_fill(~mask, -1)  # below every cut-off, so the share is 0
     with torch.no_grad():
         high = values.amax(-1).clamp(min=0)
         low = torch.zeros_like(high)
         binds = values.clamp(0, 1).sum(-1) > budget
         for _ in range(28 if values.dtype == torch.float32 else 58):
             middle = (low + high) / 2
-            above = (values - middle[..., None]).clamp_(0, 1).sum(-1) > budget
-            low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+            exceeds = (values - middle[..., None]).clamp_(0, 1).sum(-1) > budget
+            low, high = torch.where(exceeds, middle, low), torch.where(exceeds, high, middle)
         bracketed = (low + high) / 2
         share = (values - bracketed[..., None]).clamp_(0, 1)
         # ones and zeros as floats, since sums of booleans are several times slower
         full = share.floor()
         free = share.ceil() - full
-        full, count = full.sum(-1), free.sum(-1)
-    solved = ((values * free).sum(-1) + full - budget) / count.clamp(min=1)
-    cutoff = torch.where(binds, torch.where(count > 0, solved, bracketed), torch.zeros_like(solved))
+        full_count, free_count = full.sum(-1), free.sum(-1)
+    solved = ((values * free).sum(-1) + full_count - budget) / free_count.clamp(min=1)
+    cutoff = torch.where(binds, torch.where(free_count > 0, solved, bracketed), torch.zeros_like(solved))
     return (values - cutoff[..., None]).clamp(0, 1), cutoff
 
 
 class Allocation(NamedTuple):
-    """What a budget decided for one modality."""
+    """What the budget decided for one modality; the symbols are those of `Trace`."""
 
     evidence: Float[Tensor, "batch level token"]
     activation: Float[Tensor, "batch level token"]
@@ -65,21 +64,21 @@ class Allocation(NamedTuple):
 
 
 class TokenBudget(nn.Module):
-    """Evidence to allocation, with scale, threshold and budget learned for each level.
+    """From evidence to allocation, with scale, threshold and budget learned for each level.
 
-    [ours] rho starts at 0.25, so that the budget binds from the first step: tokens compete, and rho has a
-    gradient, only where it binds (cutoff > 0).
+    [ours] rho starts at 0.25, so that the budget binds from the first step: tokens compete, and rho has a gradient,
+    only where it binds (cutoff > 0).
     """
 
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.full((levels,), 1.5))
         self.threshold = nn.Parameter(torch.full((levels,), 0.5))
-        self.rho_logit = nn.Parameter(torch.full((levels,), -1.1))  # rho starts at 0.25
+        self.rho_logit = nn.Parameter(torch.full((levels,), -1.1))
 
     @property
     def rho(self) -> Float[Tensor, "level"]:
-        """Tokens' worth of budget for each real token, in (0, 1)."""
+        """The budget as a share of the real tokens, in (0, 1)."""
         return self.rho_logit.sigmoid()
 
     def forward(
@@ -92,8 +91,8 @@ class TokenBudget(nn.Module):
         """Allocate; `mute` marks tokens whose activation is set to 0, so that they get no share."""
         evidence = torch.linalg.vector_norm(at_least_float32(shared), dim=-1)
         real = mask[:, None, :].expand_as(evidence)
-        height = evidence / shared.shape[-1] ** 0.5 - self.threshold[:, None]
-        activation = torch.sigmoid(self.log_scale.exp()[:, None] * height) * real
+        logit = evidence / shared.shape[-1] ** 0.5 - self.threshold[:, None]
+        activation = torch.sigmoid(self.log_scale.exp()[:, None] * logit) * real
         if mute is not None:
             activation = activation.masked_fill(mute, 0)
         budget = gamma * self.rho * mask.sum(1, keepdim=True)
@@ -101,13 +100,13 @@ class TokenBudget(nn.Module):
         return Allocation(evidence, activation, allocation, budget, cutoff)
 
 
-def everyone(
+def dense_allocation(
     shared: Float[Tensor, "batch level token rank"],
     mask: Bool[Tensor, "batch token"],
     gamma: float = 1.0,
     mute: Bool[Tensor, "batch level token"] | None = None,
 ) -> Allocation:
-    """No budget: a share of 1 for every real token that is not muted, whatever gamma is."""
+    """`TokenBudget.forward` without a budget: a share of 1 for every real token that is not muted, at any gamma."""
     evidence = torch.linalg.vector_norm(at_least_float32(shared), dim=-1)
     share = mask[:, None, :].expand_as(evidence).to(evidence.dtype)
     share = share if mute is None else share.masked_fill(mute, 0)
@@ -118,5 +117,5 @@ def everyone(
 def participation(
     allocation: Float[Tensor, "batch level token"], mask: Bool[Tensor, "batch token"]
 ) -> Float[Tensor, "batch level"]:
-    """r = allocated share per real token, in [0, 1]; 0 where the modality is missing."""
+    """r: the allocated share per real token, in [0, 1]; 0 where the modality is missing."""
     return allocation.sum(-1) / mask.sum(1, keepdim=True).clamp(min=1)

@@ -1,10 +1,10 @@
-"""IntraCED, the intra-level co-exchange domain: modalities listen to each other, level by level, in shared coordinates.
+"""IntraCED, the intra-level co-exchange domain: attention between modalities, level by level, in shared coordinates.
 
-[paper] Each modality queries the shared tokens of the others only, and receives as much as its budget funds:
+[paper] Each modality queries the shared tokens of the others only, and its budget scales what it receives:
 out_t = allocation_t Attention(Q_t, K of the others, V of the others).
 [ours] Queries, keys, values and output all live in shared coordinates, so no private channel can reach another
-modality, whatever the weights are; the projections are common to all modalities, as the shared frame is; and a
-residual connection keeps what a token knew.
+modality, whatever the weights are. The projections are common to all modalities, as the shared frame is. A residual
+connection adds what is received to what the token already held.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from clcrkit.budget import Allocation, TokenBudget, everyone
-from clcrkit.hierarchy import all_true, at_each_level, on_host
+from clcrkit.budget import Allocation, TokenBudget, dense_allocation
+from clcrkit.ops import all_true, at_each_level, key_padding_mask, on_host
 from clcrkit.subspaces import Subspaces
 
 
@@ -39,55 +39,60 @@ class Exchange(nn.Module):
         allocation: dict[str, Float[Tensor, "batch level _"]],
         keep_attention: bool = False,
     ) -> tuple[dict[str, Float[Tensor, "batch level _ rank"]], dict[str, Float[Tensor, "batch level head _ _"]]]:
-        """What each token receives: zero where its allocation is zero or where nobody else speaks.
+        """What each token receives: zero where its allocation is zero or no other modality is present.
 
-        Only funded queries are computed (`funded_tokens`). With `keep_attention` all are, and the weights come back
-        too, by modality; else the second result is empty.
+        Only funded queries are computed (`funded_tokens`). With `keep_attention` all are, and the attention weights
+        are returned too, by modality; else the second result is empty.
         """
-        spoken = torch.cat([self.key, self.value], dim=-1)
-        pairs = {m: at_each_level(x, spoken).chunk(2, dim=-1) for m, x in shared.items()}
-        keys = {m: self._heads(k) for m, (k, _) in pairs.items()}
-        values = {m: self._heads(v) for m, (_, v) in pairs.items()}
+        key_value = torch.cat([self.key, self.value], dim=-1)
+        keys, values = {}, {}
+        for m, x in shared.items():
+            k, v = at_each_level(x, key_value).chunk(2, dim=-1)
+            keys[m], values[m] = self._heads(k), self._heads(v)
         received, attention = {}, {}
         for m, x in shared.items():
-            share, samples = allocation[m], x.shape[0]
-            asking = None if keep_attention else funded_tokens(share)
-            if asking is not None:
-                share = share.gather(2, asking)
-                asking = asking[..., None].expand(-1, -1, -1, x.shape[-1])
-                x = x.gather(2, asking)
-            q = self._heads(at_each_level(x, self.query))
+            share, batch = allocation[m], len(x)
+            funded = None if keep_attention else funded_tokens(share)
+            if funded is not None:
+                share = share.gather(2, funded)  # (batch, level, funded)
+                funded = funded[..., None].expand(-1, -1, -1, x.shape[-1])
+                x = x.gather(2, funded)  # (batch, level, funded, rank)
+            query = self._heads(at_each_level(x, self.query))
             others = [n for n in shared if n != m]
-            k, v = (torch.cat([source[n] for n in others], dim=-2) for source in (keys, values))
-            heard = torch.cat([masks[n] for n in others], dim=-1)
-            anyone = heard.any(-1)
-            # a softmax over nothing is NaN: where nobody speaks all are let in, and the result is dropped
-            allowed = (heard | ~anyone[:, None]).repeat(len(self.query), 1)[:, None, None]
+            key = torch.cat([keys[n] for n in others], dim=-2)
+            value = torch.cat([values[n] for n in others], dim=-2)
+            key_mask = torch.cat([masks[n] for n in others], dim=-1)  # (batch, other token)
+            any_key = key_mask.any(-1)
+            # If no key is valid, all keys are unmasked to avoid NaN; the output is zeroed below.
+            unmasked = ~key_padding_mask(key_mask)
+            unmasked = unmasked.repeat(len(self.query), 1)[:, None, None]  # (level * batch, 1, 1, other token)
             if keep_attention:
-                logits = (q / q.shape[-1] ** 0.5) @ k.mT
-                weights = logits.masked_fill_(~allowed, -torch.inf).softmax(-1)
-                mixed = weights @ v
-                weights = weights.unflatten(0, (-1, samples)).transpose(0, 1)
-                attention[m] = weights * (masks[m] & anyone[:, None])[:, None, None, :, None]
+                logits = (query / query.shape[-1] ** 0.5) @ key.mT
+                weights = logits.masked_fill_(~unmasked, -torch.inf).softmax(-1)
+                mixed = weights @ value
+                weights = weights.unflatten(0, (-1, batch)).transpose(0, 1)  # (batch, level, head, token, other token)
+                attention[m] = weights * (masks[m] & any_key[:, None])[:, None, None, :, None]
             else:
-                # the mask stays one row for each sample and level: for each query it would be as large as the weights
-                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=None if all_true(heard) else allowed)
-            joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, samples)).transpose(0, 1)
-            given = (share * anyone[:, None, None])[..., None] * at_each_level(joined, self.out)
-            received[m] = given if asking is None else given.new_zeros(shared[m].shape).scatter(2, asking, given)
+                # the mask has one row for all queries of a sample: one for each would be as large as the weights
+                attn_mask = None if all_true(key_mask) else unmasked
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask)
+            # (level * batch, head, token, feature) to (batch, level, token, rank)
+            joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, batch)).transpose(0, 1)
+            output = (share * any_key[:, None, None])[..., None] * at_each_level(joined, self.out)
+            received[m] = output if funded is None else output.new_zeros(shared[m].shape).scatter(2, funded, output)
         return received, attention
 
     def _heads(self, x: Tensor) -> Tensor:
-        """(batch, level, token, feature) to (level * batch, head, token, feature / heads)."""
+        """(batch, level, token, rank) to (level * batch, head, token, feature), with rank = head * feature."""
         return x.transpose(0, 1).flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Int64[Tensor, "batch level funded"] | None:
-    """Positions of the tokens with a share, as many in each row as the fullest row has; None where that is all.
+    """Positions of the tokens with a share, or None where computing every query is as good.
 
-    Rows with fewer are filled up with tokens of share 0. On a GPU the host would have to wait for that count, and a
-    graph that is being compiled would break, so there every query is computed: no bound on the count is known
-    beforehand, since a small budget can be spread over all tokens.
+    All rows have as many positions as the fullest row has funded tokens; shorter rows are filled up with tokens of
+    share 0. None means that some row is fully funded, or that the count cannot be had for free: on a GPU the host
+    would wait for it, and in a graph that is being compiled it would break the graph.
     """
     if not on_host(allocation):
         return None
@@ -96,7 +101,7 @@ def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Int64[Tenso
 
 
 class Exchanged(NamedTuple):
-    """What IntraCED makes of the level tokens; all by modality."""
+    """The output of IntraCED, by modality; `attention` is empty unless it was asked for."""
 
     shared: dict[str, Float[Tensor, "batch level _ rank"]]
     private: dict[str, Float[Tensor, "batch level _ private_rank"]]
@@ -109,7 +114,7 @@ class IntraCED(nn.Module):
     """Split, budget and exchange at every level.
 
     sparse=False replaces the budget by a share of 1 for every real token (dense exchange);
-    exchange=False leaves out budget and exchange both (the ablation 'no IntraCED').
+    exchange=False leaves out both budget and exchange and keeps the split (the ablation 'no IntraCED').
     """
 
     def __init__(
@@ -137,14 +142,11 @@ class IntraCED(nn.Module):
         keep_attention: bool = False,
     ) -> Exchanged:
         shared, private = self.subspaces(tokens)
-        allocations = {}
-        for m, x in shared.items():
-            muted = (mute or {}).get(m)
-            decide = everyone if self.budget is None else self.budget
-            allocations[m] = decide(x, masks[m], gamma, muted)
+        allocate = dense_allocation if self.budget is None else self.budget
+        allocations = {m: allocate(x, masks[m], gamma, (mute or {}).get(m)) for m, x in shared.items()}
         if self.exchange is None:
             return Exchanged(shared, private, shared, allocations, {})
-        shares = {m: decided.allocation for m, decided in allocations.items()}
+        shares = {m: a.allocation for m, a in allocations.items()}
         received, attention = self.exchange(shared, masks, shares, keep_attention)
         exchanged = {m: shared[m] + received[m] for m in shared}
         return Exchanged(shared, private, exchanged, allocations, attention)

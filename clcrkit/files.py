@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clcrkit.errors import DataError
 
-_UMASK = os.umask(0o022)  # the only way to read it is to set it
+_UMASK = os.umask(0o022)  # it can only be read by setting it
 os.umask(_UMASK)
 
 
@@ -26,16 +26,16 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
     disk leaves the earlier file as it was. Raises DataError where the folder cannot be written.
     """
     path = Path(path)
-    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     scratch = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        save_file(kept, scratch, metadata={"clcrkit": json.dumps(about)})
-        os.chmod(scratch, 0o666 & ~_UMASK)  # it was made for its owner alone
-        with open(scratch, "r+b") as written:
-            os.fsync(written.fileno())
+        save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
+        os.chmod(scratch, 0o666 & ~_UMASK)  # mkstemp gives access to the owner alone
+        with open(scratch, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(scratch, path)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be written ({error})") from error

@@ -1,8 +1,9 @@
-"""Metrics: what a prediction is worth, in the definitions that papers quote.
+"""Metrics: how good predictions are, in the definitions that papers quote.
 
-`score` is for any task; `sentiment` is the set of CMU-MOSI and CMU-MOSEI as MMSA defines it. Each returns plain
-floats by name. A figure that the samples cannot give (a correlation of constants, classes where there are no samples)
-is NaN.
+One function for each task (`Task.metrics` is the one that belongs to a task), and `sentiment`, the set of CMU-MOSI and
+CMU-MOSEI as MMSA defines it. Each takes arrays or tensors and returns plain floats by name. A figure that the samples
+cannot give (a correlation of constants, classes without samples) is NaN. Each raises DataError for shapes that do not
+belong together, no samples, and predictions that are not finite.
 """
 
 from __future__ import annotations
@@ -14,52 +15,42 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import DataError
 
 BINS = 15  # of confidence, for the calibration error
 
 
-def score(task: str, prediction: Any, labels: Any) -> dict[str, float]:
-    """The figures for one of the kit's tasks, or for 'sentiment', a regression from -3 to 3.
-
-    prediction: (sample, output), what a model gives: logits for classification and multilabel. labels: as in a Batch.
-    'classification': accuracy, f1_macro, f1_weighted, calibration_error. 'regression': mae, correlation.
-    'sentiment': see `sentiment`. 'multilabel': accuracy over all labels, f1_macro, f1_weighted.
-    Raises ConfigError for another task, DataError where the shapes do not belong together or nothing is given.
-    """
-    if task not in ("classification", "regression", "sentiment", "multilabel"):
-        raise ConfigError(f"task: {task!r}, but classification, regression, sentiment or multilabel is needed")
-    p, y = np.asarray(prediction), np.asarray(labels)
-    if task in ("regression", "sentiment"):
-        p = p.reshape(-1) if p.ndim == 2 and p.shape[1] == 1 else p
-        y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
-    wanted = p.shape[:1] if task == "classification" else p.shape
-    axes = 1 if task in ("regression", "sentiment") else 2
-    if p.ndim != axes or y.shape != wanted or not p.size:
-        raise DataError(f"prediction: shape {p.shape} with labels of shape {y.shape}, which do not make a {task}")
-    if not np.isfinite(p).all():
-        raise DataError(f"prediction: {int((~np.isfinite(p)).sum())} of {p.size} values are not finite")
-    if task == "classification":
-        chosen = p.argmax(1)
-        return {
-            "accuracy": float((chosen == y).mean()),
-            **_f1(y, chosen),
-            "calibration_error": calibration_error(_softmax(p.astype(np.float64)), y),
-        }
-    if task == "multilabel":
-        return {"accuracy": float(((p > 0) == (y > 0.5)).mean()), **_f1(y > 0.5, p > 0)}
-    p, y = p.astype(np.float64), y.astype(np.float64)
-    return sentiment(p, y) if task == "sentiment" else _regression(p, y)
+def classification(prediction: Any, labels: Any) -> dict[str, float]:
+    """accuracy, f1_macro, f1_weighted, calibration_error; prediction: (sample, class) logits, labels: (sample,)."""
+    p, y = _checked("classification", np.asarray(prediction), np.asarray(labels), axes=2, label_axes=1)
+    predicted = p.argmax(1)
+    return {
+        "accuracy": float((predicted == y).mean()),
+        **_f1(y, predicted),
+        "calibration_error": calibration_error(_softmax(p.astype(np.float64)), y),
+    }
 
 
-def sentiment(prediction: Float[ndarray, "sample"], labels: Float[ndarray, "sample"]) -> dict[str, float]:
-    """The MOSI and MOSEI set, as in MMSA, for intensities from -3 to 3.
+def multilabel(prediction: Any, labels: Any) -> dict[str, float]:
+    """accuracy over all labels, f1_macro, f1_weighted; prediction: (sample, label) logits, labels: 0 or 1 each."""
+    p, y = _checked("multilabel", np.asarray(prediction), np.asarray(labels), axes=2, label_axes=2)
+    return {"accuracy": float(((p > 0) == (y > 0.5)).mean()), **_f1(y > 0.5, p > 0)}
+
+
+def regression(prediction: Any, labels: Any) -> dict[str, float]:
+    """mae, correlation (Pearson's); both (sample,) or (sample, 1)."""
+    return _regression(*_values("regression", prediction, labels))
+
+
+def sentiment(prediction: Any, labels: Any) -> dict[str, float]:
+    """The MOSI and MOSEI set, as in MMSA, for intensities from -3 to 3; both (sample,) or (sample, 1).
 
     accuracy_2_has0, f1_2_has0: all samples, negative against not negative (0 counts as not negative on both sides).
     accuracy_2_non0, f1_2_non0: samples whose label is not 0, positive against not positive. F1 is weighted by class.
     accuracy_7, accuracy_5: both sides clipped to +-3 or +-2, then rounded half to even. mae: not clipped.
     correlation: Pearson's.
     """
+    prediction, labels = _values("sentiment", prediction, labels)
     decided = labels != 0
     sides = {
         "has0": (labels >= 0, prediction >= 0),
@@ -79,15 +70,30 @@ def sentiment(prediction: Float[ndarray, "sample"], labels: Float[ndarray, "samp
 def calibration_error(
     probability: Float[ndarray, "sample class"], labels: Int[ndarray, "sample"], bins: int = BINS
 ) -> float:
-    """Expected calibration error: how far the stated confidence is from the accuracy, on average over samples.
+    """Expected calibration error: the distance of confidence and accuracy, on average over samples.
 
-    Samples are put into `bins` bins of equal width by the probability of the class they are given; in each bin the
-    mean confidence is compared with the share of right answers.
+    Confidence is the probability of the predicted class. Samples are sorted into `bins` bins of equal width by it; in
+    each bin the mean confidence is compared with the accuracy.
     """
     confidence, right = probability.max(1), probability.argmax(1) == labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    apart = np.bincount(place, weights=confidence - right, minlength=bins)
-    return float(np.abs(apart).sum() / len(labels))
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(bin_of, weights=confidence - right, minlength=bins)
+    return float(np.abs(gap).sum() / len(labels))
+
+
+def _values(kind: str, prediction: Any, labels: Any) -> tuple[Float[ndarray, "sample"], Float[ndarray, "sample"]]:
+    """Both as (sample,) in float64."""
+    p, y = (x[:, 0] if x.ndim == 2 and x.shape[1] == 1 else x for x in map(np.asarray, (prediction, labels)))
+    p, y = _checked(kind, p, y, axes=1, label_axes=1)
+    return p.astype(np.float64), y.astype(np.float64)
+
+
+def _checked(kind: str, p: ndarray, y: ndarray, axes: int, label_axes: int) -> tuple[ndarray, ndarray]:
+    if p.ndim != axes or y.shape != p.shape[:label_axes] or not p.size:
+        raise DataError(f"prediction: shape {p.shape} with labels of shape {y.shape}, which do not make a {kind}")
+    if not np.isfinite(p).all():
+        raise DataError(f"prediction: {int((~np.isfinite(p)).sum())} of {p.size} values are not finite")
+    return p, y
 
 
 def _regression(prediction: Float[ndarray, "sample"], labels: Float[ndarray, "sample"]) -> dict[str, float]:

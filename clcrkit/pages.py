@@ -81,9 +81,9 @@ def write_page(executed: NotebookNode, page: Path) -> Path:
 
 
 def headlines(executed: NotebookNode) -> list[str]:
-    """What the cells tagged 'headline' printed."""
-    told = [cell for cell in executed.cells if "headline" in cell.metadata.get("tags", [])]
-    return [o.text.strip() for cell in told for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
+    """The printed lines of the cells tagged 'headline'."""
+    cells = [cell for cell in executed.cells if "headline" in cell.metadata.get("tags", [])]
+    return [o.text.strip() for cell in cells for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
 
 
 def read_notebook(path: Path) -> NotebookNode:
@@ -115,7 +115,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
     figures = 0
     for cell in shown.cells:
         if cell.cell_type == "code":
-            kept = []
+            outputs = []
             for output in cell.outputs:
                 data = output.get("data", {})
                 if _PLOTLY in data:
@@ -125,8 +125,8 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                     if "%|" in data.get("text/plain", ""):
                         continue  # a progress bar says nothing once all is done
                     output["data"] = {"text/html": _NEEDS_KERNEL}  # better than the widget's Python text
-                kept.append(output)
-            cell.outputs = kept
+                outputs.append(output)
+            cell.outputs = outputs
     exporter = _PageExporter(raw_template=_TEMPLATE, exclude_anchor_links=True)
     resources = {"metadata": {"name": title}, "plotlyjs": get_plotlyjs() if figures else ""}
     return str(exporter.from_notebook_node(shown, resources)[0])
@@ -134,11 +134,11 @@ def to_html(notebook: NotebookNode, title: str) -> str:
 
 def math_to_mathml(tex: str, display: bool) -> str:
     """One formula as MathML, which browsers draw themselves; the TeX text where it cannot be converted."""
-    known = tex
+    text = tex
     for word, replacement in _KNOWN_TO_CONVERTER.items():
-        known = known.replace(word, replacement)
+        text = text.replace(word, replacement)
     try:
-        return convert(known.strip(), display="block" if display else "inline")
+        return convert(text.strip(), display="block" if display else "inline")
     except Exception:  # the converter's errors share no base; a raw formula is better than no page
         return f"<code>{escape(tex)}</code>"
 

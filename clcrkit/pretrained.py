@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -221,10 +221,9 @@ def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
 
 
 def _loaded(name: str | os.PathLike[str], local_files_only: bool) -> Any:
-    from transformers import AutoModel
-
+    transformers = require("transformers", "pretrained")
     try:
-        return AutoModel.from_pretrained(
+        return transformers.AutoModel.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
         )
     except (OSError, ValueError) as error:
@@ -238,7 +237,7 @@ def _unpacked(
     real: Bool[Tensor, "batch packed"],
     rows: Bool[Tensor, "batch"],
 ) -> Float[Tensor, "batch level token width"]:
-    """`levels` with the states of these rows, put back to where their tokens were; zero where no token is."""
-    place = order[rows][:, None, :, None].expand_as(hidden)
-    filled = torch.zeros_like(levels[rows]).scatter(2, place, hidden * real[rows][:, None, :, None])
+    """`levels` with the states of these rows, put back at the positions of their tokens; zero elsewhere."""
+    index = order[rows][:, None, :, None].expand_as(hidden)
+    filled = torch.zeros_like(levels[rows]).scatter(2, index, hidden * real[rows][:, None, :, None])
     return levels.masked_scatter(rows[:, None, None, None], filled)

@@ -1,10 +1,10 @@
 """Shared and private subspaces: orthonormal frames, and the split of a token into coordinates in them.
 
-[paper] At each level U_sh (common to all modalities) and U_pr (one for each modality) are orthonormal, and
-U_sh is orthogonal to each U_pr: exact by construction, on the Stiefel manifold.
-[ours] The map onto it: one batched QR of [A_sh, A_pr] with the signs of R's diagonal made positive, which
-makes the frames a smooth function of A. Coordinates h U stand in for the projections h U U^T: they have the
-same lengths and angles and are shorter to compute with.
+[paper] At each level U_sh (common to all modalities) and U_pr (one for each modality) have orthonormal columns, U_sh
+is orthogonal to each U_pr, and both are parameterised on the Stiefel manifold.
+[ours] The map onto it: one batched QR of [A_sh, A_pr] with R's diagonal made positive, which makes both
+orthogonalities exact by construction and the frames a smooth function of A. Coordinates h U replace the projections
+h U U^T: they have the same lengths and angles and fewer entries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clcrkit.hierarchy import at_each_level
+from clcrkit.ops import at_each_level, at_least_float32
 
 
 class Subspaces(nn.Module):
@@ -36,7 +36,7 @@ class Subspaces(nn.Module):
         free = torch.cat([self.free_shared.expand(len(names), -1, -1, -1), private], dim=-1)
         # the first columns of a QR depend on A_sh alone, so every modality gets the same shared frame
         with torch.autocast(free.device.type, enabled=False):
-            u = orthonormal(at_least_float32(free))
+            u = orthonormal(at_least_float32(free))  # (modality, level, width, rank + private_rank)
         u_shared, u_private = u.split([self.rank, private.shape[-1]], dim=-1)
         return u_shared[0], dict(zip(names, u_private.unbind(0), strict=True))
 
@@ -55,7 +55,3 @@ def orthonormal(free: Float[Tensor, "*batch width rank"]) -> Float[Tensor, "*bat
     q, r = torch.linalg.qr(free)
     sign = torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(q.dtype)
     return q * sign[..., None, :]
-
-
-def at_least_float32(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    return x if x.dtype == torch.float64 else x.float()

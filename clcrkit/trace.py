@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,9 @@ from clcrkit.batch import Batch, concatenate, pad_axis
 from clcrkit.errors import DataError
 from clcrkit.files import read_tensors, write_tensors
 
+Task = Literal["classification", "regression", "multilabel"]
 _TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
+_OF_THE_PASS = ("batch", "gamma", "task", "sparse")  # all other fields are tensors with the sample as first axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +41,22 @@ class Trace:
       level_gate        (batch, level)                  omega; each row sums to 1
       modality_gate     (batch, modality)               how much of the shared code each modality gives; sums to 1
       private_gate      (batch, modality)               eta in (0, 1), or 1 where gates are uniform
+      threshold         (batch, level)                  the evidence at which the activation is one half, learned for
+                        each level, in the unit of `evidence`; -inf without a budget, where no token is asked for any
+      rho               (batch, level)                  tokens' worth of budget for each real token at gamma 1, so that
+                        budget = gamma * rho * real tokens; 1 without a budget
       shared_code, private_code        (batch, rank)
       prediction        (batch, output)                 logits, or the regressed value
     batch               the input, with ids, masks, labels, attributes
     gamma               the budget multiplier the pass ran with
+    task                what the prediction is for: "classification", "regression" or "multilabel"
+    sparse              False for a model without a budget: each real token has activation and share 1 at any gamma
     """
 
     batch: Batch
     gamma: float
+    task: Task
+    sparse: bool
     tokens: dict[str, Float[Tensor, "batch level _ width"]]
     shared: dict[str, Float[Tensor, "batch level _ rank"]]
     private: dict[str, Float[Tensor, "batch level _ private_rank"]]
@@ -63,6 +73,8 @@ class Trace:
     level_gate: Float[Tensor, "batch level"]
     modality_gate: Float[Tensor, "batch modality"]
     private_gate: Float[Tensor, "batch modality"]
+    threshold: Float[Tensor, "batch level"]
+    rho: Float[Tensor, "batch level"]
     shared_code: Float[Tensor, "batch rank"]
     private_code: Float[Tensor, "batch private_rank"]
     prediction: Float[Tensor, "batch output"]
@@ -81,6 +93,13 @@ class Trace:
         """The modalities whose tokens are the columns of `attention[modality]`, in order."""
         return tuple(name for name in self.modalities if name != modality)
 
+    def row(self, sample: int) -> int:
+        """The position of a sample id. Raises DataError for an id that the trace does not hold."""
+        rows = (self.batch.ids == sample).nonzero()
+        if not len(rows):
+            raise DataError(f"sample: id {sample} is not in this trace of {len(self)} samples")
+        return int(rows[0])
+
     def select(self, index: Any) -> Trace:
         """The samples at `index`: a slice, a list of positions or a bool mask."""
         if not isinstance(index, slice):
@@ -92,7 +111,7 @@ class Trace:
         return self._map(lambda _name, _modality, tensor: tensor.to(device), self.batch.to(device))
 
     def _map(self, function: Callable[[str, str, Tensor], Tensor], batch: Batch) -> Trace:
-        values: dict[str, Any] = {"batch": batch, "gamma": self.gamma}
+        values: dict[str, Any] = {name: getattr(self, name) for name in _OF_THE_PASS} | {"batch": batch}
         for name, value in _entries(self):
             if isinstance(value, dict):
                 values[name] = {m: function(name, m, tensor) for m, tensor in value.items()}
@@ -105,9 +124,18 @@ class Trace:
         """One trace of many, along the batch axis; shorter sequences are padded with zeros."""
         if not parts:
             raise DataError("traces: empty; at least 1 trace is needed")
-        if len({part.modalities for part in parts}) > 1 or len({part.gamma for part in parts}) > 1:
-            kinds = sorted({f"{', '.join(part.modalities)} at gamma {part.gamma}" for part in parts})
-            raise DataError(f"traces: of {' and of '.join(kinds)}; modalities, their order and gamma must be the same")
+        if len({(part.modalities, part.gamma, part.task, part.sparse) for part in parts}) > 1:
+            kinds = sorted(
+                {
+                    f"{', '.join(part.modalities)} at gamma {part.gamma} for {part.task}"
+                    f"{'' if part.sparse else ' without a budget'}"
+                    for part in parts
+                }
+            )
+            raise DataError(
+                f"traces: of {' and of '.join(kinds)}; modalities, their order, gamma, task and whether there is a "
+                f"budget must be the same"
+            )
         batch = concatenate([part.batch for part in parts])
         length = {m: batch.masks[m].shape[1] for m in batch.modalities}
 
@@ -137,7 +165,13 @@ class Trace:
                 tensors.update({f"{name}/{inner}": tensor for inner, tensor in value.items()})
             elif value is not None:
                 tensors[name] = value
-        about = {"kind": "trace", "gamma": self.gamma, "tensors": list(tensors)}  # a file keeps no order of its own
+        about = {
+            "kind": "trace",
+            "gamma": self.gamma,
+            "task": self.task,
+            "sparse": self.sparse,
+            "tensors": list(tensors),  # a file keeps no order of its own
+        }
         write_tensors(path, tensors, about)
 
     @staticmethod
@@ -156,9 +190,12 @@ class Trace:
         try:
             if set(about["tensors"]) != set(tensors):
                 raise ValueError("its tensors are not the ones it was written with")
+            task, sparse = about["task"], about["sparse"]
+            if task not in get_args(Task) or not isinstance(sparse, bool):
+                raise ValueError(f"its task is {task!r} and sparse is {sparse!r}")
             batch = Batch(**{f.name: group(Batch, f.name) for f in fields(Batch)})
-            made = {f.name: group(Trace, f.name) for f in fields(Trace) if f.name not in ("batch", "gamma")}
-            trace = Trace(batch=batch, gamma=float(about["gamma"]), **made)
+            values = {f.name: group(Trace, f.name) for f in fields(Trace) if f.name not in _OF_THE_PASS}
+            trace = Trace(batch=batch, gamma=float(about["gamma"]), task=cast(Task, task), sparse=sparse, **values)
             for name, value in _entries(trace):
                 # without an exchange there is no attention
                 if isinstance(value, dict) and tuple(value) != trace.modalities and (name != "attention" or value):
@@ -169,13 +206,13 @@ class Trace:
 
 
 def _entries(holder: Trace | Batch, prefix: str = "") -> list[tuple[str, Any]]:
-    skipped = ("batch", "gamma") if isinstance(holder, Trace) else ()
+    skipped = _OF_THE_PASS if isinstance(holder, Trace) else ()
     return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in skipped]
 
 
 def _tensors(trace: Trace) -> list[Tensor]:
     """All entries in the order in which `_map` visits them."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for _, value in _entries(trace):
-        found.extend(value.values() if isinstance(value, dict) else [value])
-    return found
+        tensors.extend(value.values() if isinstance(value, dict) else [value])
+    return tensors

@@ -18,13 +18,13 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from clcrkit.datasets.digits import VOICES, WORDS
+from clcrkit.datasets.readers.sound import mel_filters
 
 RATE_HZ = 22_050  # what espeak-ng writes
 HOP = 441  # samples between frames: 20 ms
 WINDOW = 551  # samples in a frame: 25 ms
 FFT = 1024
 BANDS = 24
-LOWEST_HZ, HIGHEST_HZ = 60.0, 8_000.0
 FLOOR_DB = -70.0  # below the loudest cell of the utterance; all that is quieter is written as the floor
 SILENCE_DB = -40.0  # frames quieter than this at either end are cut off
 TAKES = 2  # utterances of each word by each voice
@@ -34,38 +34,28 @@ PITCHES = (20, 35, 50, 65, 80)  # espeak-ng's own scale, 0 to 99
 TARGET = Path(__file__).with_name("digits.npz")
 
 
-def mel_filters() -> Float[ndarray, "band bin"]:
-    """Triangles of height 1 over the bins of the Fourier transform, evenly spaced on the mel scale."""
-    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
-    corners = 700 * (10 ** (np.linspace(lowest, highest, BANDS + 2) / 2595) - 1)
-    bins = np.arange(FFT // 2 + 1) * RATE_HZ / FFT
-    left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
-    rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
-
-
 def log_mel(sound: Float[ndarray, "sample"]) -> Float[ndarray, "token band"]:
     """Mel power in dB below the loudest cell, from FLOOR_DB to 0; one token for each 20 ms."""
     count = 1 + max(0, len(sound) - WINDOW) // HOP
     padded = np.pad(sound, (0, max(0, WINDOW - len(sound))))
     frames = padded[np.arange(count)[:, None] * HOP + np.arange(WINDOW)] * np.hanning(WINDOW)
-    power = np.abs(np.fft.rfft(frames, FFT)) ** 2 @ mel_filters().T
+    power = np.abs(np.fft.rfft(frames, FFT)) ** 2 @ mel_filters(RATE_HZ, BANDS, FFT).T
     tiny = 1e-30
     return np.maximum(10 * np.log10(np.maximum(power / max(power.max(), tiny), tiny)), FLOOR_DB)
 
 
-def trimmed(decibels: Float[ndarray, "token band"]) -> Float[ndarray, "kept band"]:
+def trim(decibels: Float[ndarray, "token band"]) -> Float[ndarray, "sounding band"]:
     """The frames from the first to the last that is not silence."""
-    (heard,) = np.nonzero(decibels.max(1) > SILENCE_DB)
-    return decibels[heard[0] : heard[-1] + 1]
+    (sounding,) = np.nonzero(decibels.max(1) > SILENCE_DB)
+    return decibels[sounding[0] : sounding[-1] + 1]
 
 
-def quantised(decibels: Float[ndarray, "token band"]) -> UInt8[ndarray, "token band"]:
+def quantise(decibels: Float[ndarray, "token band"]) -> UInt8[ndarray, "token band"]:
     """FLOOR_DB becomes 0, and 0 dB becomes 255."""
     return np.rint((1 - decibels / FLOOR_DB) * 255).astype(np.uint8)
 
 
-def spoken(word: str, language: str, voice: str, speed: int, pitch: int) -> Float[ndarray, "sample"]:
+def speak(word: str, language: str, voice: str, speed: int, pitch: int) -> Float[ndarray, "sample"]:
     """The word as espeak-ng says it, from -1 to 1 at RATE_HZ."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/word.wav"
@@ -76,7 +66,7 @@ def spoken(word: str, language: str, voice: str, speed: int, pitch: int) -> Floa
             return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2") / 32768
 
 
-def speaker() -> str:
+def version() -> str:
     """The program and its version."""
     answer = subprocess.run(["espeak-ng", "--version"], check=True, capture_output=True, text=True).stdout
     return answer.split("  ")[0].strip()
@@ -85,11 +75,11 @@ def speaker() -> str:
 def main() -> None:
     voices = [voice for part in VOICES.values() for voice in part]
     languages = list(WORDS)
-    known = set(
+    available = set(
         subprocess.run(["espeak-ng", "--voices=variant"], check=True, capture_output=True, text=True).stdout.split()
     )
-    unknown = [voice for voice in voices if f"!v/{voice}" not in known]
-    assert not unknown, f"this espeak-ng has no voice {unknown}; it would speak with its default voice instead"
+    missing = [voice for voice in voices if f"!v/{voice}" not in available]
+    assert not missing, f"this espeak-ng has no voice {missing}; it would speak with its default voice instead"
 
     grid = [range(len(voices)), range(len(languages)), range(10), range(TAKES)]
     voice, language, digit, _ = (axis.ravel() for axis in np.meshgrid(*grid, indexing="ij"))
@@ -99,8 +89,8 @@ def main() -> None:
 
     def utterance(i: int) -> UInt8[ndarray, "token band"]:
         code = languages[language[i]]
-        sound = spoken(WORDS[code][digit[i]], code, voices[voice[i]], SPEEDS[speed[i]], PITCHES[pitch[i]])
-        return quantised(trimmed(log_mel(sound)))
+        sound = speak(WORDS[code][digit[i]], code, voices[voice[i]], SPEEDS[speed[i]], PITCHES[pitch[i]])
+        return quantise(trim(log_mel(sound)))
 
     with ThreadPoolExecutor() as pool:
         utterances = list(pool.map(utterance, range(len(voice))))
@@ -117,12 +107,12 @@ def main() -> None:
         language_names=np.array(languages),
         speed_names=np.array([f"{s} words a minute" for s in SPEEDS]),
         pitch_names=np.array([f"pitch {p}" for p in PITCHES]),
-        made_with=np.array(speaker()),
+        made_with=np.array(version()),
     )
     lengths = [len(u) for u in utterances]
     print(
         f"{TARGET.name}: {len(utterances)} utterances of {min(lengths)} to {max(lengths)} tokens, "
-        f"{TARGET.stat().st_size / 1e6:.2f} MB, {speaker()}"
+        f"{TARGET.stat().st_size / 1e6:.2f} MB, {version()}"
     )
 
 

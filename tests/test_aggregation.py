@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from clcrkit.aggregation import Aggregated, InterCAD, LevelNorm, weighted_mean
+from clcrkit.aggregation import Aggregated, InterCAD, LevelNorm
+from clcrkit.ops import weighted_mean
 
 NAMES = ("a", "b", "c")
 LENGTHS = {"a": 5, "b": 3, "c": 4}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from clcrkit.hierarchy import PLACE, TCN, HierarchyEncoder, TransformerTaps, positions, sinusoid
+from clcrkit.hierarchy import POSITION_SCALE, TCN, HierarchyEncoder, TransformerTaps
+from clcrkit.ops import positions, sinusoid
 
 ERF = np.vectorize(math.erf)
 
@@ -101,7 +102,7 @@ def test_level_tokens_follow_the_formula(ids):
                 place = np.concatenate([np.sin(position * rates), np.cos(position * rates)])
                 h = (
                     z[b, level, t] @ as_numpy(encoder.project)[level]
-                    + PLACE * place
+                    + POSITION_SCALE * place
                     + as_numpy(encoder.level_embedding)[level, 0]
                 )
                 h = (h - h.mean()) / np.sqrt(h.var() + 1e-5)

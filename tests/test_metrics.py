@@ -13,7 +13,8 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
 from clcrkit.errors import ConfigError, DataError
-from clcrkit.metrics import calibration_error, score, sentiment
+from clcrkit.metrics import calibration_error, classification, multilabel, regression, sentiment
+from clcrkit.tasks import TASKS, task_named
 
 LABELS = np.array([0.0, 0.0, 2.5, -0.4, 3.0, -3.0, 1.5])
 PREDICTION = np.array([0.0, -0.1, 1.5, 0.0, 9.0, -2.5, 2.4])
@@ -22,7 +23,7 @@ PREDICTION = np.array([0.0, -0.1, 1.5, 0.0, 9.0, -2.5, 2.4])
 def test_neutrals_and_ties_by_hand():
     """0 is not negative on either side (has0), dropped as a label and not positive as a prediction (non0); 2.5, 1.5
     and 0.5 round to the even neighbour after clipping."""
-    found = score("sentiment", PREDICTION, LABELS)
+    found = sentiment(PREDICTION, LABELS)
     # has0: labels + + + - + - +, predictions + - + + + - +
     assert found["accuracy_2_has0"] == pytest.approx(5 / 7)
     # non0: labels + - + - +, predictions + - + - +
@@ -75,7 +76,7 @@ def test_sentiment_against_sklearn(rows):
 def test_classification_against_sklearn_and_a_loop(samples, classes, seed):
     rng = np.random.default_rng(seed)
     logits, labels = 3 * rng.normal(size=(samples, classes)), rng.integers(0, classes, samples)
-    found = score("classification", torch.from_numpy(logits).float(), torch.from_numpy(labels))
+    found = classification(torch.from_numpy(logits).float(), torch.from_numpy(labels))
     chosen = logits.argmax(1)
     assert found["accuracy"] == pytest.approx(accuracy_score(labels, chosen))
     for how in ("macro", "weighted"):
@@ -100,30 +101,38 @@ def test_calibration_error_at_its_ends():
 
 
 def test_regression_and_multilabel():
-    found = score("regression", np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 3.0, 5.0]))
+    found = regression(np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 3.0, 5.0]))
     assert found == pytest.approx({"mae": 2 / 3, "correlation": pearsonr([1, 2, 4], [1, 3, 5]).statistic})
     labels = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    found = score("multilabel", np.array([[2.0, 1.0], [-1.0, 3.0], [-2.0, -2.0]]), labels)
+    found = multilabel(np.array([[2.0, 1.0], [-1.0, 3.0], [-2.0, -2.0]]), labels)
     assert found == pytest.approx({"accuracy": 4 / 6, "f1_macro": 2 / 3, "f1_weighted": 2 / 3})
 
 
 @pytest.mark.parametrize(
-    ("task", "prediction", "labels"),
+    ("metrics", "prediction", "labels"),
     [
-        ("classification", np.zeros((3, 2)), np.zeros(2, dtype=int)),
-        ("classification", np.zeros(3), np.zeros(3, dtype=int)),
-        ("regression", np.zeros((3, 2)), np.zeros(3)),
-        ("sentiment", np.zeros(0), np.zeros(0)),
-        ("multilabel", np.zeros((3, 2)), np.zeros((3, 3))),
+        (classification, np.zeros((3, 2)), np.zeros(2, dtype=int)),
+        (classification, np.zeros(3), np.zeros(3, dtype=int)),
+        (regression, np.zeros((3, 2)), np.zeros(3)),
+        (sentiment, np.zeros(0), np.zeros(0)),
+        (multilabel, np.zeros((3, 2)), np.zeros((3, 3))),
     ],
 )
-def test_shapes_that_do_not_belong_together_are_refused(task, prediction, labels):
+def test_shapes_that_do_not_belong_together_are_refused(metrics, prediction, labels):
     with pytest.raises(DataError, match="do not make a"):
-        score(task, prediction, labels)
+        metrics(prediction, labels)
 
 
 def test_other_misuse_is_refused():
     with pytest.raises(ConfigError, match="task: 'ranking'"):
-        score("ranking", np.zeros(2), np.zeros(2))
+        task_named("ranking")
     with pytest.raises(DataError, match="1 of 2 values are not finite"):
-        score("regression", np.array([0.0, np.nan]), np.zeros(2))
+        regression(np.array([0.0, np.nan]), np.zeros(2))
+
+
+def test_each_task_has_its_own_metrics():
+    assert {name: task.metrics for name, task in TASKS.items()} == {
+        "classification": classification,
+        "regression": regression,
+        "multilabel": multilabel,
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clcrkit import DataError
 from clcrkit.aggregation import InterCAD
-from clcrkit.objective import level_mix, regularisers, stream_pairs, task_loss, whiten, whitened_cross_correlation
+from clcrkit.objective import level_mix, regularisers, stream_pairs, whiten, whitened_cross_correlation
 
 
 def wcc(streams: Tensor, **choices) -> Tensor:
@@ -209,7 +207,7 @@ def test_regularisers_equal_pairs_taken_one_at_a_time(debias):
     done = intercad(
         {m: x[:, :, None] for m, x in shared.items()}, {m: x[:, :, None] for m, x in private.items()}, one, masks
     )
-    intra, inter_private, leakage, mix = regularisers(done, masks, debias=debias)
+    terms = regularisers(done, masks, debias=debias)
 
     def value(x: Tensor, y: Tensor) -> float:
         bias = max(x.shape[1], y.shape[1]) / (samples - 1) if debias else 0
@@ -218,13 +216,15 @@ def test_regularisers_equal_pairs_taken_one_at_a_time(debias):
     pairs = list(itertools.combinations(names, 2))
     across = [value(private[m][:, i], private[n][:, i]) for m, n in pairs for i in range(levels)]
     split = [value(shared[m][:, i], private[n][:, i]) for m in names for n in names for i in range(levels)]
-    assert float(intra) == pytest.approx(np.mean(across) + np.mean(split), abs=0.005)
-    assert float(inter_private) == pytest.approx(
+    assert float(terms["intra"]) == pytest.approx(np.mean(across) + np.mean(split), abs=0.005)
+    assert float(terms["inter_private"]) == pytest.approx(
         np.mean([value(private[m][:, 0], private[m][:, 1]) for m in names]), abs=0.005
     )
     leaks = [value(shared[m][:, i], private[m][:, 1 - i]) for m in names for i in range(levels)]
-    assert float(leakage) == pytest.approx(np.mean(leaks), abs=0.005)
-    torch.testing.assert_close(mix, level_mix(done.level_gate, done.context))
+    assert float(terms["inter_leakage"]) == pytest.approx(np.mean(leaks), abs=0.005)
+    torch.testing.assert_close(terms["inter_mix"], level_mix(done.level_gate, done.context))
+    parts = terms["inter_private"] + terms["inter_leakage"] + terms["inter_mix"]
+    torch.testing.assert_close(terms["inter"], parts)
 
 
 def test_level_mix_by_loops():
@@ -245,34 +245,3 @@ def test_level_mix_of_an_empty_context_is_finite():
     (gradient,) = torch.autograd.grad(loss, context)
     assert loss.isfinite()
     assert gradient.isfinite().all()
-
-
-def test_task_losses_by_their_definitions():
-    logits = torch.randn(4, 3)
-    classes, several = torch.tensor([0, 2, 1, 2]), (torch.rand(4, 3) < 0.5).float()
-    z, y = logits.double().numpy(), several.numpy()
-    expected = np.mean([math.log(np.exp(row).sum()) - row[c] for row, c in zip(z, classes, strict=True)])
-    assert float(task_loss("classification", logits, classes)) == pytest.approx(expected, rel=1e-5)
-    p = 1 / (1 + np.exp(-z))
-    expected = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
-    assert float(task_loss("multilabel", logits, several)) == pytest.approx(expected, rel=1e-5)
-    values, labels = torch.randn(4, 1), torch.randn(4)
-    expected = np.mean([abs(float(v) - float(t)) for v, t in zip(values[:, 0], labels, strict=True)])
-    assert float(task_loss("regression", values, labels)) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("task", "labels"),
-    [
-        ("classification", torch.rand(4)),
-        ("classification", torch.ones(4, 3)),  # torch would take these for probabilities
-        ("regression", torch.arange(4)),
-        ("regression", torch.ones(4, 1)),
-        ("multilabel", torch.arange(4)),
-        ("multilabel", torch.ones(4, 2)),
-    ],
-)
-def test_labels_of_another_task_are_refused(task, labels):
-    prediction = torch.zeros(4, 1 if task == "regression" else 3)
-    with pytest.raises(DataError, match=rf"^labels: torch.\w+ of shape \(.*\), but {task} needs"):
-        task_loss(task, prediction, labels)

@@ -40,6 +40,7 @@ def assert_entry(name: str, found: Tensor, expected: Tensor, tolerance: float) -
 
 def assert_same(found: Trace, expected: Trace, tolerance: float = 0.0) -> None:
     assert found.gamma == expected.gamma
+    assert (found.task, found.sparse) == (expected.task, expected.sparse)
     assert found.modalities == expected.modalities
     a, b = entries(found), entries(expected)
     assert a.keys() == b.keys()
@@ -75,6 +76,33 @@ def test_joined_parts_must_belong_together(model, batch, trace):
         Trace.join([])
     with pytest.raises(DataError, match="gamma"):
         Trace.join([trace, model.trace(batch, gamma=0.1)])
+    with pytest.raises(DataError, match=r"for classification and of .* for multilabel"):
+        Trace.join([trace, replace(trace, task="multilabel")])
+    with pytest.raises(DataError, match="without a budget"):
+        Trace.join([trace, replace(trace, sparse=False)])
+
+
+def test_a_row_is_found_by_its_id(trace):
+    assert [trace.row(int(i)) for i in trace.batch.ids] == list(range(6))
+    with pytest.raises(DataError, match="sample: id 7 is not in this trace of 6 samples"):
+        trace.row(7)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.7])
+def test_threshold_and_rho_explain_activation_and_budget(model, batch, make_model, gamma):
+    trace = model.trace(batch, gamma=gamma)
+    assert trace.sparse
+    scale = model.intraced.budget.log_scale.exp()[:, None] / model.config.rank**0.5
+    for m, mask in batch.masks.items():
+        wanted = torch.sigmoid(scale * (trace.evidence[m] - trace.threshold[..., None])) * mask[:, None]
+        torch.testing.assert_close(trace.activation[m], wanted)
+        torch.testing.assert_close(trace.budget[m], gamma * trace.rho * mask.sum(1, keepdim=True))
+    for ablation in ({"sparse": False}, {"intraced": False}):
+        dense = make_model(batch, **ablation).trace(batch, gamma=gamma)
+        assert not dense.sparse
+        assert (dense.threshold == -torch.inf).all()
+        for m, mask in batch.masks.items():
+            torch.testing.assert_close(dense.budget[m], dense.rho * mask.sum(1, keepdim=True))
 
 
 @pytest.mark.parametrize("ablation", [{}, {"intraced": False}, {"hierarchy": False}])
@@ -124,7 +152,13 @@ def test_a_trace_with_a_part_missing_is_refused(trace, tmp_path, lost):
         without_types(lambda: Trace.load(tmp_path / "t"))
 
 
-@pytest.mark.parametrize("change", [{"gamma": "much"}, {"gamma": None}, {"tensors": 3}, {"tensors": ["x"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gamma": "much"}, {"gamma": None}, {"tensors": 3}, {"tensors": ["x"]},
+        {"task": "guessing"}, {"task": None}, {"task": ["regression"]}, {"sparse": 1}, {"sparse": None},
+    ],
+)  # fmt: skip
 def test_a_trace_with_an_odd_description_is_refused(trace, tmp_path, change):
     trace.save(tmp_path / "t")
     tensors, about = read_tensors(tmp_path / "t")
@@ -171,4 +205,5 @@ def test_damaged_traces_are_refused_or_whole(written, data):
         if isinstance(value, dict):
             assert tuple(value) == loaded.modalities, field.name
         else:
-            assert isinstance(value, Tensor | Batch | float), field.name
+            assert isinstance(value, Tensor | Batch | float | str | bool), field.name
+    assert loaded.task in ("classification", "regression", "multilabel")

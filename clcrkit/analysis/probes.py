@@ -1,4 +1,4 @@
-"""Probes: what can be read, linearly, from a space; with the control that shows what reading nothing looks like."""
+"""Probes: what a linear model can read from a space, beside the same probe on shuffled labels as control."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def linear_probe(
     """Logistic regression on standardised features, by stratified cross-validation.
 
     groups: a number for each sample (speaker, video, ...); samples of one group are then never in training and test
-    of one fold. Without it a probe can read who speaks instead of what is said.
+    of one fold. Otherwise a probe can learn to recognise the groups instead of the label.
     Raises DataError where a label has fewer samples than there are folds, where there are fewer groups than folds,
     or where a label is in one group only, since no fold could then both learn and test it.
     """
@@ -87,13 +87,12 @@ def leakage(
 
 
 def leakage_matrix(table: pd.DataFrame) -> pd.DataFrame:
-    """What `leakage` found, for a heat map: spaces as rows, factors as columns, both in the table's order.
+    """The table of `leakage` for a heat map: spaces as rows, factors as columns, both in the table's order.
 
-    A cell is how far the probe comes from the control to certainty: (accuracy - shuffled) / (1 - shuffled); 0 is
-    nothing, 1 is all, and cells of factors with different numbers of values can be compared. A little below 0 is
-    chance, too."""
-    found = (table["accuracy"] - table["shuffled"]) / (1 - table["shuffled"])
-    matrix = table.assign(read=found).pivot(index="space", columns="factor", values="read")
+    A cell is (accuracy - shuffled) / (1 - shuffled): 0 at the level of the control, 1 at certainty. Factors with
+    different numbers of values can be compared by it. Values a little below 0 are chance, too."""
+    readable = (table["accuracy"] - table["shuffled"]) / (1 - table["shuffled"])
+    matrix = table.assign(readable=readable).pivot(index="space", columns="factor", values="readable")
     return matrix.loc[table["space"].unique(), table["factor"].unique()]
 
 
@@ -102,16 +101,16 @@ def evidence_auroc(
     evidence: Bool[Tensor, "sample level token"],
     mask: Bool[Tensor, "sample token"],
 ) -> list[float]:
-    """For each level, the chance that a token known as evidence has a larger allocation than one that is not
+    """For each level, the chance that an evidence token has a larger allocation than another one
     (ties count half); over all real tokens of all samples. NaN where a level has no evidence at all."""
     from sklearn.metrics import roc_auc_score
 
     real = mask.cpu().numpy()
-    found = []
+    aurocs = []
     for level in range(allocation.shape[1]):
         truth, share = evidence[:, level].cpu().numpy()[real], allocation[:, level].cpu().numpy()[real]
-        found.append(float(roc_auc_score(truth, share)) if 0 < truth.sum() < truth.size else float("nan"))
-    return found
+        aurocs.append(float(roc_auc_score(truth, share)) if 0 < truth.sum() < truth.size else float("nan"))
+    return aurocs
 
 
 def evidence_precision(
@@ -119,26 +118,26 @@ def evidence_precision(
     evidence: Bool[Tensor, "sample level token"],
     mask: Bool[Tensor, "sample token"],
 ) -> list[float]:
-    """For each level, the precision at the budget: the part of all shares given that lies on known evidence.
+    """For each level, the precision at the budget: the part of all shares that lies on evidence tokens.
 
-    Each token counts with its share; where shares are 0 or 1, this is the precision of the tokens that were kept.
-    An allocation without aim gets the evidence's part of the real tokens, `evidence_precision(ones, ...)`. NaN where
-    a level gave nothing or has no evidence at all."""
+    Each token counts with its share; where shares are 0 or 1, this is the precision of the funded tokens. An allocation
+    independent of the evidence gets the evidence's part of the real tokens, `evidence_precision(ones, ...)`. NaN where
+    a level allocates nothing or has no evidence at all."""
     real = mask[:, None, :].expand_as(evidence)
-    given = allocation.double() * real
-    total, hit = given.sum((0, 2)), (given * evidence).sum((0, 2))
-    known = (evidence & real).any(dim=2).any(dim=0) & (total > 0)
-    return [float(h / t) if k else float("nan") for h, t, k in zip(hit, total, known, strict=True)]
+    share = allocation.double() * real
+    total, hit = share.sum((0, 2)), (share * evidence).sum((0, 2))
+    defined = (evidence & real).any(dim=2).any(dim=0) & (total > 0)
+    return [float(h / t) if k else float("nan") for h, t, k in zip(hit, total, defined, strict=True)]
 
 
 def level_weighted(trace: Trace, modality: str) -> Float[Tensor, "sample token"]:
-    """Each token's allocation, summed over levels with the level gates as weights: its say in the sample."""
+    """Each token's allocation, summed over levels with the level gates as weights."""
     return (trace.level_gate[:, :, None] * trace.allocation[modality]).sum(1)
 
 
 def spaces_of(trace: Trace) -> dict[str, Float[Tensor, "sample _"]]:
-    """The spaces of a trace that probes are usually put to: the shared code and the private code; each
-    modality's shared and private summaries, all levels side by side."""
+    """The usual spaces for probes: the shared code and the private code; each modality's shared and private
+    summaries, all levels side by side."""
     spaces = {"shared code": trace.shared_code, "private code": trace.private_code}
     for m in trace.modalities:
         spaces[f"shared {m}"] = trace.shared_summary[m].flatten(1)

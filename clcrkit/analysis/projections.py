@@ -1,7 +1,7 @@
-"""Pictures of a space: from many coordinates to two, fitted once and then applied to anything alike.
+"""Projections of a space to two dimensions for pictures, fitted once and then applied to similar rows.
 
 A projection is fitted on one set of rows and transforms others, so that points of several modalities or
-training epochs are seen through the same eyes. Fits and transforms are cached by a hash of what went in.
+training epochs can be compared in one plane. Fits and transforms are cached by a hash of their inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clcrkit.errors import ConfigError, DataError
 
 METHODS = ("pca", "umap")
 _UMAP_ROWS = 3000  # UMAP is fitted on at most this many rows, evenly taken, and transforms the rest
-_KEPT = 256
+_CACHE_SIZE = 256
 _cache: OrderedDict[str, Any] = OrderedDict()
 
 
@@ -36,7 +36,7 @@ class Projection:
         return f"Projection({self.method}, {self.key[:8]})"
 
     def transform(self, values: Float[ndarray, "row feature"]) -> Float[ndarray, "row 2"]:
-        """Where these rows lie in the plane, float32; cached by a hash of the rows."""
+        """The positions of these rows in the plane, float32; cached by a hash of the rows."""
         values = _checked(values)
         points: Any = _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
         return points
@@ -53,16 +53,16 @@ def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 
         raise ConfigError(f"method: {method!r}, but one of {', '.join(METHODS)} is needed")
     values = _checked(values)
     key = f"{method}:{seed}:{_digest(values)}"
-    made: Any = _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
-    return made
+    projection: Any = _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
+    return projection
 
 
 def align(
     points: Float[ndarray, "row 2"], reference: Float[ndarray, "row 2"]
 ) -> tuple[Float[ndarray, "row 2"], Float[ndarray, "2 2"]]:
-    """Turn (or mirror) a picture about the origin so that its rows come nearest to the same rows of another.
+    """Rotate (or mirror) a picture about the origin so that its rows are nearest to the same rows of another.
 
-    Distances within the picture do not change. Also returns the 2 x 2 matrix, to turn more rows alike.
+    Distances within the picture do not change. Also returns the 2 x 2 matrix, to rotate more rows in the same way.
     """
     left, _, right = np.linalg.svd(points.T.astype(np.float64) @ reference.astype(np.float64))
     turn = (left @ right).astype(np.float32)
@@ -70,7 +70,7 @@ def align(
 
 
 def _pca(values: Any, seed: int) -> Callable[[Any], Any]:
-    # scikit-learn would do, but its import costs seconds that every first look at a trace would pay
+    # not scikit-learn: its import takes seconds, which every first look at a trace would wait for
     centre = values.mean(0)
     _, _, directions = np.linalg.svd(np.cov((values - centre).T, ddof=0).reshape((values.shape[1],) * 2))
     axes = np.zeros((values.shape[1], 2))
@@ -91,12 +91,12 @@ def _umap(values: Any, seed: int) -> Callable[[Any], Any]:
     centre = mapper.embedding_.mean(0)
     seen = {row.tobytes(): point for row, point in zip(values[rows], mapper.embedding_, strict=True)}
 
-    def apply(asked: Any) -> Any:
-        # rows of the fit keep the place the fit gave them; only new rows are placed among them
-        new = np.array([row.tobytes() not in seen for row in asked])
-        points = np.array([seen.get(row.tobytes(), (0, 0)) for row in asked], dtype=np.float32)
+    def apply(values: Any) -> Any:
+        # rows of the fit keep their place; only new rows are placed among them
+        new = np.array([row.tobytes() not in seen for row in values])
+        points = np.array([seen.get(row.tobytes(), (0, 0)) for row in values], dtype=np.float32)
         if new.any():
-            points[new] = mapper.transform(asked[new])
+            points[new] = mapper.transform(values[new])
         return (points - centre).astype(np.float32)
 
     return apply
@@ -121,6 +121,6 @@ def _cached(key: str, make: Callable[[], Any]) -> Any:
         _cache.move_to_end(key)
     else:
         _cache[key] = make()
-        while len(_cache) > _KEPT:
+        while len(_cache) > _CACHE_SIZE:
             _cache.popitem(last=False)
     return _cache[key]

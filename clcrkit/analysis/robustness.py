@@ -27,7 +27,7 @@ from clcrkit.training import evaluate
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind of corruption: the function, the strengths worth looking at (the first is 0), and what they count."""
+    """One kind of corruption: the function, the strengths worth looking at (the first is 0), and their unit."""
 
     apply: Callable[[Batch, float, int], Batch]
     strengths: tuple[float, ...]
@@ -73,12 +73,12 @@ def gaussian_noise(batch: Batch, strength: float, seed: int, sd: Mapping[str, Fl
     """
     _check_strength("noise", strength, np.inf)
     tokens = dict(batch.tokens)
-    for m, spread in sd.items():
+    for m, std in sd.items():
         if m not in tokens:
             raise DataError(f"noise: {m} is no modality of the batch; there are {', '.join(tokens)}")
         real = batch.masks[m]
-        drawn = _random(m, seed).standard_normal((int(real.sum()), len(spread)))
-        noise = torch.from_numpy(drawn).to(tokens[m]) * spread.to(tokens[m])
+        drawn = _random(m, seed).standard_normal((int(real.sum()), len(std)))
+        noise = torch.from_numpy(drawn).to(tokens[m]) * std.to(tokens[m])
         tokens[m] = tokens[m].clone()
         tokens[m][real] += strength * noise
     return replace(batch, tokens=tokens)
@@ -87,7 +87,7 @@ def gaussian_noise(batch: Batch, strength: float, seed: int, sd: Mapping[str, Fl
 def token_dropout(batch: Batch, strength: float, seed: int) -> Batch:
     """Take each real token away (its mask becomes False) with probability `strength`, 0 to 1.
 
-    A modality that is there keeps at least one token in each sample, so that strength 1 leaves one of each."""
+    A present modality keeps at least one token in each sample, so that strength 1 leaves one of each."""
     _check_strength("token dropout", strength, 1.0)
     masks = {}
     scores = random_scores(batch.masks, seed)
@@ -101,18 +101,18 @@ def token_dropout(batch: Batch, strength: float, seed: int) -> Batch:
 def time_shift(batch: Batch, strength: float, seed: int) -> Batch:
     """Rotate each modality of each sample in time, by a shift of its own.
 
-    The shift is drawn evenly from plus or minus `strength` (0 to 1) times the sample's real tokens, and rounded to
-    whole tokens. Tokens that leave at one end come in at the other: nothing is lost but the common clock and, at the
-    seam, the order."""
+    The shift is drawn uniformly from plus or minus `strength` (0 to 1) times the sample's real tokens, and rounded to
+    whole tokens. Tokens that leave at one end enter at the other: only the alignment of the modalities is lost and, at
+    the seam, the order."""
     _check_strength("time shift", strength, 1.0)
     tokens, evidence = dict(batch.tokens), dict(batch.evidence)
     for m, real in batch.masks.items():
         count = real.sum(1, keepdim=True)
         drawn = torch.from_numpy(_random(m, seed).uniform(-1, 1, (len(batch), 1))).to(count.device)
-        place = (real.long().cumsum(1) - 1 - (strength * drawn * count).round().long()) % count.clamp(min=1)
-        # positions of the real tokens first, so that `place` counts real tokens only
+        shifted = (real.long().cumsum(1) - 1 - (strength * drawn * count).round().long()) % count.clamp(min=1)
+        # positions of the real tokens first, so that `shifted` counts real tokens only
         order = (~real).to(torch.uint8).argsort(dim=1, stable=True)
-        source = torch.where(real, order.gather(1, place), torch.arange(real.shape[1], device=real.device))
+        source = torch.where(real, order.gather(1, shifted), torch.arange(real.shape[1], device=real.device))
         rows = torch.arange(len(batch), device=real.device)[:, None]
         tokens[m] = tokens[m][rows, source]
         if m in evidence:
@@ -123,7 +123,7 @@ def time_shift(batch: Batch, strength: float, seed: int) -> Batch:
 def missing_modality(batch: Batch, strength: float, seed: int, modality: str) -> Batch:
     """Take a whole modality away from each sample with probability `strength`, 0 to 1.
 
-    A sample that has no other modality keeps it: a sample without any token has no answer."""
+    A sample that has no other modality keeps it, since a sample needs a token."""
     _check_strength(f"missing {modality}", strength, 1.0)
     if modality not in batch.masks:
         raise DataError(f"missing: {modality} is no modality of the batch; there are {', '.join(batch.masks)}")
@@ -141,7 +141,7 @@ def degradation(
     seeds: Sequence[int] = (0, 1, 2),
     score: Callable[[Any, Batch], float] | None = None,
 ) -> pd.DataFrame:
-    """Every model's score on the batch under every corruption, strength and seed; all models meet the same draws.
+    """Every model's score on the batch under every corruption, strength and seed; with the same draws for all models.
 
     models: trained ones, by name (CLCR and baselines alike). batch: with labels. corruptions: from
     `corruptions(train)`, or a selection. score: (model, batch) -> float; default is `training.evaluate`'s score
@@ -160,35 +160,26 @@ def degradation(
     measure = score or (lambda model, data: evaluate(model, data)["score"])
     clean = {name: float(measure(model, batch)) for name, model in models.items()}
     rows = []
-    wanted = [
+    conditions = [
         (name, strength, seed) for name, kind in corruptions.items() for strength in kind.strengths for seed in seeds
     ]
-    for name, strength, seed in tqdm(wanted, desc="corruptions", disable=None):
+    for name, strength, seed in tqdm(conditions, desc="corruptions", disable=None):
         kind = corruptions[name]
         corrupted = kind.apply(batch, strength, seed) if strength else batch
         for model in models:
-            got = float(measure(models[model], corrupted)) if strength else clean[model]
-            rows.append((model, name, kind.unit, float(strength), seed, got, clean[model] - got))
+            value = float(measure(models[model], corrupted)) if strength else clean[model]
+            rows.append((model, name, kind.unit, float(strength), seed, value, clean[model] - value))
     columns = ["model", "corruption", "unit", "strength", "seed", "score", "fall"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def random_scores(masks: Mapping[str, Bool[Tensor, "batch _"]], seed: int) -> dict[str, Float[Tensor, "batch _"]]:
-    """An even draw from [0, 1) for each real token, -1 at padding; the same whatever the padding."""
+    """A uniform draw from [0, 1) for each real token, -1 at padding; independent of the amount of padding."""
     scores = {}
     for m, real in masks.items():
         scores[m] = torch.full(real.shape, -1.0, dtype=torch.float64, device=real.device)
         scores[m][real] = torch.from_numpy(_random(m, seed).random(int(real.sum()))).to(real.device)
     return scores
-
-
-def mean_interval(values: Any) -> tuple[float, float, float]:
-    """Mean and its 95 % interval by Student's t; without an interval (NaN) for fewer than 2 values."""
-    from scipy.stats import t
-
-    x = np.asarray(values, dtype=np.float64)
-    half = t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
-    return float(x.mean()), float(x.mean() - half), float(x.mean() + half)
 
 
 def _check_strength(name: str, strength: float, most: float) -> None:
@@ -198,10 +189,10 @@ def _check_strength(name: str, strength: float, most: float) -> None:
 
 
 def _random(modality: str, seed: int) -> np.random.Generator:
-    """A stream for each modality: leaving one out, or another order, changes no draw."""
+    """A generator for each modality, so that the draws depend neither on the other modalities nor on their order."""
     return np.random.default_rng([seed, zlib.crc32(modality.encode())])
 
 
 def _masked(batch: Batch, masks: dict[str, Tensor]) -> Batch:
-    evidence = {m: known & masks[m][:, None] for m, known in batch.evidence.items()}
+    evidence = {m: tokens & masks[m][:, None] for m, tokens in batch.evidence.items()}
     return replace(batch, masks=masks, evidence=evidence)

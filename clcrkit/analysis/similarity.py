@@ -1,4 +1,4 @@
-"""Similarity of spaces: do two sets of coordinates hold the same (CKA), do two frames span the same (angles)?"""
+"""Similarity of spaces: CKA of two sets of coordinates, principal angles of two frames."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def cka_matrix(spaces: Mapping[str, Float[Tensor, "sample _"]], debiased: bool =
     matrix = pd.DataFrame(1.0, index=names, columns=names)
     for i, first in enumerate(names):
         for second in names[:i]:
-            found = linear_cka(spaces[first], spaces[second], debiased)
-            matrix.loc[first, second] = matrix.loc[second, first] = found
+            cka = linear_cka(spaces[first], spaces[second], debiased)
+            matrix.loc[first, second] = matrix.loc[second, first] = cka
     return matrix
 
 
@@ -81,8 +81,8 @@ def frame_angles(model: CLCR) -> pd.DataFrame:
         for i, first in enumerate(names):
             for second in names[i + 1 :]:
                 pair = (frames[name][level].detach().cpu() for name in (first, second))
-                for place, degrees in enumerate(principal_angles(*pair)):
-                    rows.append((level + 1, first, second, place + 1, float(degrees)))
+                for angle, degrees in enumerate(principal_angles(*pair), 1):
+                    rows.append((level + 1, first, second, angle, float(degrees)))
     return pd.DataFrame(rows, columns=["level", "first", "second", "angle", "degrees"])
 
 

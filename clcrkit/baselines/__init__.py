@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from clcrkit.baselines.base import Baseline
+from clcrkit.baselines.crossmodal import MulT
 from clcrkit.baselines.early import EarlyFusion
 from clcrkit.baselines.late import LateFusion
 from clcrkit.baselines.misa import MISA
-from clcrkit.baselines.mult import MulT
 from clcrkit.baselines.tensor import TensorFusion
-from clcrkit.model import CLCRConfig
+from clcrkit.config import CLCRConfig
 
 BASELINES: Mapping[str, Callable[[CLCRConfig], Baseline]] = {
     "late fusion": LateFusion,
@@ -17,6 +17,6 @@ BASELINES: Mapping[str, Callable[[CLCRConfig], Baseline]] = {
     "MulT": MulT,
     "MISA": MISA,
 }
-"""By name, from the simplest on: `BASELINES["MulT"](config)`. A modality alone is `LateFusion(config, (m,))`."""
+"""By name, from the simplest on: `BASELINES["MulT"](config)`. A modality on its own is `LateFusion(config, (m,))`."""
 
 __all__ = ["BASELINES", "MISA", "Baseline", "EarlyFusion", "LateFusion", "MulT", "TensorFusion"]

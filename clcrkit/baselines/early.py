@@ -1,4 +1,4 @@
-"""Early fusion: one pool of tokens from all modalities, one transformer over it."""
+"""Early fusion: the tokens of all modalities in one sequence, under one transformer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clcrkit.aggregation import weighted_mean
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
-from clcrkit.hierarchy import hidden_keys, transformer_block
-from clcrkit.model import CLCRConfig, make_head
+from clcrkit.config import CLCRConfig
+from clcrkit.hierarchy import transformer_block
+from clcrkit.model import make_head
+from clcrkit.ops import key_padding_mask, masked_mean
 
 
 class EarlyFusion(Baseline):
-    """The deepest tokens of CLCR's encoders, marked by modality, in one pool under two transformer layers; the
-    mean over all of them goes to CLCR's head."""
+    """The deepest tokens of CLCR's encoders, each with a learned vector of its modality added, joined into one
+    sequence under two transformer layers; the mean over all tokens goes to CLCR's head."""
 
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__(config, modalities)
@@ -27,7 +28,7 @@ class EarlyFusion(Baseline):
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
         masks = torch.cat([batch.masks[m] for m in self.modalities], dim=1)
         pool = torch.cat([tokens + self.marks[m] for m, tokens in self.deepest(batch).items()], dim=1)
-        hidden = hidden_keys(masks)
+        padding = key_padding_mask(masks)
         for layer in self.mixer:
-            pool = layer(pool, src_key_padding_mask=hidden)
-        return self.head(weighted_mean(pool, masks.to(pool.dtype)))
+            pool = layer(pool, src_key_padding_mask=padding)
+        return self.head(masked_mean(pool, masks))

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
-from clcrkit.model import CLCRConfig, make_head
+from clcrkit.config import CLCRConfig
+from clcrkit.model import make_head
 
 
 class LateFusion(Baseline):

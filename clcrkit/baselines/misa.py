@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
-from clcrkit.hierarchy import hidden_keys
-from clcrkit.model import CLCRConfig, make_head
+from clcrkit.config import CLCRConfig
+from clcrkit.model import make_head
 from clcrkit.objective import Losses
+from clcrkit.ops import key_padding_mask, masked_mean
 
-# [ours] At the 0.3, 1 and 1 that the authors use on CMU-MOSI, with vectors of 128, the task is not learned at our
-# widths: digits stay at chance. These were chosen on the digits' validation part.
+# [ours] With the 0.3, 1 and 1 that the authors use on CMU-MOSI, with vectors of 128, nothing is learned at our widths:
+# digits stay at chance. These weights were chosen on the digits' validation part.
 DIFFERENCE, SIMILARITY, RECONSTRUCTION = 0.02, 0.1, 0.1
 MOMENTS = 5
 
@@ -24,10 +25,10 @@ MOMENTS = 5
 class MISA(Baseline):
     """Modality-invariant and -specific representations (Hazarika et al. 2020) of the pooled deepest levels.
 
-    One encoder common to all modalities makes the shared vectors, one for each modality the private ones; a
-    transformer layer over all of them, then CLCR's head on what it gives, joined. A missing modality gives neither,
-    and is left out of every loss. In the `Losses`, `intra` is MISA's difference loss, `inter_mix` its similarity loss,
-    `inter_private` its reconstruction loss; their weights are the constants above, not the configuration's lambdas.
+    One encoder common to all modalities computes the shared vectors, one for each modality the private ones; a
+    transformer layer mixes all of them, and CLCR's head reads its outputs side by side. A missing modality has zeros
+    there, and is left out of every loss. Its terms are `difference`, `similarity` and `reconstruction`; their weights
+    are the constants above, not the configuration's lambdas.
     """
 
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
@@ -53,8 +54,8 @@ class MISA(Baseline):
         return self._fuse(shared, private, present)
 
     def losses(self, batch: Batch) -> Losses:
-        whole, shared, private, present = self._split(batch)
-        task = self.task(self._fuse(shared, private, present), batch)
+        vectors, shared, private, present = self._split(batch)
+        task = self.task_loss(self._fuse(shared, private, present), batch)
         pairs = list(combinations(range(len(self.modalities)), 2))
         zero = task.new_zeros(())
         difference = sum(
@@ -62,12 +63,13 @@ class MISA(Baseline):
             sum((_difference(private[i], private[j], present[i] & present[j]) for i, j in pairs), zero),
         )
         similarity = sum((_moment_discrepancy(shared[i], shared[j], present[i], present[j]) for i, j in pairs), zero)
-        again = [self.reconstruct[m](p + s) for m, p, s in zip(self.modalities, private, shared, strict=True)]
-        reconstruction = sum((_masked_mse(*each) for each in zip(again, whole, present, strict=True)), zero)
+        reconstructed = [self.reconstruct[m](p + s) for m, p, s in zip(self.modalities, private, shared, strict=True)]
+        reconstruction = sum((_masked_mse(*each) for each in zip(reconstructed, vectors, present, strict=True)), zero)
         similarity = similarity / max(len(pairs), 1)
         reconstruction = reconstruction / len(self.modalities)
         total = task + DIFFERENCE * difference + SIMILARITY * similarity + RECONSTRUCTION * reconstruction
-        return Losses(total, task, difference, similarity + reconstruction, reconstruction, zero, similarity)
+        terms = {"difference": difference, "similarity": similarity, "reconstruction": reconstruction}
+        return Losses(total, task, terms)
 
     def _split(
         self, batch: Batch
@@ -78,10 +80,10 @@ class MISA(Baseline):
         Bool[Tensor, "modality batch"],
     ]:
         """Each modality's vector, its shared and its private part, and which samples have the modality."""
-        whole = {m: self.project[m](x) for m, x in self.pooled(batch).items()}
-        private = torch.stack([self.private[m](x) for m, x in whole.items()])
+        projected = {m: self.project[m](x) for m, x in self.pooled(batch).items()}
+        private = torch.stack([self.private[m](x) for m, x in projected.items()])
         present = torch.stack([batch.masks[m].any(1) for m in self.modalities])
-        vectors = torch.stack(list(whole.values()))
+        vectors = torch.stack(list(projected.values()))
         return vectors, self.shared(vectors), private, present
 
     def _fuse(
@@ -90,16 +92,16 @@ class MISA(Baseline):
         private: Float[Tensor, "modality batch width"],
         present: Bool[Tensor, "modality batch"],
     ) -> Float[Tensor, "batch output"]:
-        here = present.T.repeat(1, 2)
-        mixed = self.mixer(torch.cat([private, shared]).transpose(0, 1), src_key_padding_mask=hidden_keys(here))
-        return self.head((mixed * here[..., None]).flatten(1))
+        mask = present.T.repeat(1, 2)  # (batch, private and shared vectors)
+        mixed = self.mixer(torch.cat([private, shared]).transpose(0, 1), src_key_padding_mask=key_padding_mask(mask))
+        return self.head((mixed * mask[..., None]).flatten(1))
 
 
 def _difference(
     a: Float[Tensor, "batch width"], b: Float[Tensor, "batch width"], present: Bool[Tensor, "batch"]
 ) -> Float[Tensor, ""]:
     """Mean square of the entries of A^T B, the columns centred over the present samples and the rows of length 1."""
-    a, b = (F.normalize((x - _mean(x, present)) * present[:, None], dim=1, eps=1e-6) for x in (a, b))
+    a, b = (F.normalize((x - masked_mean(x, present)) * present[:, None], dim=1, eps=1e-6) for x in (a, b))
     return (a.T @ b).square().mean()
 
 
@@ -109,22 +111,23 @@ def _moment_discrepancy(
     a_present: Bool[Tensor, "batch"],
     b_present: Bool[Tensor, "batch"],
 ) -> Float[Tensor, ""]:
-    """CMD: distance of the means, plus those of the central moments of order 2 to 5; 0 where a side is empty."""
-    a_mean, b_mean = _mean(a, a_present), _mean(b, b_present)
-    apart = _length(a_mean - b_mean)
+    """CMD: distance of the means, plus the distances of the central moments of order 2 to 5; 0 where a side is
+    empty."""
+    a_mean, b_mean = masked_mean(a, a_present), masked_mean(b, b_present)
+    distance = _length(a_mean - b_mean)
     for order in range(2, MOMENTS + 1):
-        apart = apart + _length(_mean((a - a_mean) ** order, a_present) - _mean((b - b_mean) ** order, b_present))
-    return apart * (a_present.any() & b_present.any())
+        a_moment, b_moment = (
+            masked_mean((a - a_mean) ** order, a_present),
+            masked_mean((b - b_mean) ** order, b_present),
+        )
+        distance = distance + _length(a_moment - b_moment)
+    return distance * (a_present.any() & b_present.any())
 
 
 def _masked_mse(
     a: Float[Tensor, "batch width"], b: Float[Tensor, "batch width"], present: Bool[Tensor, "batch"]
 ) -> Float[Tensor, ""]:
-    return _mean((a - b).square(), present).mean()
-
-
-def _mean(x: Float[Tensor, "batch width"], present: Bool[Tensor, "batch"]) -> Float[Tensor, "width"]:
-    return (x * present[:, None]).sum(0) / present.sum().clamp(min=1)
+    return masked_mean((a - b).square(), present).mean()
 
 
 def _length(x: Float[Tensor, "width"]) -> Float[Tensor, ""]:

@@ -1,21 +1,21 @@
 """Data sets, one file for each source. All of them give the same `Split` of Batches."""
 
-from clcrkit.datasets.arrays import from_arrays, from_folder
 from clcrkit.datasets.asynchrony import asynchrony, asynchrony_chunks
+from clcrkit.datasets.audit import Report, check
 from clcrkit.datasets.ave import ave
-from clcrkit.datasets.check import Report, check
-from clcrkit.datasets.convert import convert
 from clcrkit.datasets.cremad import cremad
+from clcrkit.datasets.custom import from_arrays, from_folder
 from clcrkit.datasets.digits import digits
 from clcrkit.datasets.extract import extract_features
 from clcrkit.datasets.kinetics_sounds import kinetics_sounds
 from clcrkit.datasets.mmmo import mmmo
 from clcrkit.datasets.mmsa import mmsa
 from clcrkit.datasets.mosi_utterances import mosi_utterances
-from clcrkit.datasets.mult import mult
-from clcrkit.datasets.shards import Shards, sharded
+from clcrkit.datasets.multibench import multibench
 from clcrkit.datasets.split import Split
 from clcrkit.datasets.spoken_digits import spoken_digits
+from clcrkit.datasets.streaming.convert import convert
+from clcrkit.datasets.streaming.shards import Shards, sharded
 from clcrkit.datasets.ucf101 import ucf101
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "mmmo",
     "mmsa",
     "mosi_utterances",
-    "mult",
+    "multibench",
     "sharded",
     "spoken_digits",
     "ucf101",

@@ -15,18 +15,18 @@ independent of all others, on four tokens and in two input directions that nothi
 
 The setting `evidence` says how the modalities relate:
 
-redundant      each modality holds each factor whole. Exchange cannot add anything
-complementary  at each level two modalities testify, and a referee token in the third says whom to believe.
-               The right witness shows the factor; the other one, with probability `lies`, a coin toss, else
-               nothing. So one witness knows 0.75, a vote of the two 1 - lies / 4, and only who joins the
-               referee's token with the witnesses' tokens knows all
+redundant      every modality shows every factor, so exchange cannot add anything
+complementary  at each level two modalities are witnesses, and a referee token in the third says which one is right.
+               The right witness shows the factor. The other one shows a coin toss with probability `lies`, else
+               nothing. One witness alone is right with probability 0.75, a vote of both with 1 - lies / 4; certainty
+               needs the referee's token together with the witnesses' tokens
 
-One modality alone is thus bounded by 0.75 * 0.75 * 0.5 = 0.281 (it testifies at two levels, it is the referee
-at the third), a vote by (1 - lies / 4)^3, 0.67 at the default, the whole by 1. We prefer this to an exclusive-or
-across modalities, where no part alone says anything and small models do not get started: here a vote is the
-first step, and looking up the right witness the second, which is what attention between tokens is made for.
-`lies` turns how much there is to win by the second step; it also makes the factors harder to learn, as it puts
-the wrong evidence into a witness in `lies` / 4 of the samples.
+One modality alone is thus bounded by 0.75 * 0.75 * 0.5 = 0.281 (it is a witness at two levels and the referee at the
+third), a vote by (1 - lies / 4)^3, which is 0.67 at the default, and all three together by 1. We prefer this to an
+exclusive-or across modalities, where no part alone carries information and small models do not start to learn. Here a
+vote is the first step; looking up the right witness, which attention between tokens can do, is the second. A larger
+`lies` leaves more to win by the second step, but makes the factors harder to learn: `lies` / 4 of the samples hold
+wrong evidence in a witness.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ REFEREES = {"language": "deep", "vision": "shallow", "acoustic": "mid"}  # the l
 
 GAP = 6  # from one deep marker to the next, in tokens
 DROWNED = 5.0  # noise that drowns a modality, in units of a feature's standard deviation
-SILENT = -1  # the claim of who shows nothing at a level
+SILENT = -1  # the claim of a modality that shows nothing at a level
 _BLOCK = 256  # samples that share one random stream: sample i is the same whatever the chunk size
 _DECOYS = 6  # patterns without a meaning
 _PRIVATE = 4  # private tokens in a sequence
@@ -107,9 +107,9 @@ def asynchrony(
     chunks = asynchrony_chunks(
         sum(samples), seed=seed, evidence=evidence, lies=lies, noise=noise, missing=missing, noisy=noisy
     )
-    whole = concatenate(list(chunks))
+    batch = concatenate(list(chunks))
     ends = np.cumsum((0, *samples)).tolist()
-    train, valid, test = (whole.select(slice(*part)) for part in pairwise(ends))
+    train, valid, test = (batch.select(slice(*part)) for part in pairwise(ends))
     return Split(
         train,
         valid,
@@ -158,13 +158,13 @@ def _chunks(
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, start // _BLOCK)))
         block = _make_block(world, stream, start, evidence, lies, noise, missing, noisy)
         waiting.append(block.select(slice(samples - start)))
-        held = sum(map(len, waiting))
-        if held >= chunk or start + _BLOCK >= samples:
+        count = sum(map(len, waiting))
+        if count >= chunk or start + _BLOCK >= samples:
             joined = concatenate(waiting)
-            full = held if start + _BLOCK >= samples else held - held % chunk
+            full = count if start + _BLOCK >= samples else count - count % chunk
             for first in range(0, full, chunk):
                 yield joined.select(slice(first, min(first + chunk, full)))
-            waiting = [joined.select(slice(full, None))] if full < held else []
+            waiting = [joined.select(slice(full, None))] if full < count else []
 
 
 def _make_world(random: np.random.Generator) -> dict[str, _World]:
@@ -211,22 +211,22 @@ def _make_block(
     drowned = random.random((_BLOCK, 3)) < noisy
 
     tokens, masks, marked = {}, {}, {}
-    heard = np.zeros(3, dtype=np.int64)  # per level: witnesses so far
+    witnesses = np.zeros(3, dtype=np.int64)  # per level, so far
     for m, modality in enumerate(MODALITIES):
         claims, referees = factors.copy(), None
         if evidence == "complementary":
             referees = LEVELS.index(REFEREES[modality])
-            claims = np.where(believed == heard, factors, wrong)
+            claims = np.where(believed == witnesses, factors, wrong)
             claims[:, referees] = SILENT
-            heard += np.arange(3) != referees
-        values, mask, shown = _make_modality(
+            witnesses += np.arange(3) != referees
+        values, mask, evident = _make_modality(
             world[modality], random, modality, claims, private[:, m], referees, believed
         )
         strength = np.where(drowned[:, m], max(noise, DROWNED), noise).astype(np.float32)
         values += strength[:, None, None] * random.standard_normal(values.shape, dtype=np.float32)
         mask &= ~lost[:, m, None]
         tokens[modality], masks[modality] = values, mask
-        marked[modality] = shown & mask[:, None] & ~drowned[:, m, None, None]
+        marked[modality] = evident & mask[:, None] & ~drowned[:, m, None, None]
 
     attributes = {level: factors[:, i] for i, level in enumerate(LEVELS)}
     attributes |= {f"private_{modality}": private[:, m] for m, modality in enumerate(MODALITIES)}
@@ -238,9 +238,9 @@ def _make_block(
 def _lost(random: np.random.Generator, missing: float) -> NDArray[np.bool_]:
     """(_BLOCK, 3): which modalities are absent; never all."""
     lost = random.random((_BLOCK, 3)) < missing
-    kept = random.integers(3, size=_BLOCK)
-    alone = lost.all(1)
-    lost[alone, kept[alone]] = False
+    survivor = random.integers(3, size=_BLOCK)
+    nothing_left = lost.all(1)
+    lost[nothing_left, survivor[nothing_left]] = False
     return lost
 
 
@@ -268,7 +268,7 @@ def _make_modality(
     values = directions * np.float32(np.sqrt(WIDTHS[modality]))
     words = world.decoys[random.integers(_DECOYS, size=mask.shape)]
     values = np.where(random.random(mask.shape)[..., None] < 0.5, words, values)
-    shown = np.zeros((len(claims), 3, longest), dtype=bool)
+    evident = np.zeros((len(claims), 3, longest), dtype=bool)
     free = mask.copy()
 
     def place(
@@ -280,7 +280,7 @@ def _make_modality(
         values[rows[who], at[who]] = patterns[who]
         free[rows[who], at[who]] = False
         if level is not None:
-            shown[rows[who], level, at[who]] = True
+            evident[rows[who], level, at[who]] = True
 
     def anywhere(allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.where(allowed, random.random(allowed.shape), -1.0).argmax(1)
@@ -301,4 +301,4 @@ def _make_modality(
         place(anywhere(free), world.referee[believed[:, referees]], referees)
     for _ in range(_PRIVATE):
         place(anywhere(free), world.private[private], None)
-    return values, mask, shown
+    return values, mask, evident

@@ -14,9 +14,10 @@ from numpy import ndarray
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.media import inside
+from clcrkit.datasets.readers.array_files import h5_array
+from clcrkit.datasets.readers.paths import inside
 from clcrkit.datasets.split import Split
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 
 SECONDS = 10
 EVENTS = 28  # the 29th column of the labels is the background
@@ -55,38 +56,38 @@ def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
         clips = {name: len(file) for name, file in files.items()}
         if len(set(clips.values())) > 1:
             raise DataError(f"{place}: the files hold different numbers of clips: {clips}")
-        taken = np.concatenate(list(orders.values()))
-        wrong = taken[(taken < 0) | (taken >= clips["labels"])]
+        rows = np.concatenate(list(orders.values()))
+        wrong = rows[(rows < 0) | (rows >= clips["labels"])]
         if len(wrong):
             raise DataError(f"{place}: the orders name clip {wrong[0]}, but there are {clips['labels']} clips")
-        if len(np.unique(taken)) < len(taken):
-            raise DataError(f"{place}: {len(taken) - len(np.unique(taken))} clips are named twice in the orders")
+        if len(np.unique(rows)) < len(rows):
+            raise DataError(f"{place}: {len(rows) - len(np.unique(rows))} clips are named twice in the orders")
         parts = {part: _part(place, files, order, part, progress) for part, order in orders.items()}
     return Split(parts["train"], parts["val"], parts["test"], tuple(f"event {i}" for i in range(EVENTS)))
 
 
 def _part(folder: Path, files: dict[str, Any], order: Int64[ndarray, "clip"], part: str, progress: bool) -> Batch:
-    rows: dict[str, list[ndarray]] = {name: [] for name in files}
+    arrays: dict[str, list[ndarray]] = {name: [] for name in files}
     for clip in tqdm(order.tolist(), desc=f"read {part}", unit="clip", disable=not progress):
         for name, file in files.items():
             try:
                 row = np.asarray(file[clip], dtype=np.float32)
             except Exception as error:  # damaged chunks make h5py raise several kinds
                 raise DataError(f"{folder / name}.h5: clip {clip} cannot be read ({error})") from error
-            rows[name].append(row.mean((1, 2)) if name == "visual_feature" else row)
-    events = np.stack(rows["mil_labels"])[:, :EVENTS]
+            arrays[name].append(row.mean((1, 2)) if name == "visual_feature" else row)
+    events = np.stack(arrays["mil_labels"])[:, :EVENTS]
     none = order[~(events.max(1) > 0)]
     if len(none):
         raise DataError(f"{folder / 'mil_labels.h5'}: clip {none[0]} has no event among its {EVENTS} columns")
     labels = events.argmax(1)
-    seconds = np.stack(rows["labels"])
-    shown = np.take_along_axis(seconds, labels[:, None, None], axis=2)[:, :, 0] > 0
-    evidence = np.repeat(shown[:, None], LEVELS, axis=1)
+    seconds = np.stack(arrays["labels"])
+    eventful = np.take_along_axis(seconds, labels[:, None, None], axis=2)[:, :, 0] > 0
+    evidence = np.repeat(eventful[:, None], LEVELS, axis=1)
     return Batch.from_arrays(
-        {"acoustic": np.stack(rows["audio_feature"]), "vision": np.stack(rows["visual_feature"])},
+        {"acoustic": np.stack(arrays["audio_feature"]), "vision": np.stack(arrays["visual_feature"])},
         labels=labels,
         ids=order,
-        attributes={"event_seconds": shown.sum(1)},
+        attributes={"event_seconds": eventful.sum(1)},
         evidence={"acoustic": evidence, "vision": evidence},
     )
 
@@ -101,18 +102,12 @@ def _order(folder: Path, name: str) -> Int64[ndarray, "clip"]:
 @contextmanager
 def _opened(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> Iterator[Any]:
     """The array of an h5 file, of this shape behind its first axis; it lies in the file itself and nowhere else."""
-    import h5py
-
+    h5py = require("h5py", "data")
     path = inside(folder, name)
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(h5py.File(path, "r"))
-            if not isinstance(file.get(key, getlink=True), h5py.HardLink):
-                raise ValueError(f"no array {key!r}, or a link")
-            array = file[key]
-            if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-                raise ValueError(f"{key!r} is not an array that lies in this file")
-            if array.dtype.kind not in "fiu" or not array.shape or array.shape[1:] != shape:
+            array = h5_array(stack.enter_context(h5py.File(path, "r")), key)
+            if array.dtype.kind == "b" or not array.shape or array.shape[1:] != shape:
                 wanted = ", ".join(map(str, ("clip", *shape)))
                 raise ValueError(
                     f"{key!r} is {array.dtype} of shape {array.shape}, but numbers of ({wanted}) are needed"

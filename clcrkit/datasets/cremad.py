@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Num
-from numpy import ndarray
 
-from clcrkit.datasets import media
-from clcrkit.datasets.media import Row
+from clcrkit.datasets.clips import VALID, Row, parts_by_group, read_clips
+from clcrkit.datasets.readers.frames import image_frames
+from clcrkit.datasets.readers.paths import read_lines
+from clcrkit.datasets.readers.sound import sound_frames
 from clcrkit.datasets.split import Split
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, check_choice
 
-MODALITIES = ("acoustic", "vision")
 EMOTIONS = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "FEA": "fear", "DIS": "disgust", "ANG": "anger"}
 
 
@@ -41,33 +41,34 @@ def cremad(
     Attributes: `group` is the actor, `name` the id in the lists. Raises DataError for a missing, damaged or linked
     file, ConfigError for an unknown split.
     """
-    media.one_of("split", split, ("actors", "published"))
+    check_choice("split", split, ("actors", "published"))
     place = Path(folder)
     train, test = (_rows(place, f"{part}.csv") for part in ("train", "test"))
+    parts: dict[str, Sequence[Row]]
     if split == "published":
         order = np.random.default_rng(seed).permutation(len(train)).tolist()
-        kept = max(1, round(media.VALID * len(train)))
-        parts = {"train": [train[i] for i in order[kept:]], "valid": [train[i] for i in order[:kept]], "test": test}
+        count = max(1, round(VALID * len(train)))
+        parts = {"train": [train[i] for i in order[count:]], "valid": [train[i] for i in order[:count]], "test": test}
     else:
-        parts = media.by_group(train + test, seed)
+        parts = parts_by_group(train + test, seed)
 
-    def read(name: str) -> dict[str, Num[ndarray, "token _"]]:
-        if features_folder is not None:
-            return {m: media.features(Path(features_folder), m, name) for m in MODALITIES}
-        sound = media.sound_frames(place, "AudioWAV", f"{name}.wav")
-        return {"acoustic": sound, "vision": media.image_frames(place, "Image-01-FPS", name)}
-
-    def needed(name: str) -> list[Path]:
-        if features_folder is not None:
-            return [media.features_file(Path(features_folder), m, name) for m in MODALITIES]
-        return [place / f"AudioWAV/{name}.wav", place / f"Image-01-FPS/{name}"]
-
-    return media.read_parts(parts, read, tuple(EMOTIONS.values()), shards, progress, needed)
+    return read_clips(
+        parts,
+        read={
+            "acoustic": lambda name: sound_frames(place, "AudioWAV", f"{name}.wav"),
+            "vision": lambda name: image_frames(place, "Image-01-FPS", name),
+        },
+        files=lambda name: [place / f"AudioWAV/{name}.wav", place / f"Image-01-FPS/{name}"],
+        label_names=tuple(EMOTIONS.values()),
+        features_folder=features_folder,
+        shards=shards,
+        progress=progress,
+    )
 
 
 def _rows(folder: Path, name: str) -> list[Row]:
     rows = []
-    for line in media.read_lines(folder, name):
+    for line in read_lines(folder, name):
         clip, _, emotion = line.partition(",")
         if emotion not in EMOTIONS or "_" not in clip:
             raise DataError(f"{folder / name}: line {line[:80]!r}, but '<actor>_...,<emotion>' is needed, the emotion "

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clcrkit.batch import collate
 from clcrkit.datasets.split import Split
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 
 WORDS: dict[str, tuple[str, ...]] = {
     "en": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -83,10 +83,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
     if seed < 0:
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     sound = _read(_sound_file())
-    from sklearn.datasets import load_digits  # slow to import
-
-    scans, scan_digits = load_digits(return_X_y=True)
-    scans = scans.reshape(-1, 8, 8) / 16
+    scans, scan_digits = load_scans()
     random = np.random.default_rng(seed)
 
     parts, first_id = {}, 0
@@ -96,7 +93,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
         for scan, utterance in pairs:
             frames = sound["frames"][starts[utterance] : starts[utterance] + sound["lengths"][utterance]]
             language = sound["language_names"][sound["language"][utterance]]
-            word, made = _misspelt(WORDS[language][scan_digits[scan]], noise, random)
+            word, typing_errors = _misspelt(WORDS[language][scan_digits[scan]], noise, random)
             samples.append(
                 {
                     "vision": _smudged(scans[scan], noise, random).astype(np.float32),
@@ -104,7 +101,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
                     "language": np.array([LETTERS.index(letter) for letter in word]),
                 }
             )
-            errors.append(made)
+            errors.append(typing_errors)
         scan_index, utterance_index = pairs.T
         attributes = {name: sound[name][utterance_index] for name in NAMED}
         attributes |= {"scan": scan_index, "utterance": utterance_index, "typing_errors": np.array(errors)}
@@ -121,8 +118,14 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
         label_names=tuple(map(str, range(10))),
         attribute_names={name: tuple(map(str, sound[f"{name}_names"])) for name in NAMED},
         vocabulary={"language": LETTERS},
-        describe={"vision": _describe_rows, "acoustic": _describe_times, "language": _describe_letters},
+        describe={"vision": describe_rows, "acoustic": describe_times, "language": _describe_letters},
     )
+
+
+def load_scans() -> tuple[Float[ndarray, "scan row column"], Int64[ndarray, "scan"]]:
+    """scikit-learn's 1,797 handwritten digits, from 0 to 1, and which digit each is."""
+    scans, digit = require("sklearn.datasets", "data").load_digits(return_X_y=True)
+    return scans.reshape(-1, 8, 8) / 16, digit
 
 
 def _pairs(
@@ -137,11 +140,11 @@ def _pairs(
         unused = random.permutation(np.flatnonzero(scan_digits == digit))
         for part, share in SHARES.items():
             count = size // 200 * share
-            taken, unused = np.split(unused, [-(-count // 2)])
+            chosen, unused = np.split(unused, [-(-count // 2)])
             fitting = (sound["digit"] == digit) & np.isin(sound["voice_names"][sound["voice"]], VOICES[part])
             spoken = random.choice(np.flatnonzero(fitting), count, replace=False)
-            pairs[part].append(np.stack([np.tile(taken, 2)[:count], spoken], axis=1))
-    return {part: random.permutation(np.concatenate(drawn)) for part, drawn in pairs.items()}
+            pairs[part].append(np.stack([np.tile(chosen, 2)[:count], spoken], axis=1))
+    return {part: random.permutation(np.concatenate(of_digits)) for part, of_digits in pairs.items()}
 
 
 def _smudged(
@@ -159,9 +162,9 @@ def _noisy(
     """Noise added as power, which is how sounds add; then lost frames."""
     loudness = 10 ** (random.uniform(*SOUND_NOISE_DB) / 10) * noise**2
     power = 10 ** ((frames - 1) * -FLOOR_DB / 10) + loudness * random.exponential(size=frames.shape)
-    heard = np.clip(1 - 10 * np.log10(power) / FLOOR_DB, 0, 1)
+    level = np.clip(1 - 10 * np.log10(power) / FLOOR_DB, 0, 1)
     lost = random.random(len(frames)) < LOST_FRAME * noise
-    return np.where(lost[:, None], 0, heard)
+    return np.where(lost[:, None], 0, level)
 
 
 def _misspelt(word: str, noise: float, random: np.random.Generator) -> tuple[str, int]:
@@ -210,17 +213,17 @@ def _read(path: Path) -> dict[str, Shaped[ndarray, "..."]]:
     frames, needed = len(arrays["frames"]), int(arrays["lengths"].sum())
     if frames != needed or len({len(arrays[name]) for name in by_utterance}) > 1:
         raise DataError(f"{path}: {frames} frames, but its utterances need {needed}; it is damaged")
-    unknown = {voice for part in VOICES.values() for voice in part} - set(arrays["voice_names"].tolist())
-    if unknown:
-        raise DataError(f"{path}: has no voice {', '.join(sorted(unknown))}; run data/make_digits.py again")
+    missing = {voice for part in VOICES.values() for voice in part} - set(arrays["voice_names"].tolist())
+    if missing:
+        raise DataError(f"{path}: has no voice {', '.join(sorted(missing))}; run data/make_digits.py again")
     return arrays
 
 
-def _describe_rows(tokens: Float[Tensor, "token feature"]) -> list[str]:
+def describe_rows(tokens: Float[Tensor, "token feature"]) -> list[str]:
     return [f"row {i + 1}" for i in range(len(tokens))]
 
 
-def _describe_times(tokens: Float[Tensor, "token feature"]) -> list[str]:
+def describe_times(tokens: Float[Tensor, "token feature"]) -> list[str]:
     return [f"{i * HOP_MS} ms" for i in range(len(tokens))]
 
 

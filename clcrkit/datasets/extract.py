@@ -15,9 +15,10 @@ from numpy import ndarray
 from tqdm.auto import tqdm
 
 from clcrkit.batch import collate
-from clcrkit.datasets.media import check_name, frame_files, open_image
-from clcrkit.datasets.sound import read_wav
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.datasets.readers.frames import frame_files, open_image
+from clcrkit.datasets.readers.paths import check_name
+from clcrkit.datasets.readers.sound import read_wav
+from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText
 
@@ -39,8 +40,8 @@ def extract_features(
     `tokenizer` of the encoder), the path of a PCM wav file (PretrainedAudio; brought to 16 kHz) or of a folder of
     frames (PretrainedImage; scaled to the encoder's size, a still picture being a folder of one).
 
-    Files that are there are not made again, so a call that was killed goes on where it was; each file appears when
-    it is complete. The loaders take the folder above as `features_folder`, with one folder for each modality, and
+    Existing files are not computed again, so a killed call goes on where it was; a file appears when it is complete.
+    The loaders take the folder above as `features_folder`, with one folder for each modality, and
     `with_stages(model, {m: CachedLevels(encoder.levels, encoder.width)})` gives the levels to a model.
     Raises DataError for an item that cannot be read and where files of another encoder lie in the folder.
     """
@@ -51,7 +52,7 @@ def extract_features(
     about["encoder"] = str(encoder.encoder.config.name_or_path or type(encoder.encoder).__name__)
     for name in items:
         check_name(name)
-    waiting = [name for name in items if not _there(folder / f"{name}.safetensors", about)]
+    waiting = [name for name in items if not _is_done(folder / f"{name}.safetensors", about)]
     training = encoder.training
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -90,8 +91,7 @@ def prepare(
 
 
 def _sound_tokens(path: Path, samples: int) -> Float[ndarray, "token sample"]:
-    from scipy.signal import resample_poly
-
+    resample_poly = require("scipy.signal", "data").resample_poly
     waveform, rate = read_wav(path)
     if rate != RATE_HZ:
         common = math.gcd(rate, RATE_HZ)
@@ -108,11 +108,11 @@ def _frame_tokens(path: Path, shape: tuple[int, int, int]) -> Float[ndarray, "to
     return np.stack(frames)
 
 
-def _there(path: Path, about: Mapping[str, Any]) -> bool:
-    """Whether this file is made already. Raises DataError where another encoder made it."""
+def _is_done(path: Path, about: Mapping[str, Any]) -> bool:
+    """Whether this file exists already. Raises DataError where it is another encoder's."""
     if not path.exists():
         return False
-    found = read_tensors(path)[1]
-    if found != about:
-        raise DataError(f"{path}: made by another encoder or with other levels ({found}); choose another folder")
+    description = read_tensors(path)[1]
+    if description != about:
+        raise DataError(f"{path}: made by another encoder or with other levels ({description}); choose another folder")
     return True

@@ -6,17 +6,17 @@ import os
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from numpy import ndarray
 
-from clcrkit.datasets import media
-from clcrkit.datasets.array_files import read_array
-from clcrkit.datasets.media import Row
+from clcrkit.datasets.clips import Row, parts_by_group, published_parts, read_clips
+from clcrkit.datasets.readers.array_files import finite_floats, read_array
+from clcrkit.datasets.readers.frames import image_frames
+from clcrkit.datasets.readers.paths import inside, read_lines
+from clcrkit.datasets.readers.unpickle import unpickle
 from clcrkit.datasets.split import Split
-from clcrkit.datasets.unpickle import unpickle
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, check_choice
 
-MODALITIES = ("acoustic", "vision")
 CLASSES = 31
 POOLED = 8  # columns of a spectrogram that make one token
 
@@ -40,31 +40,26 @@ def kinetics_sounds(
     The classes have no names in these lists. Attributes: `group` is the video, `name` the id. A .pkl goes through
     the restricted unpickler. Raises DataError for a missing, damaged or linked file, ConfigError for an unknown split.
     """
-    media.one_of("split", split, ("published", "videos"))
+    check_choice("split", split, ("published", "videos"))
     place = Path(folder)
-    listed, test = (_rows(place, f"my_{part}.txt") for part in ("train", "test"))
-    if split == "published":
-        train, valid = media.hold_out(listed, media.VALID, np.random.default_rng(seed))
-        parts = {"train": train, "valid": valid, "test": test}
-    else:
-        parts = media.by_group(listed + test, seed)
-
-    def read(name: str) -> dict[str, Num[ndarray, "token _"]]:
-        if features_folder is not None:
-            return {m: media.features(Path(features_folder), m, name) for m in MODALITIES}
-        return {"acoustic": _spectrogram(place, name), "vision": media.image_frames(place, "visual", name)}
-
-    def needed(name: str) -> list[Path]:
-        if features_folder is not None:
-            return [media.features_file(Path(features_folder), m, name) for m in MODALITIES]
-        return [place / _spectrogram_file(place, name), place / f"visual/{name}"]
-
-    return media.read_parts(parts, read, tuple(f"class {i}" for i in range(CLASSES)), shards, progress, needed)
+    train, test = (_rows(place, f"my_{part}.txt") for part in ("train", "test"))
+    return read_clips(
+        published_parts(train, test, seed) if split == "published" else parts_by_group(train + test, seed),
+        read={
+            "acoustic": lambda name: _spectrogram(place, name),
+            "vision": lambda name: image_frames(place, "visual", name),
+        },
+        files=lambda name: [place / _spectrogram_file(place, name), place / f"visual/{name}"],
+        label_names=tuple(f"class {i}" for i in range(CLASSES)),
+        features_folder=features_folder,
+        shards=shards,
+        progress=progress,
+    )
 
 
 def _rows(folder: Path, name: str) -> list[Row]:
     rows = []
-    for line in media.read_lines(folder, name):
+    for line in read_lines(folder, name):
         clip, *numbers = line.rsplit(",", 2)
         if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
             raise DataError(f"{folder / name}: line {line[:80]!r}, but '<id>,<frames>,<class>' is needed")
@@ -78,8 +73,8 @@ def _spectrogram_file(folder: Path, name: str) -> str:
 
 
 def _spectrogram(folder: Path, name: str) -> Float[ndarray, "token frequency"]:
-    path = media.inside(folder, _spectrogram_file(folder, name))
-    array = media.as_floats(path, unpickle(path) if path.suffix == ".pkl" else read_array(path))
+    path = inside(folder, _spectrogram_file(folder, name))
+    array = finite_floats(path, unpickle(path) if path.suffix == ".pkl" else read_array(path))
     if array.ndim != 2:
         raise DataError(f"{path}: shape {array.shape}, but (frequency, time) is needed")
     columns = array.T

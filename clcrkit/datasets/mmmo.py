@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from clcrkit.batch import Batch
-from clcrkit.datasets.source import find, read_arrays, standardised
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.custom import from_arrays
+from clcrkit.datasets.preprocessing import standardise
+from clcrkit.datasets.readers.array_files import read_arrays
+from clcrkit.datasets.readers.paths import locate
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError
 
 FILE = "mfn_sequences.npz"
@@ -31,25 +33,19 @@ def mmmo(folder: str | os.PathLike[str] | None = None) -> Split:
     folder: where mfn_sequences.npz lies, default what the environment's CLCRKIT_DATA names.
     Raises DataError where it is not there, or damaged.
     """
-    path = find(FILE, folder, HOW)
-    parts = ("train", "valid", "test")
-    wanted = {f"mmmo_{part}_{key}": ("f", 3) for part in parts for key in KEYS.values()}
-    arrays = read_arrays(path, {**wanted, **{f"mmmo_{part}_y": ("f", 1) for part in parts}})
-    counts = [len(arrays[f"mmmo_{part}_y"]) for part in parts]
+    path = locate(FILE, folder, HOW)
+    wanted = {f"mmmo_{part}_{key}": ("f", 3) for part in PARTS for key in KEYS.values()}
+    arrays = read_arrays(path, {**wanted, **{f"mmmo_{part}_y": ("f", 1) for part in PARTS}})
+    counts = [len(arrays[f"mmmo_{part}_y"]) for part in PARTS]
     tokens: dict[str, Float[ndarray, "sample token feature"]] = {}
     masks: dict[str, Bool[ndarray, "sample token"]] = {}
     for m, key in KEYS.items():
-        pieces = [arrays[f"mmmo_{part}_{key}"] for part in parts]
+        pieces = [arrays[f"mmmo_{part}_{key}"] for part in PARTS]
         if [len(piece) for piece in pieces] != counts or len({piece.shape[1:] for piece in pieces}) > 1 or 0 in counts:
             raise DataError(f"{path}: mmmo {key} of shapes {[piece.shape for piece in pieces]} for {counts} scores")
         values = np.concatenate(pieces)
         masks[m] = (values != 0).any(-1)
         training = masks[m] & (np.arange(len(values)) < counts[0])[:, None]
-        tokens[m] = standardised(values, training)
-    whole = Batch.from_arrays(tokens, labels=np.concatenate([arrays[f"mmmo_{part}_y"] for part in parts]), masks=masks)
-    ends = np.cumsum(counts)
-    return Split(
-        train=whole.select(slice(0, int(ends[0]))),
-        valid=whole.select(slice(int(ends[0]), int(ends[1]))),
-        test=whole.select(slice(int(ends[1]), int(ends[2]))),
-    )
+        tokens[m] = standardise(values, training)
+    labels = np.concatenate([arrays[f"mmmo_{part}_y"] for part in PARTS])
+    return from_arrays(tokens, labels, masks, parts=np.repeat(PARTS, counts))

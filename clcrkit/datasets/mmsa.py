@@ -13,13 +13,11 @@ from jaxtyping import Bool, Num
 from numpy import ndarray
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.masks import mask_from_lengths, mask_from_zeros
-from clcrkit.datasets.media import one_of
-from clcrkit.datasets.split import Split
-from clcrkit.datasets.unpickle import unpickle
-from clcrkit.errors import DataError
+from clcrkit.datasets.preprocessing import mask_from_lengths, mask_from_zeros
+from clcrkit.datasets.readers.unpickle import unpickle
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.errors import DataError, check_choice
 
-PARTS = ("train", "valid", "test")
 LABELS = {"regression": "regression_labels", "classification": "classification_labels", "annotations": "annotations"}
 MOST_CLASSES = 2**16
 _LONGEST_NAME = 200
@@ -43,23 +41,23 @@ def mmsa(
     Batch.ids count the samples through the parts.
     Raises DataError for a damaged or hostile file, missing keys, shapes that do not fit, NaN and inf.
     """
-    one_of("text", text, ("features", "ids"))
-    one_of("labels", labels, tuple(LABELS))
+    check_choice("text", text, ("features", "ids"))
+    check_choice("labels", labels, tuple(LABELS))
     path = Path(path)
     parts = read_parts(path)
     tokens: dict[str, dict[str, Num[ndarray, "_ _ ..."]]] = {}
     masks: dict[str, dict[str, Bool[ndarray, "_ _"]]] = {}
-    for part, held in parts.items():
+    for part, content in parts.items():
         where = f"{path}: {part}"
-        ids_and_mask = _bert(where, held, needed=text == "ids")
+        ids_and_mask = _bert(where, content, needed=text == "ids")
         tokens[part], masks[part] = {}, {}
         for m, key in (("language", "text"), ("acoustic", "audio"), ("vision", "vision")):
             if m == "language" and text == "ids":
                 tokens[part][m], masks[part][m] = ids_and_mask  # type: ignore[misc]
                 continue
-            values = features(where, held, key)
-            if f"{key}_lengths" in held:
-                lengths = whole_numbers(where, f"{key}_lengths", held[f"{key}_lengths"])
+            values = features(where, content, key)
+            if f"{key}_lengths" in content:
+                lengths = whole_numbers(where, f"{key}_lengths", content[f"{key}_lengths"])
                 if lengths.shape != values.shape[:1]:
                     raise DataError(f"{where}: {key}_lengths of shape {lengths.shape}, but {key} is {values.shape}")
                 try:
@@ -71,7 +69,7 @@ def mmsa(
             else:
                 mask = mask_from_zeros(values)
             tokens[part][m], masks[part][m] = values, mask & (values != 0).any((1, 2))[:, None]
-    read: dict[str, Any] = {part: held.get(LABELS[labels]) for part, held in parts.items()}
+    read: dict[str, Any] = {part: content.get(LABELS[labels]) for part, content in parts.items()}
     label_names: tuple[str, ...] = ()
     for part in PARTS:
         if read[part] is None:
@@ -95,19 +93,19 @@ def mmsa(
 
 def read_parts(path: Path) -> dict[str, dict[str, Any]]:
     """The three dicts of a pickle, by part. Raises DataError where it holds anything else."""
-    held = unpickle(path)
-    if not isinstance(held, dict) or not all(isinstance(held.get(part), dict) for part in PARTS):
-        found = _listed(held) if isinstance(held, dict) else f"a {type(held).__name__}"
-        raise DataError(f"{path}: holds {found}, but a dict of 'train', 'valid' and 'test', each a dict, is needed")
-    return {part: held[part] for part in PARTS}
+    content = unpickle(path)
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in PARTS):
+        what = _listed(content) if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise DataError(f"{path}: holds {what}, but a dict of 'train', 'valid' and 'test', each a dict, is needed")
+    return {part: content[part] for part in PARTS}
 
 
-def features(where: str, held: Mapping[Any, Any], key: str) -> Num[ndarray, "sample token feature"]:
+def features(where: str, content: Mapping[Any, Any], key: str) -> Num[ndarray, "sample token feature"]:
     """An array of features as float32; what is beyond float32 becomes inf."""
-    values = held.get(key)
+    values = content.get(key)
     if not isinstance(values, ndarray):
-        found = f"{key} is a {type(values).__name__}" if key in held else f"no {key}; it has {_listed(held)}"
-        raise DataError(f"{where}: {found}; an array (sample, token, feature) is needed")
+        what = f"{key} is a {type(values).__name__}" if key in content else f"no {key}; it has {_listed(content)}"
+        raise DataError(f"{where}: {what}; an array (sample, token, feature) is needed")
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise DataError(
             f"{where}: {key} is {values.dtype} of shape {values.shape}, but numbers of (sample, token, feature), "
@@ -144,7 +142,7 @@ def make_split(
     replace: bool,
 ) -> Split:
     """The three parts with ids that count through them, and `group` and `name` as attributes."""
-    known = {group: code for code, group in enumerate(sorted({g for part in PARTS for g in groups[part]}))}
+    codes = {group: code for code, group in enumerate(sorted({g for part in PARTS for g in groups[part]}))}
     widths = {m: {part: tokens[part][m].shape[2:] for part in PARTS} for m in tokens[PARTS[0]]}
     for m, by_part in widths.items():
         if len(set(by_part.values())) > 1:
@@ -167,13 +165,13 @@ def make_split(
                 labels=answers,
                 masks=masks[part],
                 ids=ids,
-                attributes={"group": np.array([known[g] for g in groups[part]]), "name": ids},
+                attributes={"group": np.array([codes[g] for g in groups[part]]), "name": ids},
             )
         except DataError as error:
             raise DataError(f"{path}: {part} {error}") from None
         first += count
-    shown = {"group": tuple(known), "name": tuple(name for part in PARTS for name in names[part])}
-    return Split(batches["train"], batches["valid"], batches["test"], label_names, shown)
+    attribute_names = {"group": tuple(codes), "name": tuple(name for part in PARTS for name in names[part])}
+    return Split(batches["train"], batches["valid"], batches["test"], label_names, attribute_names)
 
 
 def _finite(
@@ -195,14 +193,14 @@ def _finite(
     )
 
 
-def _bert(where: str, held: Mapping[Any, Any], needed: bool) -> tuple[ndarray, Bool[ndarray, "sample token"]] | None:
+def _bert(where: str, content: Mapping[Any, Any], needed: bool) -> tuple[ndarray, Bool[ndarray, "sample token"]] | None:
     """Token ids and attention mask of text_bert; None where the file has none."""
-    values = held.get("text_bert")
+    values = content.get("text_bert")
     if values is None and not needed:
         return None
     if not isinstance(values, ndarray) or values.ndim != 3 or values.shape[1] != 3 or values.dtype.kind not in "fiu":
-        found = f"{values.dtype} of shape {values.shape}" if isinstance(values, ndarray) else type(values).__name__
-        raise DataError(f"{where}: text_bert is {found}, but whole numbers of (sample, 3, token) are needed")
+        what = f"{values.dtype} of shape {values.shape}" if isinstance(values, ndarray) else type(values).__name__
+        raise DataError(f"{where}: text_bert is {what}, but whole numbers of (sample, 3, token) are needed")
     ids = values[:, 0]
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise DataError(f"{where}: text_bert must be whole numbers")
@@ -213,8 +211,8 @@ def _bert(where: str, held: Mapping[Any, Any], needed: bool) -> tuple[ndarray, B
 
 def texts(where: str, key: str, values: Any) -> list[str]:
     """A text for each sample, from an array or a list of strings, bytes (read as UTF-8) or numbers."""
-    found = _flat(where, key, values)
-    return [(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v))[:_LONGEST_NAME] for v in found]
+    items = _flat(where, key, values)
+    return [(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v))[:_LONGEST_NAME] for v in items]
 
 
 def _flat(where: str, key: str, values: Any) -> list[str | bytes | int | float]:
@@ -222,8 +220,8 @@ def _flat(where: str, key: str, values: Any) -> list[str | bytes | int | float]:
     if isinstance(values, ndarray) and values.ndim and math.prod(values.shape[1:]) == 1:
         values = values.reshape(-1).tolist()
     if not isinstance(values, (list, tuple)):
-        found = f"an array of shape {values.shape}" if isinstance(values, ndarray) else f"a {type(values).__name__}"
-        raise DataError(f"{where}: {key} is {found}, but one value for each sample is needed")
+        what = f"an array of shape {values.shape}" if isinstance(values, ndarray) else f"a {type(values).__name__}"
+        raise DataError(f"{where}: {key} is {what}, but one value for each sample is needed")
     items = [v.item() if isinstance(v, (ndarray, np.generic)) and v.size == 1 else v for v in values]
     if not all(isinstance(v, (str, bytes, int, float)) for v in items):
         raise DataError(f"{where}: {key} must hold one string or number for each sample")

@@ -18,7 +18,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.batch import Batch
-from clcrkit.datasets.source import find, read_arrays, standardised
+from clcrkit.datasets.preprocessing import standardise
+from clcrkit.datasets.readers.array_files import read_arrays
+from clcrkit.datasets.readers.paths import locate
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 
@@ -30,8 +32,8 @@ HOW = (
 )
 KEYS = {"language": "text_feat", "acoustic": "audio_feat", "vision": "vision_feat"}
 VALID_SHARE = 0.2  # of the training videos
-LOUDER = 2.0  # the target's vector, which a mean over tokens would drown
-FAR = 8.0  # utterances that make a distance of 1
+TARGET_SCALE = 2.0  # of the target's vector, which else vanishes in a mean over tokens
+DISTANCE_SCALE = 8.0  # utterances
 
 
 def mosi_utterances(
@@ -61,22 +63,22 @@ def mosi_utterances(
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     if window is not None and window < 0:
         raise ConfigError(f"window: {window}, but None or 0 or more is needed")
-    path = find(FILE, folder, HOW)
+    path = locate(FILE, folder, HOW)
     numbers = dict.fromkeys(("video", "segment", "y_bin", "split_poria"), ("i", 1))
     arrays = read_arrays(path, {**dict.fromkeys(KEYS.values(), ("f", 2)), **numbers})
-    video, held_out = arrays["video"], arrays["split_poria"] == 1
+    video, in_test = arrays["video"], arrays["split_poria"] == 1
     if len({len(array) for array in arrays.values()}) > 1 or not len(video):
         raise DataError(f"{path}: arrays of different lengths, or empty; it is damaged")
     if (np.diff(video) < 0).any() or not set(np.unique(arrays["y_bin"])) <= {0, 1}:
         raise DataError(f"{path}: rows in order of their video, with a y_bin of 0 or 1, are needed")
-    if set(video[held_out]) & set(video[~held_out]) or set(np.unique(arrays["split_poria"])) != {0, 1}:
+    if set(video[in_test]) & set(video[~in_test]) or set(np.unique(arrays["split_poria"])) != {0, 1}:
         raise DataError(f"{path}: split_poria must be 0 or 1, with no video in both parts")
-    videos = np.random.default_rng(seed).permutation(np.unique(video[~held_out]))
+    videos = np.random.default_rng(seed).permutation(np.unique(video[~in_test]))
     if len(videos) < 2:
         raise DataError(f"{path}: {len(videos)} training video, but 2 or more are needed")
-    held_in = np.isin(video, videos[: max(1, round(VALID_SHARE * len(videos)))])
-    train, valid, test = (np.flatnonzero(part) for part in (~held_out & ~held_in, held_in, held_out))
-    vectors = {m: standardised(arrays[key], np.isin(np.arange(len(video)), train)) for m, key in KEYS.items()}
+    in_valid = np.isin(video, videos[: max(1, round(VALID_SHARE * len(videos)))])
+    train, valid, test = (np.flatnonzero(part) for part in (~in_test & ~in_valid, in_valid, in_test))
+    vectors = {m: standardise(arrays[key], np.isin(np.arange(len(video)), train)) for m, key in KEYS.items()}
     absent = {m: (arrays[key] == 0).all(axis=1) for m, key in KEYS.items()}
     windows = _windows(video, window)
 
@@ -86,7 +88,9 @@ def mosi_utterances(
         tokens, masks = {}, {}
         for m, x in vectors.items():
             own = x[rows] * (distance == 0)
-            token = np.concatenate([LOUDER * own, x[rows] - own, distance == 0, distance / FAR], axis=-1)
+            token = np.concatenate(
+                [TARGET_SCALE * own, x[rows] - own, distance == 0, distance / DISTANCE_SCALE], axis=-1
+            )
             tokens[m], masks[m] = token.astype(np.float32), (rows >= 0) & ~absent[m][rows]
         return Batch.from_arrays(
             tokens,
@@ -117,4 +121,4 @@ def _windows(video: ndarray, window: int | None) -> ndarray:
 
 
 def _describe_distance(tokens: Float[Tensor, "token feature"]) -> list[str]:
-    return [f"{round(float(distance) * FAR):+d}" if distance else "target" for distance in tokens[:, -1]]
+    return [f"{round(float(distance) * DISTANCE_SCALE):+d}" if distance else "target" for distance in tokens[:, -1]]

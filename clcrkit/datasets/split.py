@@ -12,7 +12,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
+
+PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,17 @@ def draw_parts(
     parts = np.full(len(labels), "train")
     rest = np.arange(len(labels))
     for name, share in (("test", test), ("valid", valid / (1 - test))):
-        held = _held_out(labels[rest], members[rest], share, seed, spare=1 if name == "test" else 0)
-        parts[rest[held]] = name
-        rest = np.delete(rest, held)
+        positions = _held_out(labels[rest], members[rest], share, seed, spare=1 if name == "test" else 0)
+        parts[rest[positions]] = name
+        rest = np.delete(rest, positions)
     return parts
 
 
 def _held_out(
     labels: Shaped[ndarray, "sample ..."], members: Int64[ndarray, "sample"], share: float, seed: int, spare: int
-) -> Int64[ndarray, "held"]:
+) -> Int64[ndarray, "position"]:
     """Positions of whole groups that hold about `share` of the samples; `spare` groups besides one must remain."""
+    require("sklearn", "data")
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
 
     members = np.unique(members, return_inverse=True)[1]
@@ -81,13 +84,13 @@ def _held_out(
     folds = max(2, min(groups, round(1 / share)))
     classes = labels.ndim == 1 and labels.dtype.kind in "iub"
     if classes and np.unique(labels, return_counts=True)[1].max() >= folds:
-        kind = StratifiedKFold if groups == len(members) else StratifiedGroupKFold
+        folding = StratifiedKFold if groups == len(members) else StratifiedGroupKFold
         with warnings.catch_warnings():  # where a class is rarer than the folds
             warnings.simplefilter("ignore", UserWarning)
-            _, held = next(kind(folds, shuffle=True, random_state=seed).split(labels, labels, members))
-        if len(held) and groups - len(np.unique(members[held])) > spare:
-            return held
-    drawn = np.random.default_rng(seed).permutation(groups)
-    filled = np.bincount(members)[drawn].cumsum()
-    count = min(int(np.searchsorted(filled, share * len(members))) + 1, groups - 1 - spare)
-    return np.flatnonzero(np.isin(members, drawn[:count]))
+            _, positions = next(folding(folds, shuffle=True, random_state=seed).split(labels, labels, members))
+        if len(positions) and groups - len(np.unique(members[positions])) > spare:
+            return positions
+    order = np.random.default_rng(seed).permutation(groups)
+    samples = np.bincount(members)[order].cumsum()
+    count = min(int(np.searchsorted(samples, share * len(members))) + 1, groups - 1 - spare)
+    return np.flatnonzero(np.isin(members, order[:count]))

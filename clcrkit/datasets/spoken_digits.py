@@ -16,15 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy import ndarray
-from torch import Tensor
 
 from clcrkit.batch import Batch, collate
-from clcrkit.datasets.sound import log_mel, read_wav
-from clcrkit.datasets.source import VARIABLE, find
+from clcrkit.datasets.digits import describe_rows, describe_times, load_scans
+from clcrkit.datasets.readers.paths import VARIABLE, locate
+from clcrkit.datasets.readers.sound import BANDS, HOP_S, log_mel, read_wav
 from clcrkit.datasets.split import Split
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 
 FILE = "fsdd.zip"
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/26eb9aa.zip"
@@ -33,8 +32,6 @@ DIGEST = "e0fb762c9bab2821a71965f6a9ac29ac25698541430c8a8b7c54ea3e49cc7afe"
 HOW = f"put {URL} there under that name, or give no folder to have it downloaded"
 RECORDING = re.compile(r"(?:.*/)?recordings/(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d{1,3})\.wav")
 LARGEST_BYTES = 2**20  # of one recording; the longest has 36 kB
-HOP_S = 0.02
-BANDS = 40
 VALID_SPEAKERS, TEST_SPEAKERS = 1, 2
 OFFICIAL_TEST, VALID_TAKES = range(5), range(5, 10)
 
@@ -58,7 +55,7 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         raise ConfigError(f"split: {split!r}, but it must be official or speakers")
     if seed < 0:
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
-    path = _download() if folder is None and VARIABLE not in os.environ else find(FILE, folder, HOW)
+    path = _download() if folder is None and VARIABLE not in os.environ else locate(FILE, folder, HOW)
     recordings = _read(path)
     facts = [RECORDING.fullmatch(name) for name in recordings]
     digit = np.array([int(fact["digit"]) for fact in facts if fact])
@@ -76,37 +73,35 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         roles[order[TEST_SPEAKERS : TEST_SPEAKERS + VALID_SPEAKERS]] = "valid"
         part = roles[speaker]
 
-    from sklearn.datasets import load_digits  # slow to import
-
-    scans, scan_digits = load_digits(return_X_y=True)
+    scans, scan_digits = load_scans()
     scan = _paired(digit, part, scan_digits, random)
     if (scan < 0).any():
         raise DataError(f"{path}: more recordings of a digit than twice its scans; it is not the published set")
-    images = (scans.reshape(-1, 8, 8) / 16).astype(np.float32)
+    images = scans.astype(np.float32)
     waves = list(recordings.values())
     tokens = [
         {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": images[i]}
         for wave, i in zip(waves, scan, strict=True)
     ]
     attributes = {"group": speaker, "take": take, "scan": scan}
-    whole = replace(
+    batch = replace(
         collate(tokens, labels=digit),
         attributes={name: torch.as_tensor(values.astype(np.int64)) for name, values in attributes.items()},
     )
 
-    def drawn(name: str) -> Batch:
-        chosen = random.permutation(np.flatnonzero(part == name))
-        if not len(chosen):
+    def shuffled_part(name: str) -> Batch:
+        rows = random.permutation(np.flatnonzero(part == name))
+        if not len(rows):
             raise DataError(f"{path}: no recording for the {name} part; it is not the published set")
-        return whole.select(chosen)
+        return batch.select(rows)
 
     return Split(
-        train=drawn("train"),
-        valid=drawn("valid"),
-        test=drawn("test"),
+        train=shuffled_part("train"),
+        valid=shuffled_part("valid"),
+        test=shuffled_part("test"),
         label_names=tuple(map(str, range(10))),
         attribute_names={"group": tuple(map(str, names))},
-        describe={"acoustic": _describe_times, "vision": _describe_rows},
+        describe={"acoustic": describe_times, "vision": describe_rows},
         sound={"acoustic": lambda sample: read_wav(io.BytesIO(waves[sample]))},
     )
 
@@ -118,8 +113,8 @@ def _paired(digit: ndarray, part: ndarray, scan_digits: ndarray, random: np.rand
         unused = random.permutation(np.flatnonzero(scan_digits == value))
         for name in ("test", "valid", "train"):
             wanted = random.permutation(np.flatnonzero((digit == value) & (part == name)))
-            taken, unused = np.split(unused, [-(-len(wanted) // 2)])
-            scan[wanted[: 2 * len(taken)]] = np.tile(taken, 2)[: len(wanted)]
+            scans, unused = np.split(unused, [-(-len(wanted) // 2)])
+            scan[wanted[: 2 * len(scans)]] = np.tile(scans, 2)[: len(wanted)]
     return scan
 
 
@@ -127,18 +122,18 @@ def _read(path: Path) -> dict[str, bytes]:
     """The recordings by name, in order of their names, read from the archive without unpacking it to the disk."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(filter(lambda m: RECORDING.fullmatch(m.filename), archive.infolist()), key=_place)
+            members = sorted(filter(lambda m: RECORDING.fullmatch(m.filename), archive.infolist()), key=_file_name)
             if not members:
                 raise ValueError("no recordings/<digit>_<speaker>_<take>.wav in it")
             large = [m.filename for m in members if m.file_size > LARGEST_BYTES]
-            if large or len({_place(m) for m in members}) < len(members):
+            if large or len({_file_name(m) for m in members}) < len(members):
                 raise ValueError(f"{large[0]} takes more than 1 MiB" if large else "a recording comes twice")
             return {m.filename: archive.read(m) for m in members}
     except Exception as error:  # a damaged archive makes zipfile raise a dozen different kinds
         raise DataError(f"{path}: not an archive of the recordings, or damaged ({error})") from error
 
 
-def _place(member: zipfile.ZipInfo) -> str:
+def _file_name(member: zipfile.ZipInfo) -> str:
     return member.filename.rpartition("/")[2]
 
 
@@ -151,7 +146,7 @@ def _digest(recordings: dict[str, bytes]) -> str:
 
 def _download() -> Path:
     """The archive in the user's cache, fetched where it is not there yet. A wrong one is not kept."""
-    import pooch  # needed by those who download
+    pooch = require("pooch", "data")
 
     try:
         path = Path(pooch.retrieve(URL, known_hash=None, fname=FILE, path=pooch.os_cache("clcrkit"), progressbar=True))
@@ -160,18 +155,10 @@ def _download() -> Path:
             f"{FILE}: cannot be downloaded from {URL} ({error}); fetch it elsewhere and give its folder"
         ) from error
     try:
-        found = _digest(_read(path))
-        if found != DIGEST:
-            raise DataError(f"{path}: recordings with digest {found}, but {DIGEST} is expected; it was deleted")
+        digest = _digest(_read(path))
+        if digest != DIGEST:
+            raise DataError(f"{path}: recordings with digest {digest}, but {DIGEST} is expected; it was deleted")
     except DataError:
         path.unlink()
         raise
     return path
-
-
-def _describe_times(tokens: Float[Tensor, "token feature"]) -> list[str]:
-    return [f"{round(1000 * HOP_S) * i} ms" for i in range(len(tokens))]
-
-
-def _describe_rows(tokens: Float[Tensor, "token feature"]) -> list[str]:
-    return [f"row {i + 1}" for i in range(len(tokens))]

@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from numpy import ndarray
 
-from clcrkit.datasets import media
-from clcrkit.datasets.media import Row
+from clcrkit.datasets.clips import Row, parts_by_group, published_parts, read_clips
+from clcrkit.datasets.readers.frames import image_frames
+from clcrkit.datasets.readers.paths import read_lines
 from clcrkit.datasets.split import Split
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, check_choice
 
-MODALITIES = ("vision", "flow")
 _LINE = re.compile(r"(?:[^/]+)/(v_(\w+)_g(\d+)_c\d+)\.avi(?: \d+)?", re.ASCII)
 
 
@@ -39,34 +39,26 @@ def ucf101(
     Attributes: `group` is class and group, `name` the clip. Raises DataError for a missing, damaged or linked file,
     ConfigError for an unknown split.
     """
-    media.one_of("split", split, ("1", "2", "3", "groups"))
+    check_choice("split", split, ("1", "2", "3", "groups"))
     place = Path(folder)
     classes = _classes(place)
     number = "1" if split == "groups" else split
-    listed, test = (_rows(place, f"{part}list0{number}.txt", classes) for part in ("train", "test"))
-    if split == "groups":
-        parts = media.by_group(listed + test, seed)
-    else:
-        train, valid = media.hold_out(listed, media.VALID, np.random.default_rng(seed))
-        parts = {"train": train, "valid": valid, "test": test}
-
-    def read(name: str) -> dict[str, Num[ndarray, "token _"]]:
-        if features_folder is not None:
-            return {m: media.features(Path(features_folder), m, name) for m in MODALITIES}
-        return {"vision": media.image_frames(place, "visual", name), "flow": _flow(place, name)}
-
-    def needed(name: str) -> list[Path]:
-        if features_folder is not None:
-            return [media.features_file(Path(features_folder), m, name) for m in MODALITIES]
-        return [place / f"visual/{name}", place / f"flow_u/{name}", place / f"flow_v/{name}"]
-
-    return media.read_parts(parts, read, classes, shards, progress, needed)
+    train, test = (_rows(place, f"{part}list0{number}.txt", classes) for part in ("train", "test"))
+    return read_clips(
+        parts_by_group(train + test, seed) if split == "groups" else published_parts(train, test, seed),
+        read={"vision": lambda name: image_frames(place, "visual", name), "flow": lambda name: _flow(place, name)},
+        files=lambda name: [place / f"{kind}/{name}" for kind in ("visual", "flow_u", "flow_v")],
+        label_names=classes,
+        features_folder=features_folder,
+        shards=shards,
+        progress=progress,
+    )
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
     """In the published order, which is alphabetical, but for the case of letters."""
     names: list[str] = []
-    for line in media.read_lines(folder, "classInd.txt"):
+    for line in read_lines(folder, "classInd.txt"):
         number, _, name = line.partition(" ")
         if number != str(len(names) + 1) or not name or name in names:
             raise DataError(f"{folder / 'classInd.txt'}: line {line[:80]!r}, but '{len(names) + 1} <class>' is needed")
@@ -76,18 +68,18 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 def _rows(folder: Path, name: str, classes: tuple[str, ...]) -> list[Row]:
     rows = []
-    for line in media.read_lines(folder, name):
-        found = _LINE.fullmatch(line)
+    for line in read_lines(folder, name):
+        match = _LINE.fullmatch(line)
         label = line.split("/")[0]
-        if not found or label not in classes:
+        if not match or label not in classes:
             raise DataError(f"{folder / name}: line {line[:80]!r}, but 'Class/v_X_gNN_cNN.avi' is needed")
-        rows.append(Row(found[1], classes.index(label), f"{label} {found[3]}"))
+        rows.append(Row(match[1], classes.index(label), f"{label} {match[3]}"))
     return rows
 
 
 def _flow(folder: Path, name: str) -> Float[ndarray, "frame feature"]:
     """Both directions side by side, frame by frame."""
-    u, v = (media.image_frames(folder, direction, name, grey=True) for direction in ("flow_u", "flow_v"))
+    u, v = (image_frames(folder, direction, name, grey=True) for direction in ("flow_u", "flow_v"))
     if len(u) != len(v):
         raise DataError(f"{folder / 'flow_u' / name}: {len(u)} frames, but flow_v has {len(v)}")
     return np.concatenate([u, v], axis=1)

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from clcrkit.config import CLCRConfig
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import read_tensors, write_tensors
-from clcrkit.model import CLCR, CLCRConfig
+from clcrkit.model import CLCR
 
-VERSION = 3  # of a run's state
+VERSION = 4  # of a run's state
 
 
 def save(model: CLCR, path: str | os.PathLike[str]) -> None:
@@ -34,7 +35,7 @@ def load(path: str | os.PathLike[str]) -> CLCR:
 
 
 def flatten(tree: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
-    """Move the tensors of nested dicts and lists into `tensors`; what is returned is JSON that names them."""
+    """Move the tensors of nested dicts and lists into `tensors`; returns JSON in which their names stand for them."""
     if isinstance(tree, Tensor):
         tensors[prefix] = tree
         return {"tensor": prefix}
@@ -58,36 +59,35 @@ def unflatten(shape: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def write_state(path: str | os.PathLike[str], run: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write all that a run needs to go on. `run` says which run it is; `read_state` compares it."""
+    """Write the state from which a run goes on. `run` identifies it; `read_state` compares that."""
     tensors: dict[str, Tensor] = {}
     shape = flatten(state, "state", tensors)
     write_tensors(path, tensors, {"kind": "run", "version": VERSION, "run": run, "shape": shape})
 
 
 def read_state(path: str | os.PathLike[str], run: dict[str, Any]) -> dict[str, Any]:
-    """What `write_state` wrote for the same run. Raises DataError for another run's state or a damaged file."""
+    """The state that `write_state` wrote for the same run. Raises DataError for another run's or a damaged file."""
     tensors, about = read_tensors(path)
     if about.get("kind") != "run" or about.get("version") != VERSION:
         raise DataError(f"{path}: holds no training state of this version")
     try:
-        kept, state = dict(about["run"]), dict(unflatten(about["shape"], tensors))
+        stored, state = dict(about["run"]), dict(unflatten(about["shape"], tensors))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: a training state of another version, or damaged ({error})") from error
-    for key, value in json.loads(json.dumps(run)).items():  # as it would read after having been written
-        if kept.get(key) != value:
-            raise DataError(
-                f"{path}: belongs to a run with {_difference(kept.get(key), value)} in its {key}; choose another folder"
-            )
+    for key, value in json.loads(json.dumps(run)).items():  # as JSON returns it
+        if stored.get(key) != value:
+            difference = _difference(stored.get(key), value)
+            raise DataError(f"{path}: belongs to a run with {difference} in its {key}; choose another folder")
     return state
 
 
-def _difference(kept: Any, wanted: Any) -> str:
+def _difference(stored: Any, current: Any) -> str:
     """The first setting in which two runs differ, or the two values."""
-    if isinstance(kept, dict) and isinstance(wanted, dict):
-        for name in {**kept, **wanted}:
-            if kept.get(name) != wanted.get(name):
-                return f"{name} {kept.get(name)!r} instead of {wanted.get(name)!r}"
-    return f"{kept!r} instead of {wanted!r}"
+    if isinstance(stored, dict) and isinstance(current, dict):
+        for name in {**stored, **current}:
+            if stored.get(name) != current.get(name):
+                return f"{name} {stored.get(name)!r} instead of {current.get(name)!r}"
+    return f"{stored!r} instead of {current!r}"
 
 
 def to_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,20 +13,21 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
+from clcrkit.distributed import Processes
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.model import CLCR
 from clcrkit.objective import Losses
 from clcrkit.trace import Trace
+from clcrkit.training.batches import Source, opened
 from clcrkit.training.checkpoint import to_cpu
 from clcrkit.training.config import TrainConfig, default_device
+from clcrkit.training.folder import Folder
 from clcrkit.training.interrupt import Interrupt
-from clcrkit.training.processes import Processes
-from clcrkit.training.run import Folder, Run
-from clcrkit.training.source import Source, opened
+from clcrkit.training.run import Run
 
 
 class Trainable(Protocol):
-    """What `fit` asks of a model: CLCR and every baseline have it."""
+    """The models that `fit` takes: CLCR, every baseline, and any module with these members."""
 
     config: Any
 
@@ -37,9 +38,10 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """What `fit` returns; the model it was given holds the best epoch's weights.
+    """The result of `fit`, which leaves the best epoch's weights in the model.
 
-    history      one row for each epoch: means of the loss terms, validation loss and score, learning rate
+    history      one row for each epoch: epoch, total, task, the model's other loss terms by their names (means over the
+                 epoch), valid_task, valid_score, learning_rate
     best_epoch   the row the weights come from, counted from 1; 0 where no epoch was finished
     score        its validation score: accuracy, minus the mean absolute error, or accuracy over all labels
     stopped      'finished', 'early' (patience) or 'interrupted'
@@ -71,8 +73,8 @@ def fit(
     """Train `model` in place and leave it with the weights of the epoch that scored best on `valid`.
 
     train, valid       a Batch, or a Source that reads its batches as they are needed (`datasets.Shards`)
-    folder             where the run is kept; a run that was killed and is started again with the same settings
-                       goes on from there and ends with the same weights
+    folder             of the run's state: a run that was killed and is started again with the same settings goes on
+                       from there and ends with the same weights
     checkpoint_every   seconds between two checkpoints within an epoch; there is one after every epoch, too
     probe              samples to trace after every epoch (CLCR only)
     on_epoch           called after every epoch with the history so far, to draw it for instance
@@ -85,7 +87,7 @@ def fit(
     the same model, data and settings. (On a CPU take torchrun: `accelerate launch --cpu` starts one process, whatever
     number it is given.) Every batch is divided among them, and its loss and gradient are those of the whole batch, so
     that without dropout they train as one process would. The parts of a batch must be of the same size: `batch_size`
-    is a multiple of the processes, and what cannot be divided of the last batch, fewer samples than there are
+    is a multiple of the number of processes, and the remainder of the last batch, fewer samples than there are
     processes, is left out of that epoch.
     Only the main process writes, shows progress and calls `on_epoch`; all end with the same weights.
 
@@ -104,11 +106,11 @@ def fit(
     model.to(device)
     model.load_state_dict(processes.from_main(lambda: to_cpu(model.state_dict())))
     run = Run(model, train, config, device, processes)
-    kept = None if folder is None else Folder(folder, _identity(model, train, config, probe), checkpoint_every)
-    if kept is not None:
-        _resume(kept, run)
+    disk = None if folder is None else Folder(folder, _identity(model, train, config, probe), checkpoint_every)
+    if disk is not None:
+        _resume(disk, run)
     if not processes.main:
-        kept = None
+        disk = None
     stopped = "early" if run.out_of_patience else "finished"
     quiet = not progress or not processes.main
     devices = [device] if device.type == "cuda" else []
@@ -119,19 +121,19 @@ def fit(
     ):
         try:
             while run.epoch < config.epochs and stopped == "finished":
-                if not run.finish_epoch(interrupt, lambda: kept.write_when_due(run) if kept else None):
+                if not run.finish_epoch(interrupt, lambda: disk.write_when_due(run) if disk else None):
                     stopped = "interrupted"
-                    if kept is not None and run.finite():
-                        kept.write(run)
+                    if disk is not None and run.finite():
+                        disk.write(run)
                     break
                 run.close_epoch(valid)
                 if probe is not None:
                     run.traces.append(model.trace(probe).to("cpu"))
-                if kept is not None:
-                    kept.write(run, run.traces[-1] if run.traces else None)
+                if disk is not None:
+                    disk.write(run, run.traces[-1] if run.traces else None)
                 bar.update()
                 row = run.history[-1]
-                bar.set_postfix({k: f"{row[k]:.3f}" for k in ("task", "intra", "inter", "valid_score") if k in row})
+                bar.set_postfix({name: f"{row[name]:.3f}" for name in ("task", *run.terms[2:4], "valid_score")})
                 if on_epoch is not None and processes.main:
                     on_epoch(pd.DataFrame(run.history))
                 if run.out_of_patience:
@@ -145,20 +147,20 @@ def fit(
     return Fit(pd.DataFrame(run.history), run.best_epoch, run.best[0], stopped, str(device), tuple(run.traces))
 
 
-def _resume(kept: Folder, run: Run) -> None:
-    """Go on from what the folder holds; the main process reads it for all."""
-    found = run.processes.from_main(lambda: kept.open(run.state()))
-    if found is None:
+def _resume(folder: Folder, run: Run) -> None:
+    """Continue from the state in the folder, if there is one; the main process reads it for all."""
+    stored = run.processes.from_main(lambda: folder.open(run.state()))
+    if stored is None:
         return
-    state, run.traces = found
+    state, run.traces = stored
     try:
         run.restore(state)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DataError(f"{kept.state}: a training state of another version, or damaged ({error})") from error
+        raise DataError(f"{folder.state}: a training state of another version, or damaged ({error})") from error
 
 
 def _identity(model: Any, train: Source, config: TrainConfig, probe: Batch | None) -> Mapping[str, Any]:
-    """What must be the same for a run to go on. The device and the number of processes may change."""
+    """What must be equal for a run to be continued. The device and the number of processes may change."""
     modalities = {m: asdict(model.config.modalities[m]) for m in model.modalities}
     return {
         "model": type(model).__name__,

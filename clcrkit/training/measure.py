@@ -1,4 +1,4 @@
-"""What a model predicts, and how well."""
+"""A model's predictions on data, and its score."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clcrkit.errors import DataError
-from clcrkit.objective import task_loss
-from clcrkit.training.source import Source, ready_batches
+from clcrkit.tasks import TASKS
+from clcrkit.training.batches import Source, ready_batches
 
 
 @torch.no_grad()
@@ -27,15 +27,10 @@ def predict(model: Any, source: Source, batch_size: int = 256) -> Float[Tensor, 
 
 
 def evaluate(model: Any, source: Source) -> dict[str, float]:
-    """`task`, the task loss, and `score`: accuracy, minus the mean absolute error, or accuracy over all labels."""
+    """`task`, the task loss, and `score`, the higher the better: accuracy, minus the mean absolute error, or accuracy
+    over all labels (`tasks.Task.score`). Raises DataError where there are no labels."""
     if source.labels is None:
         raise DataError("labels: this batch has none, and a score needs them")
     prediction, labels = predict(model, source), source.labels.cpu()
-    task = model.config.task
-    if task == "classification":
-        score = (prediction.argmax(-1) == labels).float().mean()
-    elif task == "regression":
-        score = -(prediction.squeeze(-1) - labels.reshape(-1)).abs().mean()
-    else:
-        score = ((prediction > 0) == (labels > 0.5)).float().mean()
-    return {"task": float(task_loss(task, prediction, labels)), "score": float(score)}
+    task = TASKS[model.config.task]
+    return {"task": float(task.loss(prediction, labels)), "score": float(task.score(prediction, labels))}

@@ -7,6 +7,6 @@ explorer.selection                             # the sample ids picked in any vi
 explorer.export("page.html")                   # a page that needs no kernel and no network
 """
 
-from clcrkit.viz.explorer import VIEWS, Explorer, attention, budget, gates, subspaces
+from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces
 
 __all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "subspaces"]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from clcrkit.analysis.robustness import mean_interval
+from clcrkit.analysis.stats import mean_interval
+from clcrkit.viz import palette
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Okabe and Ito's, told apart also by the colour-blind; dashes tell apart what is drawn twice in one colour
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#B8A200")
+    from clcrkit.datasets.audit import Report
+
+# what is drawn twice in one colour is told apart by its dashes
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PART_COLORS = {"train": palette.BLUE, "valid": palette.ORANGE, "test": palette.GREEN}
 
 
 def degradation(table: pd.DataFrame, score: str = "score") -> go.Figure:
@@ -73,15 +78,15 @@ def token_bars(
     import plotly.graph_objects as go
 
     places = list(range(1, len(scores) + 1))
-    known = [False] * len(places) if marked is None else [bool(m) for m in marked]
+    is_marked = [False] * len(places) if marked is None else [bool(m) for m in marked]
     bars = [
         go.Bar(
-            x=[p for p, k in zip(places, known, strict=True) if k == kind],
-            y=[round(float(s), 3) for s, k in zip(scores, known, strict=True) if k == kind],
+            x=[p for p, k in zip(places, is_marked, strict=True) if k == kind],
+            y=[round(float(s), 3) for s, k in zip(scores, is_marked, strict=True) if k == kind],
             name=name,
             marker_color=color,
         )
-        for kind, name, color in ((False, "other token", "#56B4E9"), (True, "known evidence", "#D55E00"))
+        for kind, name, color in ((False, "other token", palette.SKY), (True, "known evidence", palette.VERMILLION))
     ]
     layout: dict[str, Any] = {"title": title, "yaxis_title": axis, "height": 300, "bargap": 0.15, "margin_t": 50}
     layout["xaxis"] = {"title": "token", "range": [0.4, len(places) + 0.6]}
@@ -108,10 +113,10 @@ def _band(line: pd.DataFrame, x: str, y: str, place: int, style: dict[str, Any])
     """A mean line with its interval as a band; no band where there is one value at each x."""
     import plotly.graph_objects as go
 
-    found = line.groupby(x)[y].apply(mean_interval)
-    at = [float(v) for v in found.index]
-    mean, low, high = (pd.Series(values).astype(float).round(3).to_list() for values in zip(*found, strict=True))
-    color = COLORS[place % len(COLORS)]
+    intervals = line.groupby(x)[y].apply(mean_interval)
+    at = [float(v) for v in intervals.index]
+    mean, low, high = (pd.Series(values).astype(float).round(3).to_list() for values in zip(*intervals, strict=True))
+    color = palette.LINES[place % len(palette.LINES)]
     drawn = []
     if not pd.isna(low).any():
         red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
@@ -121,3 +126,40 @@ def _band(line: pd.DataFrame, x: str, y: str, place: int, style: dict[str, Any])
     dash = DASHES[place % len(DASHES)]
     drawn.append(go.Scatter(x=at, y=mean, line={"color": color, "dash": dash}, mode="lines+markers", **style))
     return drawn
+
+
+def data_report(report: Report) -> go.Figure:
+    """The report of `datasets.check`: labels, lengths, spreads of the columns and the probe, a panel each."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    titles = ("labels", "tokens: shortest to longest, median", "spread of the columns (train)", "linear probe")
+    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.2, horizontal_spacing=0.12)
+    classes = "share" in report.labels
+    for part, color in PART_COLORS.items():
+        own: dict[str, Any] = {"name": part, "legendgroup": part, "marker_color": color}
+        labels, rows = report.labels[report.labels["part"] == part], report.table[report.table["part"] == part]
+        if classes:
+            figure.add_bar(x=labels["label"], y=labels["share"], **own, row=1, col=1)
+        else:
+            up, down = labels["highest"] - labels["mean"], labels["mean"] - labels["lowest"]
+            span: dict[str, Any] = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+            figure.add_scatter(x=labels["part"], y=labels["mean"], error_y=span, mode="markers", **own, row=1, col=1)
+        reach = {"array": rows["longest"] - rows["median"], "arrayminus": rows["median"] - rows["shortest"]}
+        span = {"type": "data", "symmetric": False, **reach}
+        once = {**own, "showlegend": False}
+        figure.add_bar(x=rows["modality"], y=rows["median"], error_y=span, **once, row=1, col=2)
+        figure.add_bar(x=rows["modality"], y=rows["probe"], **once, row=2, col=2)
+    for spread, dash in zip(report.spreads.items(), cycle(DASHES[:4])):
+        name, values = spread
+        line = go.Scatter(
+            x=np.linspace(0, 1, len(values)), y=np.sort(values), name=name, mode="lines", line={"dash": dash}
+        )
+        line.line.color = "#6E6E6E"
+        figure.add_trace(line, row=2, col=1)
+    figure.update_yaxes(title_text="share of the part" if classes else "lowest, mean, highest", row=1, col=1)
+    figure.update_yaxes(title_text="tokens", row=1, col=2)
+    figure.update_yaxes(title_text="standard deviation", type="log", row=2, col=1)
+    figure.update_xaxes(title_text="share of the columns", row=2, col=1)
+    figure.update_yaxes(title_text="accuracy" if classes else "correlation", row=2, col=2)
+    return figure.update_layout(height=620, margin={"t": 40, "r": 20}, barmode="group", template="plotly_white")

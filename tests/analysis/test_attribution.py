@@ -20,14 +20,12 @@ from clcrkit.analysis.attribution import (
     METHODS,
     Attribution,
     CompletenessWarning,
-    agreement,
     attribute_level_tokens,
     attribute_levels,
     attribute_modalities,
     attribute_tokens,
-    curve_areas,
-    removal_curves,
 )
+from clcrkit.analysis.faithfulness import agreement, curve_areas, removal_curves
 from clcrkit.analysis.probes import level_weighted
 from clcrkit.baselines import EarlyFusion, LateFusion
 from clcrkit.batch import pad_axis

@@ -18,12 +18,12 @@ from clcrkit.analysis.robustness import (
     degradation,
     feature_sd,
     gaussian_noise,
-    mean_interval,
     missing_modality,
     random_scores,
     time_shift,
     token_dropout,
 )
+from clcrkit.analysis.stats import mean_interval
 from clcrkit.baselines import LateFusion
 from clcrkit.batch import pad_axis
 from clcrkit.training import evaluate

@@ -101,7 +101,7 @@ def agreement(model: CLCR, device: str) -> pd.DataFrame:
         with torch.autocast(where, torch.bfloat16, enabled=precision == "bfloat16"):
             losses = there.losses(batch.to(where))
         losses.total.backward()
-        return [float(x.detach()) for x in losses], torch.cat(
+        return [float(x.detach()) for x in losses.by_name().values()], torch.cat(
             [p.grad.flatten().cpu() for p in there.parameters() if p.grad is not None]
         )
 

@@ -55,7 +55,7 @@ def frames() -> dict[str, Callable[[], object]]:
 def regularising() -> dict[str, Callable[[], object]]:
     batch = random_batch(ALIGNED)
     model = CLCR(CLCRConfig.of(batch))
-    made = model._run(batch).aggregated
+    made = model._pass(batch).aggregated
     # the streams as leaves, so that the backward pass ends where the regularisers begin
     leaves = [x.detach().requires_grad_() for x in (*made.pooled_shared.values(), *made.pooled_private.values())]
     cut = made._replace(
@@ -66,7 +66,7 @@ def regularising() -> dict[str, Callable[[], object]]:
     )
     leaves += [cut.level_gate, cut.context]
     return {
-        "ours": backward(lambda: list(regularisers(cut, batch.masks)), leaves),
+        "ours": backward(lambda: list(regularisers(cut, batch.masks).values()), leaves),
         "other": training_step(model, batch),
     }
 

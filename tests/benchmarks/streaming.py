@@ -31,7 +31,7 @@ import torch
 
 from clcrkit import CLCR, Batch, CLCRConfig
 from clcrkit.datasets import Shards, convert
-from clcrkit.datasets.shards import FORMAT, INDEX
+from clcrkit.datasets.streaming.shards import FORMAT, INDEX
 from tests.benchmarks.timing import ALIGNED, FEATURES, interleaved, random_batch, ratios, report
 
 BATCH = 32

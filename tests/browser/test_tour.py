@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.browser.conftest import Lab
-from tests.browser.test_explorer import assert_gamma
+from tests.browser.explorer_driver import assert_gamma
 
 TOUR = Path(__file__).parents[2] / "notebooks" / "00_tour.ipynb"
 

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from clcrkit.datasets import Split, digits
 from clcrkit.datasets.digits import LETTERS, VOICES, WORDS, _misspelt, _neighbours, _read, _sound_file
+from clcrkit.datasets.readers.sound import HIGHEST_HZ, LOWEST_HZ
 from clcrkit.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +244,7 @@ def test_a_pure_tone_is_loudest_in_its_band(maker: Any, hertz: float) -> None:
     tone = np.sin(2 * np.pi * hertz * np.arange(maker.RATE_HZ) / maker.RATE_HZ)
     decibels = maker.log_mel(tone)
     # The HTK mel scale in its natural-logarithm form, where the code has the decimal one.
-    mel = [1127 * np.log1p(f / 700) for f in (maker.LOWEST_HZ, hertz, maker.HIGHEST_HZ)]
+    mel = [1127 * np.log1p(f / 700) for f in (LOWEST_HZ, hertz, HIGHEST_HZ)]
     band = (mel[1] - mel[0]) / (mel[2] - mel[0]) * (maker.BANDS + 1) - 1
     assert (decibels.argmax(1) == round(band)).all()
     assert decibels.shape == (1 + (maker.RATE_HZ - maker.WINDOW) // maker.HOP, maker.BANDS)
@@ -262,22 +263,22 @@ def test_silence_is_the_floor_and_is_cut_off_around_a_sound(maker: Any) -> None:
     silence = np.zeros(maker.RATE_HZ // 2)
     assert (maker.log_mel(silence) == maker.FLOOR_DB).all()
     sound = np.sin(np.arange(maker.RATE_HZ // 2))
-    kept = maker.trimmed(maker.log_mel(np.concatenate([silence, sound, silence])))
+    kept = maker.trim(maker.log_mel(np.concatenate([silence, sound, silence])))
     assert abs(len(kept) - len(sound) / maker.HOP) <= 2
-    assert maker.quantised(np.array([[maker.FLOOR_DB, maker.FLOOR_DB / 2, 0.0]])).tolist() == [[0, 128, 255]]
+    assert maker.quantise(np.array([[maker.FLOOR_DB, maker.FLOOR_DB / 2, 0.0]])).tolist() == [[0, 128, 255]]
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_the_script_still_makes_what_the_file_holds(maker: Any) -> None:
     arrays = _read(_sound_file())
     with np.load(_sound_file(), allow_pickle=False) as file:
-        if str(file["made_with"]) != maker.speaker():
-            pytest.skip(f"the file was made with {file['made_with']}, and this is {maker.speaker()}")
+        if str(file["made_with"]) != maker.version():
+            pytest.skip(f"the file was made with {file['made_with']}, and this is {maker.version()}")
     starts = np.cumsum(arrays["lengths"].astype(int)) - arrays["lengths"]
     for i in range(0, len(starts), 400):
         code = str(arrays["language_names"][arrays["language"][i]])
         word, voice = WORDS[code][arrays["digit"][i]], str(arrays["voice_names"][arrays["voice"][i]])
-        sound = maker.spoken(word, code, voice, maker.SPEEDS[arrays["speed"][i]], maker.PITCHES[arrays["pitch"][i]])
-        made = maker.quantised(maker.trimmed(maker.log_mel(sound))).astype(int)
+        sound = maker.speak(word, code, voice, maker.SPEEDS[arrays["speed"][i]], maker.PITCHES[arrays["pitch"][i]])
+        made = maker.quantise(maker.trim(maker.log_mel(sound))).astype(int)
         stored = arrays["frames"][starts[i] : starts[i] + arrays["lengths"][i]]
         np.testing.assert_allclose(made, stored, atol=1)  # rounding, on another machine

@@ -25,7 +25,7 @@ import torch
 from clcrkit import Batch, DataError
 from clcrkit import datasets as d
 from tests.datasets import writers_files, writers_media, writers_public
-from tests.datasets.test_unpickle import HOSTILE
+from tests.datasets.readers.test_unpickle import HOSTILE
 
 FILES = 2_100  # over all loaders
 SECONDS = 20  # that no file may take
@@ -44,7 +44,7 @@ class Loader(NamedTuple):
 LOADERS: dict[str, Loader] = {
     "mmsa": Loader(writers_files.write_mmsa, lambda f: d.mmsa(f / "aligned_50.pkl"), 8),
     "mmsa ids": Loader(writers_files.write_mmsa_unaligned, lambda f: d.mmsa(f / "unaligned_50.pkl", "ids"), 8),
-    "mult": Loader(writers_files.write_mult, lambda f: d.mult(f / "mosi_data_noalign.pkl"), 8),
+    "multibench": Loader(writers_files.write_mult, lambda f: d.multibench(f / "mosi_data_noalign.pkl"), 8),
     "from_folder": Loader(writers_files.write_folder, lambda f: d.from_folder(f / "manifest.csv"), 4),
     "ave": Loader(writers_media.write_ave, lambda f: d.ave(f, progress=False), 4),
     "cremad": Loader(writers_media.write_cremad, lambda f: d.cremad(f, progress=False), 1),
@@ -219,7 +219,7 @@ def test_hostile_parts_of_pickles(tmp_path_factory: pytest.TempPathFactory):
     for write, load in (
         (writers_files.mmsa_parts, lambda path: d.mmsa(path)),
         (writers_files.mmsa_parts, lambda path: d.mmsa(path, text="ids", labels="annotations", replace=True)),
-        (writers_files.mult_parts, lambda path: d.mult(path, replace=True)),
+        (writers_files.mult_parts, lambda path: d.multibench(path, replace=True)),
     ):
         for key in write(0)["train"]:
             for value in odd:

@@ -1,19 +1,16 @@
 """Two small exercises, a function and a class, to test the frame with."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from clcrkit.exercises import Exercise, expect, expect_close
+from exercises import Exercise, expect, expect_close
 
 
-def center_stub(values: Tensor) -> Tensor:
-    """Take the mean of each row away. Shape (row, column), in and out."""
-    raise NotImplementedError
-
-
-def center_solution(values: Tensor) -> Tensor:
+@partial(Exercise, "center the rows", difficulty=1, importance=3, minutes=5)
+def center(values: Tensor) -> Tensor:
     """Take the mean of each row away. Shape (row, column), in and out."""
     return values - values.mean(dim=1, keepdim=True)
 
@@ -24,21 +21,21 @@ SCALED = "your rows have length 1: center, do not normalise"
 CHANGED = "your function changed its input: is there an `-=`?"
 
 
-def rows_sum_to_zero(center: Callable[[Tensor], Tensor]) -> None:
-    """each row sums to 0"""
-    expect_close(center(VALUES.clone()).sum(dim=1), torch.zeros(2), GLOBAL)
+@center.case("each row sums to 0")
+def rows_sum_to_zero(answer: Callable[[Tensor], Tensor]) -> None:
+    expect_close(answer(VALUES.clone()).sum(dim=1), torch.zeros(2), GLOBAL)
 
 
-def distances_stay(center: Callable[[Tensor], Tensor]) -> None:
-    """differences within a row stay as they are"""
-    expect_close(center(VALUES.clone()).diff(dim=1), VALUES.diff(dim=1), SCALED)
+@center.case("differences within a row stay as they are")
+def distances_stay(answer: Callable[[Tensor], Tensor]) -> None:
+    expect_close(answer(VALUES.clone()).diff(dim=1), VALUES.diff(dim=1), SCALED)
 
 
-def input_stays(center: Callable[[Tensor], Tensor]) -> None:
-    """the input is left alone"""
-    given = VALUES.clone()
-    center(given)
-    expect(given.equal(VALUES), CHANGED)
+@center.case("the input is left alone")
+def input_stays(answer: Callable[[Tensor], Tensor]) -> None:
+    values = VALUES.clone()
+    answer(values)
+    expect(values.equal(VALUES), CHANGED)
 
 
 def center_by_one_mean(values: Tensor) -> Tensor:
@@ -54,57 +51,47 @@ def center_in_place(values: Tensor) -> Tensor:
     return values
 
 
-center = Exercise(
-    title="center the rows",
-    difficulty=1,
-    importance=3,
-    minutes=5,
-    stub=center_stub,
-    solution=center_solution,
-    checks=[rows_sum_to_zero, distances_stay, input_stays],
-    mistakes=[(center_by_one_mean, GLOBAL), (center_and_scale, SCALED), (center_in_place, CHANGED)],
-)
+center.mistakes = [(center_by_one_mean, GLOBAL), (center_and_scale, SCALED), (center_in_place, CHANGED)]
 
 
-class Gate_stub(nn.Module):
-    """A learnable weight in (0, 1) for each column."""
+class Solution:
+    """Holds the class, whose name at the top of this module belongs to the exercise."""
 
-    def __init__(self, columns: int) -> None:
-        super().__init__()
-        raise NotImplementedError
+    class Gate(nn.Module):
+        """A learnable weight in (0, 1) for each column."""
 
-    def forward(self, values: Tensor) -> Tensor:
-        raise NotImplementedError
+        def __init__(self, columns: int) -> None:
+            super().__init__()
+            self.raw = nn.Parameter(torch.zeros(columns))
 
-
-class Gate_solution(nn.Module):
-    """A learnable weight in (0, 1) for each column."""
-
-    def __init__(self, columns: int) -> None:
-        super().__init__()
-        self.raw = nn.Parameter(torch.zeros(columns))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return values * torch.sigmoid(self.raw)
+        def forward(self, values: Tensor) -> Tensor:
+            """Shape (row, column), in and out."""
+            return values * torch.sigmoid(self.raw)
 
 
-def gate_learns(gate: type[nn.Module]) -> None:
-    """the weights can learn"""
-    expect(len(list(gate(3).parameters())) > 0, "your module has no parameters: is the tensor an nn.Parameter?")
+Gate = Exercise("a gate for each column", Solution.Gate, difficulty=2, importance=4, minutes=10)
+FIXED = "your module has no parameters: is the tensor an nn.Parameter?"
+OPEN = "your new gate is not half open: where is the sigmoid?"
+SINGLE = "your gate of 3 columns has {} weights: one for each column, please"
 
 
-def gate_is_half_open(gate: type[nn.Module]) -> None:
-    """a new gate is half open"""
-    expect_close(gate(3)(torch.ones(3)), torch.full((3,), 0.5), "your new gate is not half open: where is the sigmoid?")
+@Gate.case("the weights can learn")
+def gate_learns(answer: type[nn.Module]) -> None:
+    expect(len(list(answer(3).parameters())) > 0, FIXED)
 
 
-def gate_has_a_weight_for_each_column(gate: type[nn.Module]) -> None:
-    """each column has its own weight"""
-    count = sum(parameter.numel() for parameter in gate(3).parameters())
-    expect(count == 3, f"your gate of 3 columns has {count} weights: one for each column, please")
+@Gate.case("a new gate is half open")
+def gate_is_half_open(answer: type[nn.Module]) -> None:
+    expect_close(answer(3)(torch.ones(3)), torch.full((3,), 0.5), OPEN)
 
 
-class Gate_fixed(nn.Module):
+@Gate.case("each column has its own weight")
+def gate_has_a_weight_for_each_column(answer: type[nn.Module]) -> None:
+    count = sum(parameter.numel() for parameter in answer(3).parameters())
+    expect(count == 3, SINGLE.format(count))
+
+
+class GateFixed(nn.Module):
     def __init__(self, columns: int) -> None:
         super().__init__()
         self.raw = torch.zeros(columns)
@@ -113,27 +100,14 @@ class Gate_fixed(nn.Module):
         return values * torch.sigmoid(self.raw)
 
 
-class Gate_open(Gate_solution):
+class GateOpen(Solution.Gate):
     def forward(self, values: Tensor) -> Tensor:
         return values * self.raw
 
 
-class Gate_single(Gate_solution):
+class GateSingle(Solution.Gate):
     def __init__(self, columns: int) -> None:
         super().__init__(1)
 
 
-Gate = Exercise(
-    title="a gate for each column",
-    difficulty=2,
-    importance=4,
-    minutes=10,
-    stub=Gate_stub,
-    solution=Gate_solution,
-    checks=[gate_learns, gate_is_half_open, gate_has_a_weight_for_each_column],
-    mistakes=[
-        (Gate_fixed, "your module has no parameters: is the tensor an nn.Parameter?"),
-        (Gate_open, "your new gate is not half open: where is the sigmoid?"),
-        (Gate_single, "your gate of 3 columns has 1 weights: one for each column, please"),
-    ],
-)
+Gate.mistakes = [(GateFixed, FIXED), (GateOpen, OPEN), (GateSingle, SINGLE.format(1))]

@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch import Tensor
 
 from clcrkit.errors import ConfigError
-from clcrkit.exercises import Exercise, ExerciseError, expect_close
+from exercises import Exercise, ExerciseError, expect_close
 from tests.exercises import demo
 from tests.exercises.soundness import assert_exercise_is_sound, printed, refused
 
@@ -23,31 +23,29 @@ def test_the_demo_exercises_are_sound(exercise: Exercise) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"checks": [demo.rows_sum_to_zero]}, "a wrong answer was accepted"),
+        ({"checks": demo.center.checks[:1]}, "a wrong answer was accepted"),
         ({"mistakes": demo.center.mistakes[:2]}, "at least 3 are needed"),
         ({"mistakes": [*demo.center.mistakes[:2], (demo.center_and_scale, demo.CHANGED)]}, "another message"),
         ({"mistakes": [demo.center.mistakes[0]] * 3}, "share one message"),
-        ({"checks": [*demo.center.checks, lambda f: None]}, "no planted mistake fails"),
+        (
+            {"checks": [*demo.center.checks, ("nothing", lambda answer: None)]},
+            r"no planted mistake fails \['nothing'\]",
+        ),
+        ({"checks": [("nothing", lambda answer: None), *demo.center.checks]}, "the stub is not open"),
+        ({"checks": demo.center.checks * 2}, "two checks share one mechanism"),
     ],
 )
 def test_an_unsound_exercise_is_found(change: dict[str, Any], complaint: str) -> None:
-    for check in change.get("checks", []):
-        check.__doc__ = check.__doc__ or "nothing"
     with pytest.raises(AssertionError, match=complaint):
         assert_exercise_is_sound(dataclasses.replace(demo.center, **change))
 
 
-def test_a_stub_that_is_solved_and_a_solution_that_is_not() -> None:
-    def center_stub(values: Tensor) -> Tensor:
-        return demo.center_solution(values)
-
-    def center_solution(values: Tensor) -> Tensor:
+def test_a_solution_that_is_wrong_is_found() -> None:
+    def center(values: Tensor) -> Tensor:
         return values
 
-    with pytest.raises(AssertionError, match="the stub is not open"):
-        assert_exercise_is_sound(dataclasses.replace(demo.center, stub=center_stub))
     with pytest.raises(ExerciseError, match="one mean for all rows"):
-        assert_exercise_is_sound(dataclasses.replace(demo.center, solution=center_solution))
+        assert_exercise_is_sound(dataclasses.replace(demo.center, solution=center))
 
 
 def test_messages_name_the_place_and_the_mechanism() -> None:
@@ -84,7 +82,7 @@ def test_a_half_done_answer_is_open_not_wrong() -> None:
         calls.append(values)
         if len(calls) > 1:
             raise NotImplementedError
-        return demo.center_solution(values)
+        return demo.center.solution(values)
 
     assert printed(demo.center, center) == (
         "center: 1 of 3 checks passed, then an open part. Fill in the cell and run it again."
@@ -101,7 +99,7 @@ def test_an_error_of_torch_is_no_open_stub() -> None:
 def test_checks_leave_the_notebooks_random_numbers_alone() -> None:
     def center(values: Tensor) -> Tensor:
         torch.rand(3)
-        return demo.center_solution(values)
+        return demo.center.solution(values)
 
     torch.manual_seed(7)
     expected = torch.rand(2)
@@ -116,6 +114,16 @@ def test_stub_and_solution_are_one_cell_under_the_learners_name(capsys: pytest.C
         '    """Take the mean of each row away. Shape (row, column), in and out."""\n'
         "    raise NotImplementedError\n\n\n"
         "lesson.center.check(center)"
+    )
+    assert demo.Gate.stub_cell == (
+        "class Gate(nn.Module):\n"
+        '    """A learnable weight in (0, 1) for each column."""\n\n'
+        "    def __init__(self, columns: int) -> None:\n"
+        "        raise NotImplementedError\n\n"
+        "    def forward(self, values: Tensor) -> Tensor:\n"
+        '        """Shape (row, column), in and out."""\n'
+        "        raise NotImplementedError\n\n\n"
+        "lesson.Gate.check(Gate)"
     )
     space: dict[str, Any] = {"Tensor": Tensor, "nn": torch.nn, "torch": torch, "lesson": demo}
     for exercise in (demo.center, demo.Gate):
@@ -138,10 +146,13 @@ def test_jupyter_shows_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ({"difficulty": 6}, "difficulty is 6; 1 to 5 are allowed"),
         ({"importance": 0}, "importance is 0; 1 to 5 are allowed"),
-        ({"solution": demo.center_by_one_mean}, "center_stub and center_by_one_mean; <name>_stub and"),
-        ({"checks": [demo.center_by_one_mean]}, "center_by_one_mean has no docstring"),
     ],
 )
 def test_a_badly_described_exercise_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(demo.center, **change)
+
+
+def test_a_case_must_name_its_mechanism() -> None:
+    with pytest.raises(ConfigError, match="'center the rows': a case names no mechanism"):
+        demo.center.case(" ")

@@ -5,15 +5,15 @@ import pkgutil
 
 import pytest
 
-import clcrkit.exercises
-from clcrkit.exercises import Exercise
+import exercises
+from exercises import Exercise
 from tests.exercises.soundness import assert_exercise_is_sound
 
-LESSONS = [m.name for m in pkgutil.iter_modules(clcrkit.exercises.__path__) if m.name.startswith("lesson_")]
+LESSONS = [m.name for m in pkgutil.iter_modules(exercises.__path__) if m.name.startswith("lesson_")]
 EXERCISES = [
     pytest.param(name, value, id=f"{lesson}.{name}")
     for lesson in LESSONS
-    for name, value in vars(importlib.import_module(f"clcrkit.exercises.{lesson}")).items()
+    for name, value in vars(importlib.import_module(f"exercises.{lesson}")).items()
     if isinstance(value, Exercise)
 ]
 

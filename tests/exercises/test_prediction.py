@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clcrkit.errors import ConfigError
-from clcrkit.exercises import predict, prediction, score, scorecard
+from exercises import predict, prediction, score, scorecard
 
 
 @pytest.fixture(autouse=True)

@@ -155,7 +155,7 @@ class ComparedCell(IPyNbCell):
 
     def runtest(self) -> None:
         if self.cell.execution_count is None:
-            self.raise_cell_error("The cell was never run: store its outputs (see tests/notebooks/README.md)")
+            self.raise_cell_error("The cell was never run: store its outputs (see CONTRIBUTING.md)")
         super().runtest()
 
     def compare_outputs(self, test: Sequence[Any], ref: Sequence[Any], skip_compare: object = None) -> bool:

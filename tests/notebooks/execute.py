@@ -2,7 +2,7 @@
 
     python -m tests.notebooks.execute [NOTEBOOK...]        (all of notebooks/ where none is named)
 
-Exercise cells are brought up to date from clcrkit/exercises first. A notebook that fails is left as it was.
+Exercise cells are brought up to date from notebooks/exercises first. A notebook that fails is left as it was.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbval.plugin import find_comment_markers, find_metadata_tags  # type: ignore[import-untyped]
 
-from clcrkit.exercises import Exercise
+from exercises import Exercise
 
 NOT_LESSONS = {"00_tour"}
 MAX_MINUTES, MAX_MINUTES_TOGETHER = 3, 18
@@ -30,8 +30,8 @@ _ABSOLUTE_PATH = re.compile(r"(?<![\w./:])/(?:home|Users|root|tmp|opt|usr|var|mn
 
 
 def lesson_module(name: str) -> str:
-    """The module of a lesson's exercises: 04_budget has clcrkit.exercises.lesson_04."""
-    return f"clcrkit.exercises.lesson_{name[:2]}"
+    """The module of a lesson's exercises: 04_budget has exercises.lesson_04."""
+    return f"exercises.lesson_{name[:2]}"
 
 
 def lesson_exercises(name: str) -> dict[str, Exercise]:

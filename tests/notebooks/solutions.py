@@ -6,6 +6,7 @@ python -m tests.notebooks.solutions [NOTEBOOK...]      (writes build/solutions/;
 import argparse
 import ast
 import copy
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -14,13 +15,16 @@ from nbformat import NotebookNode
 from clcrkit.pages import read_notebook
 from tests.notebooks import gates
 
+EXERCISES = Path(__file__).parents[2] / "notebooks/exercises"
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the solution variant of the named lessons, or of all."""
     parser = argparse.ArgumentParser(prog="python -m tests.notebooks.solutions", description=main.__doc__)
     parser.add_argument("notebook", type=Path, nargs="*")
     folder = Path("build/solutions")
-    folder.mkdir(parents=True, exist_ok=True)
+    # a notebook imports its exercises from the folder it lies in
+    shutil.copytree(EXERCISES, folder / "exercises", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for path in parser.parse_args(arguments).notebook or lesson_paths():
         nbformat.write(solved(read_notebook(path), path.stem), folder / path.name)
         print(folder / path.name)

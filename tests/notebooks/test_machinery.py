@@ -31,7 +31,7 @@ FIRST = """# 8. A small lesson
 """
 LAST = """| What you built | Where it lives |
 |---|---|
-| the check | `clcrkit.exercises.Exercise` |
+| the check | `clcrkit.errors.DataError` |
 """
 IMPORTS = "import torch\nfrom torch import Tensor, nn\nfrom tests.exercises import demo as lesson\nprint('ready')"
 
@@ -41,7 +41,7 @@ def lesson() -> NotebookNode:
     cells = [new_markdown_cell(FIRST, id="first"), new_code_cell(IMPORTS, id="imports")]
     for name, truth in (("size", "1"), ("weight", "2")):
         guess = f"predict({name!r}, guess=1, within=0.5)  # your guess"
-        cells.append(new_code_cell(f"from clcrkit.exercises import predict, score\n{guess}", id=f"guess-{name}"))
+        cells.append(new_code_cell(f"from exercises import predict, score\n{guess}", id=f"guess-{name}"))
         cells.append(new_code_cell(f"score({name!r}, {truth})", id=f"truth-{name}"))
     for name, exercise in EXERCISES.items():
         cells += [
@@ -142,7 +142,7 @@ def swap(notebook: NotebookNode) -> None:
         ("predictions", edit("truth-size", "size", "weight"), "'size' is not scored in a later cell"),
         ("predictions", edit("guess-size", "# your guess", ""), "does not end with '# your guess'"),
         ("closing", edit("last", "What you built", "Parts"), "no table '| What you built | Where it lives |'"),
-        ("closing", edit("last", "exercises.Exercise", "exercises.Gone"), "there is no clcrkit.exercises.Gone"),
+        ("closing", edit("last", "errors.DataError", "errors.Gone"), "there is no clcrkit.errors.Gone"),
         ("closing", edit("last", "`clcrkit", "`other"), "names nothing of clcrkit in backticks"),
         ("exercise_cells", edit("center-task", "5 minutes", "6 minutes"), "cell center-task: does not begin with"),
         ("exercise_cells", edit("center-code", "raise", "pass  #"), "cell center-code: is not the exercise's stub"),

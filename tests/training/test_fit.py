@@ -10,7 +10,8 @@ import torch
 
 from clcrkit import CLCR, Batch, CLCRConfig, ConfigError, DataError
 from clcrkit.baselines import EarlyFusion, LateFusion
-from clcrkit.training import TrainConfig, TrainingError, evaluate, fit, predict, run
+from clcrkit.training import TrainConfig, TrainingError, evaluate, fit, predict
+from clcrkit.training import folder as run_folder
 from clcrkit.training.config import make_optimizer, schedule
 
 QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
@@ -79,7 +80,7 @@ def test_a_run_cut_off_after_an_epoch_resumes_to_the_same_weights(make_model, pa
     class Cut(Exception):
         pass
 
-    write, written = run.write_state, []
+    write, written = run_folder.write_state, []
 
     def write_then_die(*arguments):
         write(*arguments)
@@ -87,7 +88,7 @@ def test_a_run_cut_off_after_an_epoch_resumes_to_the_same_weights(make_model, pa
         if len(written) == 3:  # the beginning, and two epochs
             raise Cut
 
-    monkeypatch.setattr(run, "write_state", write_then_die)
+    monkeypatch.setattr(run_folder, "write_state", write_then_die)
     with pytest.raises(Cut):
         fit(fresh(make_model, train), train, valid, config, folder=tmp_path, progress=False)
     monkeypatch.undo()
@@ -184,8 +185,14 @@ def test_schedule_rises_to_one_and_falls_to_zero():
     assert schedule("constant", 7, 10) == 1
 
 
-def test_paper_recipe_and_decay_only_on_matrices(model):
+def test_paper_recipe_decays_all_weights_and_clips_nothing(model):
     paper = TrainConfig.paper()
+    assert paper.clip == 0
+    assert {g["weight_decay"] for g in make_optimizer(model, paper).param_groups} == {1e-4}
+
+
+def test_stated_recipe_and_decay_only_on_matrices(model):
+    paper = TrainConfig.paper(decay_all=False)
     stated = (paper.optimizer, paper.momentum, paper.learning_rate, paper.weight_decay, paper.batch_size, paper.epochs)
     assert stated == ("sgd", 0.9, 1e-3, 1e-4, 64, 100)
     groups = make_optimizer(model, paper).param_groups

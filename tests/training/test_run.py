@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import random
-import resource
 import signal
 import time
-import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from clcrkit import CLCR, Batch, CLCRConfig, DataError, files
+from clcrkit import CLCR, Batch, DataError, files
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.objective import Losses
-from clcrkit.training import TrainConfig, TrainingError, fit, run, save
-
-QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
-STATE = "state.safetensors"
+from clcrkit.training import TrainConfig, TrainingError, fit, run
+from clcrkit.training import folder as run_folder
+from tests.children import exit_code, start
+from tests.training.killed import QUICK, STATE, fresh, run_dying_at, whole_run, write_too_much
 
 
 @pytest.fixture(scope="module")
@@ -33,40 +30,8 @@ def parts(make_batch) -> tuple[Batch, Batch]:
     return make_batch(samples=20, seed=1), make_batch(samples=10, seed=2)
 
 
-def fresh(batch: Batch, seed: int = 0) -> CLCR:
-    torch.manual_seed(seed)
-    return CLCR(CLCRConfig.of(batch, width=16, rank=4, private_rank=6, heads=2, dropout=0.2))
-
-
 def same(a: CLCR, b: CLCR) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
-
-
-def child(work: Callable[[], Any]) -> int:
-    """Start `work` in a copy of this process, which costs no imports."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-
-
-def ended(pid: int) -> int:
-    """0, the exit code, or minus the signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def whole_run(folder: Path, parts: tuple[Batch, Batch], seed: int) -> None:
-    """A run with a checkpoint after every step, that leaves its model and its traces in the folder."""
-    train, valid = (part.only("vision", "sound") for part in parts)
-    model, probe = fresh(train, seed), valid.select([0, 1])
-    done = fit(model, train, valid, replace(QUICK, batch_size=12), folder, probe, progress=False, checkpoint_every=0.0)
-    save(model, folder / "model")
-    write_tensors(folder / "traces", {f"{i:02d}": trace.prediction for i, trace in enumerate(done.traces)}, {})
 
 
 def results(folder: Path) -> tuple[bytes, bytes]:
@@ -74,18 +39,19 @@ def results(folder: Path) -> tuple[bytes, bytes]:
 
 
 def test_thirty_kills_at_random_moments_change_nothing(parts, tmp_path):
-    assert ended(child(lambda: whole_run(tmp_path / "calm", parts, 0))) == 0
+    data = pickle.dumps(parts)
+    assert exit_code(start(whole_run, tmp_path / "calm", data, 0)) == 0
     draw, kills, runs = random.Random(0), 0, 0
     while kills < 30:
         folder = tmp_path / str(runs)
         while True:
             # other starting weights each time: everything must come from the folder, once it is there
             seed = 0 if not (folder / STATE).exists() else kills + 1
-            pid = child(lambda: whole_run(folder, parts, seed))  # noqa: B023 (runs at once)
+            process = start(whole_run, folder, data, seed)
             if kills < 30:
                 time.sleep(draw.uniform(0.01, 0.3))
-                os.kill(pid, signal.SIGKILL)
-            code = ended(pid)
+                process.kill()
+            code = exit_code(process)
             if code == 0:
                 break
             assert code == -signal.SIGKILL
@@ -96,41 +62,12 @@ def test_thirty_kills_at_random_moments_change_nothing(parts, tmp_path):
 
 def test_kills_inside_a_write_change_nothing(parts, tmp_path):
     """The process dies before, halfway through and after a write, and before and after the file gets its name."""
-    calm, folder = tmp_path / "calm", tmp_path / "killed"
-    assert ended(child(lambda: whole_run(calm, parts, 0))) == 0
+    calm, folder, data = tmp_path / "calm", tmp_path / "killed", pickle.dumps(parts)
+    assert exit_code(start(whole_run, calm, data, 0)) == 0
     draw = random.Random(1)
-
-    def dying(moment: int) -> None:
-        passed = 0
-
-        def here() -> None:
-            nonlocal passed
-            passed += 1
-            if passed == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        def saving(tensors, path, metadata):
-            here()
-            save_file(tensors, path, metadata)
-            written = Path(path).read_bytes()
-            Path(path).write_bytes(written[: len(written) // 2])
-            here()
-            Path(path).write_bytes(written)
-            here()
-
-        def renaming(source, target, rename=os.replace):
-            here()
-            rename(source, target)
-            here()
-
-        files.save_file = saving  # type: ignore[assignment]
-        os.replace = renaming  # type: ignore[assignment]
-        whole_run(folder, parts, 0)
-
     deaths = 0
     while True:
-        moment = draw.randint(1, 25)
-        code = ended(child(lambda: dying(moment)))  # noqa: B023 (runs at once)
+        code = exit_code(start(run_dying_at, draw.randint(1, 25), folder, data))
         if code == 0:
             break
         assert code == -signal.SIGKILL
@@ -143,9 +80,11 @@ def test_kills_inside_a_write_change_nothing(parts, tmp_path):
 def test_a_checkpoint_within_an_epoch_holds_the_place(parts, tmp_path):
     train, valid = parts
     places = []
-    write = run.write_state
+    write = run_folder.write_state
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s)))
+        patch.setattr(
+            run_folder, "write_state", lambda p, i, s: (places.append((s["epoch"], s["step"])), write(p, i, s))
+        )
         fit(fresh(train), train, valid, replace(QUICK, epochs=1), tmp_path, progress=False, checkpoint_every=0.0)
     assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
 
@@ -181,15 +120,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_training(parts, tmp_path
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"file/state\.safetensors: cannot be written"):
         fit(model, train, valid, QUICK, tmp_path / "file", progress=False)
-
-    def too_large() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        with pytest.raises(DataError, match="cannot be written"):
-            fit(model, train, valid, QUICK, tmp_path / "full", progress=False)
-        assert not list((tmp_path / "full").iterdir())
-
-    assert ended(child(too_large)) == 0
+    assert exit_code(start(write_too_much, tmp_path / "full", pickle.dumps(parts))) == 0
 
 
 def test_a_loss_that_breaks_later_keeps_the_last_good_state(parts, tmp_path, monkeypatch):
@@ -244,7 +175,8 @@ def test_states_of_other_runs_and_damaged_ones_are_refused_and_kept(parts, tmp_p
 
 def test_the_compiler_may_be_missing(monkeypatch):
     def losses(batch: Batch) -> Losses:
-        return Losses(*(batch.tokens["a"].mean() * i for i in range(7)))
+        mean = batch.tokens["a"].mean()
+        return Losses(mean, 2 * mean, {"other": 3 * mean})
 
     batch = Batch.from_arrays({"a": torch.ones(2, 3, 4)})
     compile, used = torch.compile, []

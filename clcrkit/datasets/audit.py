@@ -1,0 +1,355 @@
+"""check: what a data set holds, and what would make its results wrong. All [ours]."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from clcrkit.batch import Batch
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.errors import require
+
+MOST_SAMPLES = 10_000  # of a part
+MOST_PROBED = 2_000
+LARGEST_VALUE = 100.0  # of a scaled feature
+LARGEST_SPREAD_RATIO = 1_000.0  # widest over narrowest column of a scaled modality
+LARGEST_SHARE = 0.8  # of one class
+FEWEST_GROUPS = 5
+LEAK = 0.1  # a probe that is this much better within train than on test tells of a leak
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found.
+
+    table     a row for each part and modality: samples, missing (without a real token), shortest, median and longest
+              in tokens, features, zero_columns and constant_columns, smallest and largest spread (standard deviation
+              of a column), largest (absolute) value, probe (see `check`)
+    labels    a row for each part and class: count and share; for a regression its lowest, mean and highest label
+    problems  one sentence each, the worst first
+    """
+
+    table: pd.DataFrame
+    labels: pd.DataFrame
+    problems: tuple[str, ...]
+    spreads: dict[str, Float[ndarray, "feature"]]
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n- {problem}" for problem in self.problems)
+        return f"Report: {len(self.problems) or 'no'} problem{'s' * (len(self.problems) != 1)}{lines}"
+
+
+def check(split: Split) -> Report:
+    """Look at all parts of a data set, and say what would make training on it, or its test score, wrong.
+
+    Reported are: groups and duplicates in two parts, features that may have been learned with the training labels,
+    classes without samples in a part, labels of one kind or range, samples that lack a modality or hold nothing but
+    zeros, columns that are constant, or of spreads far apart.
+
+    The probe is a ridge regression to the label from the mean over a modality's real tokens and the middle one of
+    them, standardised; its score is the accuracy, for a regression the correlation. For the training part it is
+    cross-validated, by groups where they are known. So honest features score about the same on all parts; features
+    that were learned with the labels of the training part score higher there, and so does a validation part that was
+    taken from it. Parts of fewer than 5 groups cannot tell. Token ids are not probed.
+
+    Of a part with more than 10,000 samples so many are looked at, evenly taken.
+    """
+    batches = {part: _taken(getattr(split, part)) for part in PARTS}
+    probes = _probes(batches)
+    rows, spreads = [], {}
+    for (part, batch), m in itertools.product(batches.items(), batches["train"].modalities):
+        row, spread = _described(batch, m)
+        score = probes[part, m].score if (part, m) in probes else np.nan
+        rows.append({"part": part, "modality": m, **row, "probe": score})
+        if part == "train" and len(spread):
+            spreads[m] = spread
+    table, labels = pd.DataFrame(rows), _labels(batches, split.label_names)
+    problems = [
+        *_shared_groups(batches, split),
+        *_duplicates(batches),
+        *_leaks(probes),
+        *_label_problems(batches, labels),
+        *_missing(batches),
+        *_columns(table),
+    ]
+    return Report(table, labels, tuple(problems), spreads)
+
+
+def _taken(part: Any) -> Batch:
+    count = min(len(part), MOST_SAMPLES)
+    return part.select(np.linspace(0, len(part) - 1, count).round().astype(np.int64)).to("cpu")
+
+
+def _described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarray, "feature"]]:
+    tokens, mask = batch.tokens[modality].numpy(), batch.masks[modality].numpy()
+    lengths = mask.sum(1)
+    some = lengths[lengths > 0] if lengths.any() else lengths
+    row: dict[str, Any] = {
+        "samples": len(mask),
+        "missing": int((lengths == 0).sum()),
+        "shortest": int(some.min()),
+        "median": float(np.median(some)),
+        "longest": int(some.max()),
+    }
+    if tokens.ndim == 2 or not mask.any():
+        return row, np.empty(0)
+    real = tokens[mask].astype(np.float64)
+    size = np.abs(real).max(0)
+    std = real.std(0)
+    constant = std <= 1e-6 * np.maximum(size, 1e-30)
+    varying = std[~constant]
+    row |= {
+        "features": tokens.shape[2],
+        "zero_columns": int((size == 0).sum()),
+        "constant_columns": int((constant & (size > 0)).sum()),
+        "smallest_spread": float(varying.min()) if len(varying) else 0.0,
+        "largest_spread": float(varying.max()) if len(varying) else 0.0,
+        "largest_value": float(size.max()),
+    }
+    return row, varying
+
+
+def _labels(batches: dict[str, Batch], names: tuple[str, ...]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for part, batch in batches.items():
+        if batch.labels is None:
+            continue
+        values = batch.labels.numpy()
+        if values.dtype.kind == "f" and values.ndim == 1:
+            rows.append({"part": part, "lowest": values.min(), "mean": values.mean(), "highest": values.max()})
+            continue
+        counts = values.sum(0) if values.ndim == 2 else np.bincount(values, minlength=_classes(batches))
+        for i, count in enumerate(counts):
+            label = names[i] if i < len(names) else str(i)
+            rows.append({"part": part, "label": label, "count": int(count), "share": count / len(values)})
+    return pd.DataFrame(rows, columns=None if rows else ["part", "label", "count", "share"])
+
+
+def _classes(batches: dict[str, Batch]) -> int:
+    return max(int(b.labels.max()) for b in batches.values() if b.labels is not None) + 1
+
+
+def _shared_groups(batches: dict[str, Batch], split: Split) -> list[str]:
+    if not all("group" in batch.attributes for batch in batches.values()):
+        return []
+    groups = {part: set(batch.attributes["group"].tolist()) for part, batch in batches.items()}
+    problems = []
+    for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
+        shared = sorted(groups[one] & groups[other])
+        if shared:
+            names = split.attribute_names.get("group", ())
+            first = names[shared[0]] if shared[0] < len(names) else str(shared[0])
+            affected = np.isin(batches[other].attributes["group"].numpy(), shared).mean()
+            problems.append(
+                f"{one} and {other} share {len(shared)} groups (first: {first}), which {affected:.0%} of {other} are "
+                f"of: its score says little about unseen groups."
+            )
+    return problems
+
+
+def _duplicates(batches: dict[str, Batch]) -> list[str]:
+    prints = {part: _fingerprints(batch) for part, batch in batches.items()}
+    problems = []
+    for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
+        earlier = set(prints[one])
+        again = sum(mark in earlier for mark in prints[other])
+        if again:
+            problems.append(
+                f"{again} of {len(batches[other])} {other} samples are in {one} too, equal in every modality."
+            )
+    for part, marks in prints.items():
+        again = sum(count - 1 for count in Counter(marks).values())
+        if again:
+            problems.append(f"{again} of {len(batches[part])} {part} samples are copies of others of that part.")
+    return problems
+
+
+def _fingerprints(batch: Batch) -> list[str]:
+    """A mark for each sample that is not all zero; equal samples have equal marks."""
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(batch))]
+    for m in batch.modalities:
+        tokens, mask = batch.tokens[m].numpy(), batch.masks[m].numpy()
+        for digest, row, real in zip(hashes, tokens, mask, strict=True):
+            digest.update(int(real.sum()).to_bytes(8, "little") + row[real].tobytes())
+    some = np.zeros(len(batch), dtype=bool)
+    for m in batch.modalities:
+        some |= ((batch.tokens[m] != 0).reshape(len(batch), -1)).any(1).numpy()  # tokens under the mask are zero
+    return [digest.hexdigest() for digest, not_zero in zip(hashes, some, strict=True) if not_zero]
+
+
+def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str]:
+    problems = [f"The {part} part has no labels." for part, batch in batches.items() if batch.labels is None]
+    if "highest" in labels:
+        ranges = {row["part"]: (float(row["lowest"]), float(row["highest"])) for row in labels.to_dict("records")}
+        for part, (low, high) in ranges.items():
+            least, most = ranges.get("train", (low, high))
+            if low == high:
+                problems.append(f"All labels of the {part} part are {low:g}.")
+            elif low < least or high > most:
+                problems.append(
+                    f"Labels of {part} go from {low:g} to {high:g}, but in train from {least:g} to {most:g}."
+                )
+        return problems
+    counts = labels.pivot(index="label", columns="part", values="count") if len(labels) else pd.DataFrame()
+    for part in (p for p in PARTS if p in counts):
+        present = sorted(_present(counts, part))
+        if len(present) == 1 and len(counts) > 1:
+            problems.append(f"The {part} part has a single class, {present[0]}.")
+            continue
+        if part != "train" and "train" in counts and (unseen := sorted(set(present) - _present(counts, "train"))):
+            problems.append(f"Classes of {part} that train lacks: {', '.join(unseen[:5])} ({len(unseen)} in all).")
+        if part == "test" and (untested := sorted(_present(counts, "train") - set(present))):
+            problems.append(f"Classes without a test sample: {', '.join(untested[:5])} ({len(untested)} in all).")
+        share = counts[part].max() / len(batches[part])
+        if share > LARGEST_SHARE and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
+            problems.append(
+                f"{share:.0%} of {part} are of one class: always saying {counts[part].idxmax()!s} scores as much."
+            )
+    return problems
+
+
+def _present(counts: pd.DataFrame, part: str) -> set[str]:
+    return {str(label) for label in counts.index[counts[part] > 0]}
+
+
+def _missing(batches: dict[str, Batch]) -> list[str]:
+    problems = []
+    for m in batches["train"].modalities:
+        zero, missing, total = 0, 0, 0
+        for batch in batches.values():
+            tokens, mask = batch.tokens[m].numpy(), batch.masks[m].numpy()
+            total += len(mask)
+            missing += int((~mask.any(1)).sum())
+            if tokens.ndim == 3:
+                zero += int((mask.any(1) & ~((tokens != 0).any(2) & mask).any(1)).sum())
+        if zero:
+            problems.append(
+                f"{m}: {zero} of {total} samples hold nothing but zeros and are not masked: that is a missing modality."
+            )
+        if missing:
+            problems.append(f"{m}: missing in {missing} of {total} samples.")
+    return problems
+
+
+def _columns(table: pd.DataFrame) -> list[str]:
+    problems = []
+    for row in table[table["part"] == "train"].to_dict("records"):
+        m = row["modality"]
+        if "features" not in row or np.isnan(row["features"]):
+            continue
+        if (
+            row["largest_value"] > LARGEST_VALUE
+            or row["largest_spread"] > LARGEST_SPREAD_RATIO * row["smallest_spread"]
+        ):
+            problems.append(
+                f"{m}: unscaled; spreads of its columns run from {row['smallest_spread']:.2g} to "
+                f"{row['largest_spread']:.2g}, values up to {row['largest_value']:.2g}: standardise on train."
+            )
+        for kind, what in (("zero", "all zero"), ("constant", "constant")):
+            if row[f"{kind}_columns"]:
+                problems.append(f"{m}: {row[f'{kind}_columns']:g} of {row['features']:g} columns are {what} in train.")
+    return problems
+
+
+def _pooled(batch: Batch) -> dict[str, Float[ndarray, "sample feature"]]:
+    """The mean over the real tokens joined with the middle one, by modality of features; NaN where it is missing."""
+    pooled = {}
+    for m, tokens in batch.tokens.items():
+        if tokens.ndim == 3:
+            mask = batch.masks[m]
+            count = mask.sum(1)
+            mean = (tokens.double() * mask[..., None]).sum(1) / count[:, None]
+            middle = (mask.cumsum(1) > (count // 2)[:, None]).int().argmax(1)
+            pooled[m] = torch.cat([mean, tokens[torch.arange(len(batch)), middle]], dim=1).numpy()
+    return pooled
+
+
+class _Probe(NamedTuple):
+    """The score of a linear model on a part, its standard error, and the groups that the part has."""
+
+    score: float
+    error: float
+    groups: int
+
+
+def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
+    """By part and modality; for train cross-validated."""
+    require("sklearn", "data")
+    from sklearn.linear_model import Ridge, RidgeClassifier
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probes: dict[tuple[str, str], _Probe] = {}
+    labels = {part: batch.labels.numpy() for part, batch in batches.items() if batch.labels is not None}
+    if len(labels) < len(batches):
+        return probes
+    pooled = {part: _pooled(batch) for part, batch in batches.items()}
+    has_groups = all("group" in batch.attributes for batch in batches.values())
+    regression = labels["train"].dtype.kind == "f" and labels["train"].ndim == 1
+    for m in pooled["train"]:
+        rows = {part: _evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1))) for part in PARTS}
+        x = {part: pooled[part][m][rows[part]] for part in PARTS}
+        y = {part: labels[part][rows[part]] for part in PARTS}
+        groups = {p: batches[p].attributes["group"].numpy()[rows[p]] if has_groups else rows[p] for p in PARTS}
+        folds = min(5, len(np.unique(groups["train"])))
+        if folds < 2 or len(np.unique(y["train"], axis=0)) < 2:
+            continue
+        model = make_pipeline(StandardScaler(), (Ridge if regression else RidgeClassifier)(alpha=10.0))
+        splitter = GroupKFold(folds, shuffle=True, random_state=0)
+        try:
+            predicted = cross_val_predict(model, x["train"], y["train"], groups=groups["train"], cv=splitter)
+        except ValueError:  # all other folds are of one class
+            continue
+        model.fit(x["train"], y["train"])
+        probes["train", m] = _probe(predicted, y["train"], groups["train"])
+        for part in ("valid", "test"):
+            if len(x[part]):
+                probes[part, m] = _probe(model.predict(x[part]), y[part], groups[part])
+    return probes
+
+
+def _evenly(positions: ndarray) -> ndarray:
+    return positions[np.linspace(0, len(positions) - 1, min(len(positions), MOST_PROBED)).round().astype(int)]
+
+
+def _probe(predicted: ndarray, labels: ndarray, groups: ndarray) -> _Probe:
+    """Accuracy, or for a regression the correlation, as a mean over samples; its error from sums over groups."""
+    if labels.dtype.kind == "f" and labels.ndim == 1:
+        parts = [(v - v.mean()) / (v.std() or 1.0) for v in (predicted, labels)]
+        each = parts[0] * parts[1]
+    else:
+        each = (predicted == labels).reshape(len(labels), -1).mean(1)
+    places = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(places, each - each.mean())
+    return _Probe(float(each.mean()), float(np.sqrt((sums**2).sum()) / len(each)), len(sums))
+
+
+def _leaks(probes: dict[tuple[str, str], _Probe]) -> list[str]:
+    """Modalities whose probe is better within train than on test, by LEAK and by three standard errors."""
+
+    def better(one: _Probe | None, other: _Probe) -> bool:
+        if one is None or min(one.groups, other.groups) < FEWEST_GROUPS:
+            return False
+        return one.score - other.score > max(LEAK, 3 * math.hypot(one.error, other.error))
+
+    problems = []
+    for m in (m for part, m in probes if part == "train"):
+        train, valid, test = (probes.get((part, m)) for part in PARTS)
+        if train is not None and test is not None and better(train, test):
+            higher = f", {valid.score:.2f} on valid" if valid is not None and better(valid, test) else ""
+            problems.append(
+                f"{m}: a linear probe scores {train.score:.2f} within train (cross-validated){higher}, but "
+                f"{test.score:.2f} on test: the features were learned with the training labels, or the parts differ."
+            )
+    return problems

@@ -1,0 +1,52 @@
+"""Frames: the pictures of a folder, each averaged to a few numbers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from clcrkit.datasets.readers.paths import inside
+from clcrkit.errors import DataError, require
+
+PIXELS = 16  # a frame becomes the means of 16 x 16 fields
+MOST_FRAMES = 32  # of a clip, evenly spaced
+_LARGEST_IMAGE = 64_000_000  # pixels
+
+
+def image_frames(folder: Path, *names: str, grey: bool = False) -> Float[ndarray, "frame feature"]:
+    """The frames of a folder in the order of their names, each as 16 x 16 means of its colours, from 0 to 1.
+
+    At most 32 frames are taken, evenly spaced. Raises DataError for a folder without a jpg or png and for an
+    image that is damaged or has more than 64 million pixels."""
+    mode = "L" if grey else "RGB"
+    return np.stack([open_image(path, (PIXELS, PIXELS), mode).ravel() for path in frame_files(folder, *names)])
+
+
+def frame_files(folder: Path, *names: str) -> list[Path]:
+    """The pictures of a folder in the order of their names, at most 32 of them."""
+    place = inside(folder, *names)
+    try:
+        pictures = sorted(p.name for p in place.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    except OSError as error:
+        raise DataError(f"{place}: not a folder of frames ({error})") from error
+    if not pictures:
+        raise DataError(f"{place}: holds no jpg or png")
+    positions = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_FRAMES)).round().astype(int)
+    return [inside(folder, *names, pictures[i]) for i in positions]
+
+
+def open_image(path: Path, size: tuple[int, int], mode: str) -> Float[ndarray, "row column ..."]:
+    """A picture scaled to `size` (width, height) by averaging, in Pillow's mode "RGB" or "L", from 0 to 1."""
+    pillow = require("PIL.Image", "data")
+    try:
+        with pillow.open(path, formats=("JPEG", "PNG")) as image:
+            if math.prod(image.size) > _LARGEST_IMAGE:
+                raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
+            small = image.convert(mode).resize(size, pillow.Resampling.BOX)
+    except Exception as error:  # a damaged image makes Pillow raise a dozen different kinds
+        raise DataError(f"{path}: not a jpg or png, or damaged ({error})") from error
+    return np.asarray(small, dtype=np.float32) / 255

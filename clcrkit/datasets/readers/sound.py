@@ -1,0 +1,122 @@
+"""Sound: wav files read safely, and log-mel frames, the tokens that spoken and environmental sound become here."""
+
+from __future__ import annotations
+
+import io
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from clcrkit.datasets.readers.paths import inside
+from clcrkit.errors import ConfigError, DataError
+
+LARGEST_BYTES = 256 * 2**20  # about 25 minutes of stereo sound at 44.1 kHz and 16 bits
+RATES_HZ = (1_000, 384_000)
+FLOOR_DB = 80.0  # below the loudest cell; all that is quieter is written as the floor
+WINDOW_S = 0.025
+LOWEST_HZ, HIGHEST_HZ = 60.0, 8_000.0  # of the mel bands
+BANDS, HOP_S = 40, 0.02  # of the sets that are read here; a frame is a token
+_BLOCK = 4096  # frames transformed at a time, so that memory does not grow with the length
+
+
+def read_wav(file: str | os.PathLike[str] | io.BufferedIOBase) -> tuple[Float[ndarray, "sample"], int]:
+    """A PCM wav file (8, 16, 24 or 32 bits) as one channel of float32 from -1 to 1, and its rate in Hz.
+
+    Channels are averaged. `file` is a path or an open binary file. Raises DataError for a file that is
+    missing, damaged, shorter than its header says, empty, larger than 256 MiB or of another format.
+    """
+    name = str(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "sound"))
+    try:
+        if isinstance(file, str | os.PathLike):
+            with open(file, "rb") as opened:
+                content = opened.read(LARGEST_BYTES + 1)
+        else:
+            content = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error})") from error
+    if len(content) > LARGEST_BYTES:
+        raise DataError(f"{name}: more than {LARGEST_BYTES // 2**20} MiB, the most that one sound may have")
+    try:
+        with wave.open(io.BytesIO(content)) as sound:
+            rate, width, channels, count = (
+                sound.getframerate(), sound.getsampwidth(), sound.getnchannels(), sound.getnframes(),
+            )  # fmt: skip
+            frames = sound.readframes(count)
+    except Exception as error:  # a damaged header makes wave raise a dozen different kinds
+        raise DataError(f"{name}: not a PCM wav file, or damaged ({error or 'it ends too early'})") from error
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise DataError(f"{name}: {rate} Hz, but a rate from {RATES_HZ[0]} to {RATES_HZ[1]} is needed")
+    if width not in (1, 2, 3, 4):
+        raise DataError(f"{name}: {8 * width} bits a sample, but 8, 16, 24 or 32 are needed")
+    if not count or len(frames) != count * width * channels:
+        raise DataError(f"{name}: holds {len(frames)} bytes of sound, but its header says {count * width * channels}")
+    samples = _integers(frames, width).reshape(-1, channels) / 2.0 ** (8 * width - 1)
+    return samples.mean(1).astype(np.float32), rate
+
+
+def log_mel(
+    waveform: Float[ndarray, "sample"], rate: int, bands: int = 40, hop: float = 0.01
+) -> Float[ndarray, "frame band"]:
+    """Log-mel frames: one token for each `hop` seconds, from 0 (80 dB below the loudest cell, or less) to 1.
+
+    waveform: from -1 to 1 at `rate` Hz; a sound shorter than one window (25 ms) gives one frame. The bands are
+    triangles evenly spaced on the mel scale from 60 Hz to 8 kHz, or to half the rate where that is lower.
+    The loudest cell of the sound is 1, so the result does not change with the volume. Silence is 0 throughout.
+    Raises DataError for an empty or non-finite waveform, ConfigError for bands that no frequency falls into.
+    """
+    if waveform.ndim != 1 or not len(waveform) or not np.isfinite(waveform).all():
+        raise DataError(f"waveform: shape {waveform.shape}, but one axis of at least 1 finite sample is needed")
+    step, window = round(hop * rate), round(WINDOW_S * rate)
+    if step < 1:
+        raise ConfigError(f"hop: {hop} s, but at least one sample ({1 / rate:g} s) is needed")
+    transform = 2 ** (int(np.ceil(np.log2(window))) + 1)
+    filters = mel_filters(rate, bands, transform)
+    padded = np.pad(waveform.astype(np.float64), (0, max(0, window - len(waveform))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
+    power = np.concatenate([
+        np.abs(np.fft.rfft(frames[start : start + _BLOCK] * np.hanning(window), transform)) ** 2 @ filters.T
+        for start in range(0, len(frames), _BLOCK)
+    ])  # fmt: skip
+    tiny = 1e-30
+    decibels = 10 * np.log10(np.maximum(power / max(power.max(), tiny), tiny))
+    return (1 + np.maximum(decibels, -FLOOR_DB) / FLOOR_DB).astype(np.float32)
+
+
+def sound_frames(folder: Path, *names: str) -> Float[ndarray, "frame band"]:
+    """The log-mel frames of a wav file in this folder: 40 bands, one frame for each 20 ms."""
+    path = inside(folder, *names)
+    if not path.is_file():
+        raise DataError(f"{path}: not a file")
+    return log_mel(*read_wav(path), bands=BANDS, hop=HOP_S)
+
+
+def _integers(frames: bytes, width: int) -> ndarray:
+    """The samples around 0: 8 bits are unsigned in a wav file, 24 bits have no type in numpy."""
+    if width == 1:
+        return np.frombuffer(frames, np.uint8).astype(np.int32) - 128
+    if width == 3:
+        filled = np.zeros((len(frames) // 3, 4), np.uint8)
+        filled[:, 1:] = np.frombuffer(frames, np.uint8).reshape(-1, 3)
+        return filled.view("<i4")[:, 0] >> 8
+    return np.frombuffer(frames, f"<i{width}")
+
+
+def mel_filters(rate: int, bands: int, transform: int) -> Float[ndarray, "band bin"]:
+    """Triangles of height 1 over the bins of the Fourier transform, evenly spaced on the mel scale."""
+    if bands < 1:
+        raise ConfigError(f"bands: {bands}, but 1 or more are needed")
+    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, min(HIGHEST_HZ, rate / 2)))
+    corners = 700 * (10 ** (np.linspace(lowest, highest, bands + 2) / 2595) - 1)
+    bins = np.arange(transform // 2 + 1) * rate / transform
+    left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    filters = np.maximum(0.0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
+    empty = int((filters.max(1) == 0).sum())
+    if empty:
+        raise ConfigError(f"bands: {bands} at {rate} Hz, of which {empty} hold no frequency; ask for fewer")
+    return filters

@@ -1,0 +1,364 @@
+"""Shards: a converted data set, read from memory-mapped files, however large it is. `convert` writes it.
+
+A folder holds `index.json` and safetensors files. A file holds its samples one after the other, without padding:
+
+    ids                (sample,)
+    labels             (sample,) or (sample, label), where there are labels
+    attributes.<name>  (sample,)
+    offsets.<m>        (sample + 1,), where the tokens of each sample begin; a missing modality has none
+    tokens.<m>         (all tokens, feature) float32, or (all tokens,) int64
+    masks.<m>          (all tokens,), where the token is real
+    evidence.<m>       (all tokens, level), where it is known
+
+Only what has one value for each sample is kept in memory. The tokens of a batch are read from the files straight into
+its padded arrays when it is asked for, so that memory does not grow over an epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from numpy import ndarray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from clcrkit.batch import Batch
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.errors import DataError
+
+FORMAT = {"format": "clcrkit shards", "version": 1}
+INDEX = "index.json"
+_LARGEST_INDEX = 64 * 2**20
+_DTYPES = {"F32": np.float32, "I64": np.int64, "BOOL": np.uint8}
+_POOL = 50  # batches that are sorted by length together
+
+Rows = tuple[str, int, int, ndarray]  # of an array: its name, the first row, the one behind the last, and a target
+
+
+class Shards:
+    """One part of a converted data set. `fit` takes it in place of a Batch.
+
+    folder    what `convert` wrote
+    part      'train', 'valid' or 'test', or what the parts were called
+    workers   processes that read ahead; 0 reads in this process. By default one for every two processors beyond the
+              first two, at most 4: on two, reading in this process was as fast
+
+    Known in memory, as in a Batch: `labels`, `ids`, `attributes`, `modalities`; and from the data set:
+    `label_names`, `attribute_names`, `vocabulary`. A configuration is read from a small piece:
+    `CLCRConfig.of(shards.select(slice(256)), outputs=len(shards.label_names))`.
+    Raises DataError where the index or a file is missing, damaged, not what the index says, or a link.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], part: str = "train", workers: int | None = None) -> None:
+        self.folder, self.part = Path(folder), part
+        self.workers = max(0, min(4, (os.cpu_count() or 1) // 2 - 1)) if workers is None else workers
+        index = read_index(self.folder)
+        if part not in index["parts"]:
+            raise DataError(f"{self.folder}: no part {part!r}; there are {', '.join(index['parts'])}")
+        self._sizes: dict[str, int | None] = index["modalities"]
+        self._levels: dict[str, int] = index["evidence"]
+        self.label_names: tuple[str, ...] = tuple(index["label_names"])
+        self.attribute_names = {name: tuple(values) for name, values in index["attribute_names"].items()}
+        self.vocabulary = {name: tuple(values) for name, values in index["vocabulary"].items()}
+        self._files = [ShardFile(self.folder, entry, index) for entry in index["parts"][part]]
+        self._starts = np.cumsum([0, *(len(file) for file in self._files)])
+        self.ids = torch.from_numpy(np.concatenate([file.per_sample["ids"] for file in self._files]))
+        self.labels: Tensor | None = None
+        if index["labels"]:
+            self.labels = torch.from_numpy(np.concatenate([file.per_sample["labels"] for file in self._files]))
+        self.attributes = {
+            name: torch.from_numpy(np.concatenate([file.per_sample[f"attributes.{name}"] for file in self._files]))
+            for name in index["attributes"]
+        }
+        if len(torch.unique(self.ids)) < len(self.ids):
+            raise DataError(f"{self.folder}: ids of the {part} part are repeated; each must be unique")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"Shards({self.part}: {len(self)} samples in {len(self._files)} files; {', '.join(self.modalities)})"
+
+    def select(self, index: Any) -> Batch:
+        """The samples at `index`, in memory: a slice, a list of positions or a bool mask."""
+        return self._read(torch.arange(len(self))[index if isinstance(index, slice) else torch.as_tensor(index)])
+
+    def batches(self, size: int, order: Tensor | None = None, drop_last: bool = False) -> Iterator[Batch]:
+        """Batches of `size` samples, in the given order of positions (default: as they are), read ahead by workers.
+
+        They are the batches that `Batch.batches` would give for the same data and order.
+        """
+        order = torch.arange(len(self)) if order is None else order.cpu()
+        pieces = [piece.tolist() for piece in order.split(size) if len(piece) == size or not drop_last]
+        loader = DataLoader(
+            _Reader(self),
+            batch_size=None,
+            sampler=pieces,
+            num_workers=min(self.workers, len(pieces)),
+            collate_fn=_as_is,
+            generator=torch.Generator(),  # the loader must not draw from the generator that training uses
+        )
+        for read in loader:
+            if isinstance(read, DataError):
+                raise read
+            yield read
+
+    def shuffled(self, generator: torch.Generator | None, size: int) -> Int64[Tensor, "sample"]:
+        """A random order for `batches(size, order)` in which the samples of a batch are of similar length.
+
+        Samples are shuffled, sorted by length within pools of 50 batches, and the batches shuffled; an incomplete
+        batch comes last, and holds a random part of the samples. Every order follows from the generator alone.
+        """
+        order, lengths = torch.randperm(len(self), generator=generator), self._lengths()
+        full = len(self) // size * size
+        pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:full].split(_POOL * size)]
+        batches = torch.cat([*pools, order[:0]]).reshape(-1, size)
+        return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), order[full:]])
+
+    def _lengths(self) -> Int64[Tensor, "sample"]:
+        """Tokens of each sample, over all modalities."""
+        each = [sum(np.diff(file.per_sample[f"offsets.{m}"]) for m in self.modalities) for file in self._files]
+        return torch.from_numpy(np.concatenate(each))
+
+    def _read(self, positions: Int64[Tensor, "sample"]) -> Batch:
+        wanted = positions.numpy()
+        wrong = wanted[(wanted < 0) | (wanted >= len(self))]
+        if len(wrong):
+            raise DataError(
+                f"{self.folder}: position {wrong[0]} of the {self.part} part, but it has {len(self)} samples"
+            )
+        numbers = np.searchsorted(self._starts, wanted, side="right") - 1  # of the file that holds each sample
+        rows = wanted - self._starts[numbers]
+        arrays: dict[str, ndarray] = {}
+        reads: dict[int, list[Rows]] = defaultdict(list)  # by file
+        for m, size in self._sizes.items():
+            offsets = [self._files[number].per_sample[f"offsets.{m}"] for number in numbers]
+            spans = [(int(each[row]), int(each[row + 1])) for each, row in zip(offsets, rows, strict=True)]
+            shape = (len(wanted), max((last - first for first, last in spans), default=0) or 1)
+            own: dict[str, ndarray] = {
+                f"tokens.{m}": np.zeros(shape, np.int64) if size is None else np.zeros((*shape, size), np.float32),
+                f"masks.{m}": np.zeros(shape, np.uint8),
+            }
+            if m in self._levels:
+                own[f"evidence.{m}"] = np.zeros((*shape, self._levels[m]), np.uint8)
+            for i, (number, span) in enumerate(zip(numbers.tolist(), spans, strict=True)):
+                reads[number] += [(name, *span, array[i]) for name, array in own.items()]
+            arrays |= own
+        for number, of_file in reads.items():
+            self._files[number].prefetch(of_file)
+        for number, of_file in reads.items():
+            self._files[number].read(of_file)
+        for m, size in self._sizes.items():
+            values = arrays[f"tokens.{m}"]
+            usable = values >= 0 if size is None else np.isfinite(values)
+            if not usable.all():
+                bad = int((~usable).reshape(len(wanted), -1).any(1).argmax())
+                what = "holds a negative token id" if size is None else "is not finite"
+                raise DataError(f"{self._files[numbers[bad]].path}: {m} of id {int(self.ids[wanted[bad]])} {what}")
+        return Batch(
+            tokens={m: torch.from_numpy(arrays[f"tokens.{m}"]) for m in self._sizes},
+            masks={m: torch.from_numpy(arrays[f"masks.{m}"] != 0) for m in self._sizes},
+            labels=None if self.labels is None else self.labels[positions],
+            ids=self.ids[positions],
+            attributes={name: values[positions] for name, values in self.attributes.items()},
+            evidence={
+                m: torch.from_numpy(np.ascontiguousarray((arrays[f"evidence.{m}"] != 0).swapaxes(1, 2)))
+                for m in self._levels
+            },
+        )
+
+
+class ShardFile:
+    """One safetensors file of a part, checked against the index; the arrays of one value a sample are in memory."""
+
+    def __init__(self, folder: Path, entry: Mapping[str, Any], index: Mapping[str, Any]) -> None:
+        self.path = folder / entry["file"]
+        self._samples = entry["samples"]
+        if self.path.is_symlink() or not self.path.is_file():
+            raise DataError(
+                f"{self.path}: {'a link' if self.path.is_symlink() else 'no such file'}, but a file is needed"
+            )
+        if self.path.stat().st_size != entry["bytes"]:
+            raise DataError(f"{self.path}: {self.path.stat().st_size} bytes, but the index says {entry['bytes']}")
+        try:
+            self._layout = _layout(self.path)
+            self._check_layout(index)
+            self.per_sample = {
+                name: np.empty(shape, dtype)
+                for name, (dtype, shape, _) in self._layout.items()
+                if not name.startswith(("tokens.", "masks.", "evidence."))
+            }
+            self.read([(name, 0, len(array), array) for name, array in self.per_sample.items()])
+            self._check_values(index)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self.path}: not a file that convert wrote, or damaged ({error})") from error
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def prefetch(self, wanted: Sequence[Rows]) -> None:
+        """Ask the system to fetch these rows from the disk, all at once; it goes on while others are read."""
+        if hasattr(os, "posix_fadvise"):  # not on Windows and macOS
+            with self._opened() as file:
+                for name, first, last, _ in wanted:
+                    start, size = self._place(name, first, last)
+                    os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+
+    def read(self, wanted: Sequence[Rows]) -> None:
+        """Read rows to the front of their targets."""
+        with self._opened() as file:
+            for name, first, last, target in wanted:
+                start, size = self._place(name, first, last)
+                file.seek(start)
+                if size and file.readinto(target[: last - first].data.cast("B")) != size:
+                    raise DataError(f"{self.path}: shorter than when it was opened")
+
+    @contextmanager
+    def _opened(self) -> Iterator[FileIO]:
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                yield file
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error})") from error
+
+    def _place(self, name: str, first: int, last: int) -> tuple[int, int]:
+        """Where rows of an array begin in the file, and how many bytes they take."""
+        dtype, shape, start = self._layout[name]
+        row = np.dtype(dtype).itemsize * math.prod(shape[1:])
+        return start + first * row, (last - first) * row
+
+    def _check_layout(self, index: Mapping[str, Any]) -> None:
+        n = self._samples
+        wanted: dict[str, tuple[Any, tuple[int, ...]]] = {"ids": (np.int64, (n,))}
+        wanted |= {f"attributes.{name}": (np.int64, (n,)) for name in index["attributes"]}
+        if index["labels"]:
+            kind, *rest = index["labels"]
+            wanted["labels"] = (np.int64 if kind == "classes" else np.float32, (n, *rest))
+        for m, size in index["modalities"].items():
+            total = self._layout[f"masks.{m}"][1][0]
+            wanted[f"offsets.{m}"] = (np.int64, (n + 1,))
+            wanted[f"masks.{m}"] = (np.uint8, (total,))
+            wanted[f"tokens.{m}"] = (np.int64, (total,)) if size is None else (np.float32, (total, size))
+            if m in index["evidence"]:
+                wanted[f"evidence.{m}"] = (np.uint8, (total, index["evidence"][m]))
+        layout = {name: (dtype, shape) for name, (dtype, shape, _) in self._layout.items()}
+        if layout != wanted:
+            names = sorted(set(layout) ^ set(wanted)) or [name for name in wanted if layout[name] != wanted[name]]
+            raise ValueError(f"{names[0]} is not what the index says")
+
+    def _check_values(self, index: Mapping[str, Any]) -> None:
+        lengths = np.zeros(self._samples, np.int64)
+        for m in index["modalities"]:
+            offsets, total = self.per_sample[f"offsets.{m}"], self._layout[f"masks.{m}"][1][0]
+            if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
+                raise ValueError(f"offsets.{m} do not rise from 0 to its number of tokens")
+            lengths += np.diff(offsets)
+        if not lengths.all():
+            raise ValueError("a sample has no token in any modality")
+        labels = self.per_sample.get("labels")
+        if labels is not None and (not np.isfinite(labels).all() or (labels.dtype == np.int64 and (labels < 0).any())):
+            raise ValueError("labels must be finite, and classes start at 0")
+
+
+@dataclass(frozen=True)
+class ShardedSplit(Split):
+    """A Split whose parts are Shards."""
+
+    train: Shards  # type: ignore[assignment]
+    valid: Shards  # type: ignore[assignment]
+    test: Shards  # type: ignore[assignment]
+
+
+def sharded(folder: str | os.PathLike[str]) -> ShardedSplit:
+    """Open a converted Split. Raises DataError as Shards does."""
+    train, valid, test = (Shards(folder, part) for part in PARTS)
+    return ShardedSplit(train, valid, test, train.label_names, train.attribute_names, train.vocabulary)
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The checked index of a folder. Raises DataError for anything that `convert` would not have written."""
+    path = folder / INDEX
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST_INDEX:
+            raise ValueError("it is a link or too large")
+        index = json.loads(path.read_text(encoding="utf-8"))
+        _check_index(index)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; convert(source, folder) writes it when it is done") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: not an index that convert wrote, or damaged ({error})") from error
+    return index
+
+
+def _check_index(index: Any) -> None:
+    def need(holds: bool, what: str) -> None:
+        if not holds:
+            raise ValueError(what)
+
+    def count(value: Any, least: int) -> bool:
+        return type(value) is int and least <= value < 2**48
+
+    need({name: index[name] for name in FORMAT} == FORMAT, f"{FORMAT} is needed")
+    sizes, levels, labels = index["modalities"], index["evidence"], index["labels"]
+    need(bool(sizes) and all(size is None or count(size, 1) for size in sizes.values()), "modalities need sizes")
+    need(set(levels) <= set(sizes) and all(count(value, 1) for value in levels.values()), "evidence needs levels")
+    kinds = [["classes"], ["values"]]
+    multi = isinstance(labels, list) and len(labels) == 2 and labels[0] == "values" and count(labels[1], 1)
+    need(labels is None or labels in kinds or multi, "labels are of no known kind")
+    texts = [index["attributes"], index["label_names"], *index["attribute_names"].values()]
+    for names in [*texts, *index["vocabulary"].values()]:
+        need(isinstance(names, list) and all(isinstance(name, str) for name in names), "names must be lists of text")
+    need(bool(index["parts"]), "a part is needed")
+    for entries in index["parts"].values():
+        need(bool(entries), "a part without files")
+        for entry in entries:
+            name = entry["file"]
+            need(isinstance(name, str) and name == Path(name).name and "\\" not in name and name not in ("", ".", ".."),
+                 f"file name {name!r}")  # fmt: skip
+            need(count(entry["samples"], 1) and count(entry["bytes"], 1), f"{name} needs its samples and bytes")
+
+
+def _layout(path: Path) -> dict[str, tuple[Any, tuple[int, ...], int]]:
+    """By array: its type, its shape and where it starts in the file, which safetensors checks but does not tell."""
+    with safe_open(path, framework="np"), open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return {
+        name: (_DTYPES[about["dtype"]], tuple(about["shape"]), 8 + length + about["data_offsets"][0])
+        for name, about in header.items()
+        if name != "__metadata__"
+    }
+
+
+class _Reader(Dataset[Any]):
+    """What the workers of a DataLoader run: one batch for one list of positions."""
+
+    def __init__(self, shards: Shards) -> None:
+        self.shards = shards
+
+    def __getitem__(self, positions: list[int]) -> Batch | DataError:
+        try:
+            return self.shards._read(torch.tensor(positions))
+        except DataError as error:  # handed over as it is: a worker's exception would come with its traceback as text
+            return error
+
+
+def _as_is(read: Any) -> Any:
+    return read

@@ -1,0 +1,99 @@
+"""Several processes that train one model: which one this is, and the ways in which they exchange values.
+
+`torchrun`, `accelerate launch` and accelerate's `notebook_launcher` start the processes and tell each its place by the
+environment variables RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Without them there is one process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+def grouped() -> bool:
+    """Whether this process has joined a process group."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def several_processes() -> bool:
+    """Whether that group has more than this process."""
+    return grouped() and dist.get_world_size() > 1
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all. `device` is the one it must use; None where it is alone and may choose."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device | None = None
+
+    @classmethod
+    def connect(cls, device: str | None) -> Processes:
+        """Join the others. The process group stays, so that a script may call `fit` again."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not grouped():
+            return cls()
+        cuda = device != "cpu" and torch.cuda.is_available()
+        own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+        if cuda:
+            torch.cuda.set_device(own)
+        if not grouped():
+            dist.init_process_group("nccl" if cuda else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size(), own)
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        """What `make` returns in the main process, or raises there, in all of them."""
+        if self.count == 1:
+            return make()
+        answer: list[T | Exception | None] = [None, None]
+        if self.main:
+            try:
+                answer[0] = make()
+            except Exception as error:  # without an answer the others would wait for ever
+                answer[1] = error
+        dist.broadcast_object_list(answer, src=0)
+        if isinstance(answer[1], Exception):
+            raise answer[1]
+        return answer[0]  # type: ignore[return-value]
+
+    def average_gradients(self, model: nn.Module, values: Float[Tensor, "value"]) -> Float[Tensor, "value"]:
+        """Replace the model's gradients by their mean over all processes; returns the mean of `values`.
+
+        One all-reduce of everything. (DistributedDataParallel would hide this behind the backward pass of `forward`,
+        but the loss here is `model.losses`.)
+        """
+        if self.count == 1:
+            return values
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        joined = torch.cat([values, *(gradient.flatten() for gradient in gradients)])
+        dist.all_reduce(joined)
+        mean, *pieces = (joined / self.count).split([len(values), *(gradient.numel() for gradient in gradients)])
+        for gradient, piece in zip(gradients, pieces, strict=True):
+            gradient.copy_(piece.view_as(gradient))
+        return mean
+
+
+def all_gather(x: Float[Tensor, "axis sample *rest"]) -> Float[Tensor, "axis all *rest"]:
+    """The samples of all processes, joined along axis 1 in the order of the processes; each must have as many.
+
+    Differentiable: a sample's gradient is the sum of its gradients in all processes. If every process computes the
+    same loss of the joined samples and gradients are then averaged over processes, the weights get the gradient that
+    one process with the whole batch would compute.
+    """
+    from torch.distributed.nn.functional import all_gather as gather
+
+    return torch.cat(gather(x), dim=1)

@@ -1,6 +1,0 @@
-"""What the lessons use to teach: recorded predictions, and exercises that check themselves."""
-
-from clcrkit.exercises.exercise import Exercise, ExerciseError, expect, expect_close
-from clcrkit.exercises.prediction import predict, score, scorecard
-
-__all__ = ["Exercise", "ExerciseError", "expect", "expect_close", "predict", "score", "scorecard"]

@@ -1,0 +1,67 @@
+"""Comparing models over seeds: means with intervals, paired differences, and a verdict by rule. All [ours].
+
+Tables are those of `trials.run`: one row for each trial, with columns data, model, changes, seed. Every interval is a
+95 % one by Student's t over seeds (`analysis.stats`): it covers the variation of data, weights and order with the seed.
+It does not correct for many comparisons, and five seeds make it wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from clcrkit.analysis.stats import Difference, difference, mean_interval
+from clcrkit.errors import DataError
+
+HOLDS, FAILS, OPEN = "holds", "does not", "cannot tell"
+
+
+def summary(table: pd.DataFrame, value: str = "score") -> pd.DataFrame:
+    """Mean and interval over seeds for each data set, model and changes, in the table's order: columns data, model,
+    changes, mean, low, high, seeds."""
+    rows = [
+        {**dict(zip(("data", "model", "changes"), group, strict=True)), **_interval(part[value].dropna())}
+        for group, part in table.groupby(["data", "model", "changes"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def by_seed(table: pd.DataFrame, data: str, value: str = "score") -> pd.DataFrame:
+    """The value of every model on one data set: seeds as rows, models as columns (with their changes, if any).
+
+    NaN where a model lacks a seed: drop those rows before comparing. Raises DataError where the table has no row of
+    this data set."""
+    part = table[table["data"] == data]
+    if part.empty:
+        raise DataError(f"{data}: not in the table, which has {', '.join(map(str, table['data'].unique())) or 'none'}")
+    names = [f"{m} ({c})" if c else m for m, c in zip(part["model"], part["changes"].fillna(""), strict=True)]
+    wide = part.assign(name=names).pivot(index="seed", columns="name", values=value)
+    return wide[list(dict.fromkeys(names))]
+
+
+def against(table: pd.DataFrame, reference: str = "CLCR", value: str = "score") -> pd.DataFrame:
+    """Every other model minus the reference, by the seeds that both have: data, model, and `Difference`'s columns."""
+    rows = []
+    for data in table["data"].unique():
+        wide = by_seed(table, data, value)
+        for model in [name for name in wide if name != reference and reference in wide]:
+            both = wide[[model, reference]].dropna()
+            if len(both):
+                minus = difference(both[model].to_numpy(), both[reference].to_numpy())
+                rows.append({"data": data, "model": model, **minus._asdict()})
+    return pd.DataFrame(rows, columns=["data", "model", *Difference._fields])
+
+
+def verdict(differences: Sequence[Difference]) -> str:
+    """The verdict on the claim that each of these differences is above 0: it 'holds' where every interval is above 0,
+    it 'does not' where one is below 0, and we 'cannot tell' else, also where there is no interval."""
+    if any(d.high < 0 for d in differences):
+        return FAILS
+    return HOLDS if differences and all(d.low > 0 for d in differences) else OPEN
+
+
+def _interval(values: pd.Series) -> dict[str, float]:
+    mean, low, high = mean_interval(values) if len(values) else (np.nan, np.nan, np.nan)
+    return {"mean": mean, "low": low, "high": high, "seeds": len(values)}

@@ -1,0 +1,291 @@
+"""Trials: independent trainings under one protocol, on one processor or a cluster; finished ones are kept on disk.
+
+A comparison is fair if nothing but the compared thing differs. So a `Setup` holds what all models share: the data, the
+widths and the training recipe. A `Trial` adds what may differ: the model and the seed. The seed draws the data (where
+the data set takes one), the first weights, and the order of the samples, so trials of one seed are pairs. Training and
+the choice of the epoch see the training and validation part only; the test part is measured once, at the end.
+All [ours].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+import clcrkit
+from clcrkit import datasets
+from clcrkit.analysis.robustness import corruptions
+from clcrkit.baselines import BASELINES, Baseline, LateFusion
+from clcrkit.batch import Batch
+from clcrkit.config import ABLATIONS, CLCRConfig, ablated
+from clcrkit.datasets import Split
+from clcrkit.errors import ConfigError, DataError
+from clcrkit.files import write_json
+from clcrkit.model import CLCR
+from clcrkit.tasks import TASKS
+from clcrkit.trace import Trace
+from clcrkit.training import TrainConfig, evaluate, fit, predict
+
+VERSION = 2  # of what a trial does and measures: trials of another version on the disk are not used
+# settings that are newer than the stored trials; at these values a trial is the same as before, and keeps its key
+NEWER = {"decay_all": False}
+NOISE = (0.5, 1.0, 2.0)  # strengths of `robustness.gaussian_noise`
+GAMMAS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
+PIECE = 100  # samples traced at a time: a trace keeps all attention
+DEFAULTS = {f.name: f.default for f in fields(CLCRConfig) if f.default is not MISSING and f.name != "task"}
+_TURN = threading.Lock()  # a process has one random state of torch: trials in threads must take turns
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all models of a comparison share.
+
+    name            of the setup, in tables
+    data            a function of `clcrkit.datasets`
+    data_settings   its arguments, all but the seed
+    settings        of CLCRConfig, for CLCR and baselines alike
+    training        its seed is replaced by the trial's
+    """
+
+    name: str
+    data: str
+    data_settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainConfig = field(default_factory=TrainConfig)
+
+    def split(self, seed: int) -> Split:
+        """The data set of this seed. Raises ConfigError where there is no such data set or argument."""
+        return _split(self.data, json.dumps(self.data_settings), seed)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training. `key` identifies it: equal trials have equal keys, on any machine.
+
+    model      'CLCR', another name of ABLATIONS, a name of BASELINES, or '<modality> alone'
+    settings   changes of the setup's, for sweeps
+    rho        CLCR only: every level's budget for each token is fixed at this share, in (0, 1), and not learned
+    """
+
+    setup: Setup
+    model: str = "CLCR"
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    rho: float | None = None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """All that decides the result, defaults included, as plain values; without the setup's name."""
+        shared = asdict(self.setup)
+        training = {**shared["training"], "seed": self.seed}
+        return {
+            "data": shared["data"],
+            "data_settings": shared["data_settings"],
+            "model": self.model,
+            "settings": {**DEFAULTS, **shared["settings"], **self.settings},
+            "training": training,
+            "rho": self.rho,
+            "seed": self.seed,
+        }
+
+    @property
+    def key(self) -> str:
+        described = self.described
+        for part in ("settings", "training"):
+            described[part] = {name: x for name, x in described[part].items() if (name, x) not in NEWER.items()}
+        text = json.dumps({**described, "version": VERSION, "clcrkit": clcrkit.__version__}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def train(self) -> tuple[CLCR | Baseline, Split, dict[str, float]]:
+        """The trained model, its data, and how the training went: valid_score, best_epoch, seconds."""
+        split = self.setup.split(self.seed)
+        model = self.build(split)
+        began = time.perf_counter()
+        result = fit(model, split.train, split.valid, replace(self.setup.training, seed=self.seed), progress=False)
+        seconds = time.perf_counter() - began
+        return model, split, {"valid_score": result.score, "best_epoch": result.best_epoch, "seconds": seconds}
+
+    def build(self, split: Split) -> CLCR | Baseline:
+        """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
+        config = CLCRConfig.of(split.train, **{**self.setup.settings, **self.settings})
+        torch.manual_seed(self.seed)
+        if self.model in BASELINES:
+            return BASELINES[self.model](config)
+        if self.model.removesuffix(" alone") in config.modalities:
+            return LateFusion(config, (self.model.removesuffix(" alone"),))
+        if self.model != "CLCR" and self.model not in ABLATIONS:
+            alone = [f"{m} alone" for m in config.modalities]
+            raise ConfigError(
+                f"model: {self.model!r}, but there are {', '.join(['CLCR', *ABLATIONS, *BASELINES, *alone])}"
+            )
+        model = CLCR(config if self.model == "CLCR" else ablated(config, self.model))
+        if self.rho is not None:
+            _fix_budget(model, self.rho)
+        return model
+
+
+def run(
+    trials: Iterable[Trial],
+    folder: str | os.PathLike[str] | None = None,
+    n_jobs: int | None = None,
+    progress: bool = True,
+    note: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Run the trials that the folder does not hold yet, and return one row for each, in the given order and each once.
+
+    Trials are independent jobs under joblib, each on one thread: n_jobs processes here, or wherever an enclosing
+    `joblib.parallel_config` says, such as `parallel_config(backend="dask")` with a `dask.distributed.Client` (give its
+    workers one thread each: trials of one process take turns), or Ray's `ray.util.joblib` (not tried). Only this
+    process writes to the folder, each trial as soon as it is finished, so a call that was killed continues when it is
+    made again. folder: one JSON file for each trial, written all or nothing; None keeps nothing. note: columns to add
+    to the trials that run now, such as the commit of the code.
+
+    Columns: data (the setup's name), model, changes (of the setup's settings, as text), seed, key, those of `note`;
+    score (of the test part, `tasks.Task.score`), valid_score, best_epoch, seconds, parameters; the task's metrics of
+    the test part; `noise <strength>`: the score under Gaussian noise; and for CLCR the means over the test part of
+    participation, `gate <modality>` and `level <i>`; for the unablated one also `score at gamma <g>` and
+    `participation at gamma <g>`.
+
+    Raises what a trial raises; the finished ones are kept. DataError for a damaged file in the folder, or a folder
+    that cannot be written.
+    """
+    from joblib import Parallel, delayed
+
+    if folder is not None:
+        _check_writable(Path(folder))
+    by_key = {trial.key: trial for trial in trials}  # equal trials run once
+    stored = {} if folder is None else {key: _read(Path(folder), key) for key in by_key}
+    rows = {key: row for key, row in stored.items() if row is not None}
+    todo = [trial for key, trial in by_key.items() if key not in rows]
+    work = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(delayed(_row)(t) for t in todo)
+    bar = tqdm(work, total=len(by_key), initial=len(rows), desc="trials", disable=not progress)
+    for key, row in bar:
+        rows[key] = {**row, **(note or {})}
+        bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
+        if folder is not None:
+            write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
+    return pd.DataFrame([{**_names(trial), **rows[key]} for key, trial in by_key.items()])
+
+
+def _row(trial: Trial) -> tuple[str, dict[str, Any]]:
+    """A job: one trial on one thread, measured."""
+    with _TURN:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            model, split, training = trial.train()
+            return trial.key, {**training, **_measured(trial, model, split)}
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _measured(trial: Trial, model: Any, split: Split) -> dict[str, float]:
+    test, row = split.test, {"parameters": float(sum(p.numel() for p in model.parameters()))}
+    assert test.labels is not None
+    row["score"] = evaluate(model, test)["score"]
+    row |= TASKS[model.config.task].metrics(predict(model, test), test.labels)
+    noise = corruptions(split.train).get("noise")
+    if noise is not None:
+        row |= {f"noise {s:g}": evaluate(model, noise.apply(test, s, trial.seed))["score"] for s in NOISE}
+    if isinstance(model, CLCR):
+        row |= _decisions(model, test)
+        if trial.model == "CLCR" and trial.rho is None:
+            for gamma in GAMMAS:
+                row |= {f"{name} at gamma {gamma:g}": value for name, value in _at_gamma(model, test, gamma).items()}
+    return row
+
+
+def _decisions(model: CLCR, test: Batch) -> dict[str, float]:
+    """Means over the samples of the gates, and the participation."""
+    names = [f"gate {m}" for m in model.modalities] + [f"level {i + 1}" for i in range(model.levels)]
+    total, shares = torch.zeros(len(names)), []
+    for trace in _traces(model, test, 1.0):
+        total += torch.cat([trace.modality_gate, trace.level_gate], dim=1).sum(0).cpu()
+        shares.append(_participation(trace))
+    return {"participation": _mean(shares), **dict(zip(names, (total / len(test)).tolist(), strict=True))}
+
+
+def _at_gamma(model: CLCR, test: Batch, gamma: float) -> dict[str, float]:
+    assert test.labels is not None
+    predictions, shares = [], []
+    for trace in _traces(model, test, gamma):
+        predictions.append(trace.prediction)
+        shares.append(_participation(trace))
+    score = TASKS[model.config.task].score(torch.cat(predictions), test.labels)
+    return {"score": float(score), "participation": _mean(shares)}
+
+
+def _traces(model: CLCR, test: Batch, gamma: float) -> Iterable[Trace]:
+    for start in range(0, len(test), PIECE):
+        yield model.trace(test.select(slice(start, start + PIECE)), gamma)
+
+
+def _participation(trace: Trace) -> tuple[float, int]:
+    """The sum of the participation over samples and their present modalities, and the number of these."""
+    shares = torch.cat([p.mean(1)[trace.batch.masks[m].any(1)] for m, p in trace.participation.items()])
+    return float(shares.sum()), len(shares)
+
+
+def _mean(parts: Sequence[tuple[float, int]]) -> float:
+    return sum(total for total, _ in parts) / max(sum(count for _, count in parts), 1)
+
+
+def _fix_budget(model: CLCR, rho: float) -> None:
+    if not 0 < rho < 1 or model.intraced.budget is None:
+        raise ConfigError(f"rho: {rho}, but a share above 0 and below 1, and a model with a budget, are needed")
+    logit = model.intraced.budget.rho_logit.requires_grad_(False)
+    logit.fill_(math.log(rho / (1 - rho)))
+
+
+@lru_cache(maxsize=2)
+def _split(data: str, settings: str, seed: int) -> Split:
+    """Cached, since `run` goes through all models of a seed."""
+    make = getattr(datasets, data) if data in datasets.__all__ else None
+    if make is None or not inspect.isfunction(make):
+        raise ConfigError(f"data: {data!r}, but a data set's function of clcrkit.datasets is needed")
+    arguments, parameters = json.loads(settings), inspect.signature(make).parameters
+    unknown = set(arguments) - set(parameters)
+    if unknown:
+        raise ConfigError(f"{data}: no argument {', '.join(sorted(unknown))}")
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    return make(**arguments, **({"seed": seed} if "seed" in parameters else {}))
+
+
+def _names(trial: Trial) -> dict[str, Any]:
+    changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
+    changes = ", ".join(f"{name}={value}" for name, value in changed.items())
+    return {"data": trial.setup.name, "model": trial.model, "changes": changes, "seed": trial.seed, "key": trial.key}
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError("no permission to write")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be used as a folder for trials ({error})") from None
+
+
+def _read(folder: Path, key: str) -> dict[str, Any] | None:
+    path = folder / f"{key}.json"
+    try:
+        row = json.loads(path.read_text())["row"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a trial's file, or damaged ({error}); delete it to run the trial again") from None
+    return dict(row)

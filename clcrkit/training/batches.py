@@ -1,0 +1,85 @@
+"""The data of a training: a Batch, or a Source of batches that need not be in memory all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from clcrkit.batch import Batch
+from clcrkit.errors import DataError
+from clcrkit.tasks import TASKS
+
+
+@runtime_checkable
+class Source(Protocol):
+    """The data that `fit`, `evaluate` and `predict` take: a Batch, `datasets.Shards`, or anything with these members.
+
+    `batches` yields the samples at the positions in `order`, in exactly that order. A source may also have
+    `shuffled(generator, size) -> Tensor`, an order of its own for an epoch, in which for instance samples of
+    similar length come together; it must follow from the generator alone. Without it the order is uniform.
+    """
+
+    @property
+    def labels(self) -> Tensor | None: ...
+    @property
+    def modalities(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def batches(self, size: int, order: Tensor | None = None, drop_last: bool = False) -> Iterator[Batch]: ...
+
+
+def opened(name: str, source: Source, model: Any, device: torch.device, least: int = 1) -> Source:
+    """The source, checked as far as that is possible before training; a Batch moves to the device at once.
+
+    Raises DataError where it has fewer than `least` samples or no labels, or does not fit the model. Of a source that
+    is no Batch, only the first sample's tokens are checked here; each batch is checked when it is read.
+    """
+    if len(source) < least:
+        raise DataError(f"samples: the {name} part has {len(source)}, but {least} or more are needed")
+    if source.labels is None:
+        raise DataError(f"labels: the {name} part has none")
+    TASKS[model.config.task].check_classes(source.labels, model.config.outputs, name)
+    if isinstance(source, Batch):
+        return model.ready(source).to(device)
+    model.ready(first(source))
+    return source
+
+
+def ready_batches(
+    model: Any, source: Source, size: int, device: torch.device, order: Tensor | None = None
+) -> Iterator[Batch]:
+    """Batches on the device, with the model's modalities."""
+    in_memory = isinstance(source, Batch)
+    if in_memory:
+        source = model.ready(source)  # once: looking up the largest token id makes the host wait for the device
+    for batch in source.batches(size, order):
+        yield batch.to(device) if in_memory else _to_device(model.ready(batch), device)
+
+
+def epoch_order(source: Source, seed: int, size: int) -> Int64[Tensor, "sample"]:
+    """The order of one epoch, from the seed alone."""
+    generator = torch.Generator().manual_seed(seed)
+    if hasattr(source, "shuffled"):
+        return source.shuffled(generator, size)
+    return torch.randperm(len(source), generator=generator)
+
+
+def part_of(order: Int64[Tensor, "sample"], size: int, rank: int, count: int) -> Int64[Tensor, "_"]:
+    """The samples of process `rank` of `count`: an equal part of every batch of `size` in this order.
+
+    Parts must be equal, since streams of unequal parts cannot be gathered. `size` is a multiple of `count`; the
+    remainder of the last batch is dropped."""
+    return torch.cat([batch[: len(batch) // count * count].chunk(count)[rank] for batch in order.split(size)])
+
+
+def first(source: Source) -> Batch:
+    """The first sample."""
+    return next(source.batches(1, torch.zeros(1, dtype=torch.int64)))
+
+
+def _to_device(batch: Batch, device: torch.device) -> Batch:
+    """To CUDA out of pinned memory, so that the host need not wait for the copy."""
+    return batch.map(Tensor.pin_memory).to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)

@@ -1,0 +1,8 @@
+"""The explorer: four linked views of one trace. All [ours].
+
+widget    `Explorer`: the state, and what a cell reads and sets
+payload   every message that Python and the browser exchange, and how it is made; from `samples` (what is known of
+          each), `spaces` (where samples lie), `tokens`, `sound` and `reallocation` (the budget at another gamma)
+html      the explorer as one page;  svg: as a still picture
+js        the browser's side, one module a concern; esbuild joins it to explorer.js, which is what ships
+"""

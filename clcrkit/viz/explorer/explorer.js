@@ -1,0 +1,624 @@
+function h(tag,attributes={},...children){const el=document.createElement(tag);for(const[name,value]of Object.entries(attributes)){
+if(name.startsWith("on"))el.addEventListener(name.slice(2),value);else if(name==="text")el.textContent=value;else if(value===
+true)el.setAttribute(name,"");else if(value!==false&&value!=null)el.setAttribute(name,value)}for(const child of children)
+if(child!=null)el.append(child);if(/^(input|select|button|canvas)$/.test(tag))el.setAttribute("data-lm-suppress-shortcut\
+s","true");return el}var note=(text,more="")=>h("p",{class:`clcr-note${more&&` ${more}`}`,text});var button=(text,onclick)=>h(
+"button",{type:"button",text,onclick});var inputValue=event=>event.target.value;var isTicked=event=>event.target.checked;function contextOf(canvas,settings){const ctx=canvas.getContext("2d",settings);if(!ctx)throw new Error("this browser giv\
+es no canvas to draw on");return ctx}var Canvas=class{constructor(app,parent,height,label,draw){this.draw=draw;this.width=
+0;this.height=height;this.scale=1;this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});
+parent.append(this.el);this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>this.fit()&&app.refresh());watch.observe(
+this.el);app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)return;this.height=height;this.
+el.style.height=`${height}px`}fit(){const scale=window.devicePixelRatio||1;const width=this.el.clientWidth;const changed=this.
+el.width!==Math.round(width*scale)||this.el.height!==Math.round(this.height*scale);if(changed){this.el.width=Math.round(
+width*scale);this.el.height=Math.round(this.height*scale)}this.width=width;this.scale=scale;return changed}paint(){this.
+fit();if(!this.width)return;this.ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.
+height);this.draw(this.ctx,this.width,this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-
+box.left,event.clientY-box.top]}};function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape===
+"square")ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+
+r*.85);ctx.lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,
+y);ctx.lineTo(x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.
+rect(x-r*1.15,y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
+ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();
+ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){
+ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
+.",gamma:"γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",evidence:"\
+Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",threshold:"Thres\
+hold: the evidence at which the activation is one half, learned for each level.",activation:"Activation a: evidence sque\
+ezed to 0..1 around the threshold. It is what a token asks for.",cutoff:"Cut-off λ: what the budget takes from every act\
+ivation. A token below the line gets nothing.",allocation:"Allocation α: what a token gets, a − λ, never below 0. It wei\
+ghs its attention and its part in the summary.",budget:"Budget B: tokens' worth of shares that one modality may spend at\
+ this level, γ times what was learned.",participation:"Participation r: allocated share for each real token, between 0 \
+(silent) and 1 (all take part).",prediction:"Prediction: what the model's head says. The small tick is the answer as tra\
+ced.",attention:"Attention: of what a token hears, the part that comes from each token of the other modalities.",weighted:"\
+Weighted: attention times the listener's allocation α, which is what really enters the token.",levelgate:"Level gate ω:\
+ how much each level counts in the codes. The three sum to 1, so each sample is one point.",modalitygate:"Modality gate:\
+ how much each modality gives to the shared code. The gates sum to 1.",privategate:"Private gate η: how far each modalit\
+y's private summary is let in; each lies between 0 and 1 on its own.",space:"Shared: what modalities can exchange. Priva\
+te: what each keeps. The codes are what the prediction is made from.",projection:"The two directions drawn. PCA keeps th\
+e largest spread; UMAP keeps neighbours, not distances.",zoom:"Enlarge the picture around its points. Off, the range is \
+fixed, so that pictures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated.\
+ Only what stands above its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels:\
+ what the number of samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to th\
+e selection; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
+const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
+"pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
+"blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h3",
+{},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`clcr-panel clcr-${name}`,
+"aria-label":title},header,h("div",{class:"clcr-body"},...body))}function picker(app,name,label,options,explain){const onchange=event=>{
+const value=inputValue(event);app.set(name==="head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,
+text])=>h("option",{value,text}));const select=h("select",{"aria-label":label,"data-trait":name,onchange},...items);app.
+pickers.push({name,select});return h("label",{class:"clcr-control"},explain?term(app,explain,label):h("span",{text:label}),
+select)}function zoomBox(app,run){const onchange=event=>{run(isTicked(event));app.refresh()};return h("label",{class:"cl\
+cr-control"},h("input",{type:"checkbox",onchange}),term(app,"zoom","zoom in"))}function walkTokens(app,el,count,modality,arrive){
+el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener("keydown",event=>{const last=count()-1;
+if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,ArrowLeft:now<0?0:now-1,Home:0,End:last};
+const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.max(0,next));app.point({modality:modality(),
+i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var counted=count=>count.
+toLocaleString("en");var clamp=(x,low,high)=>Math.min(high,Math.max(low,x));function sum(values){let total=0;for(const v of values)
+total+=v;return total}function extent(values){let low=Number.POSITIVE_INFINITY;let high=Number.NEGATIVE_INFINITY;for(const v of values){
+if(v<low)low=v;if(v>high)high=v}return[low,high]}function quantile(sorted,q){if(!sorted.length)return Number.NaN;const at=(sorted.
+length-1)*q;const low=Math.floor(at);return sorted[low]+(at-low)*((sorted[low+1]??sorted[low])-sorted[low])}function nearestIndex(values,x){
+let best=0;values.forEach((v,i)=>{if(Math.abs(v-x)<Math.abs(values[best]-x))best=i});return best}function scattered(i){let x=Math.
+imul(i+1,2654435761)>>>0;x=Math.imul(x^x>>>15,2246822519)>>>0;return((x^x>>>13)>>>0)/4294967296}function project(activation,budget){
+const spent=cut=>activation.reduce((total,a)=>total+clamp(a-cut,0,1),0);let low=0;let high=0;if(spent(0)>budget+1e-9){high=
+Math.max(...activation);for(let i=0;i<50;i++){const middle=(low+high)/2;if(spent(middle)>budget)low=middle;else high=middle}}
+return{cutoff:high,allocation:activation.map(a=>clamp(a-high,0,1))}}function softmax(logits){const most=Math.max(...logits);
+const e=Array.from(logits,v=>Math.exp(v-most));const total=sum(e);return e.map(v=>v/total)}var sigmoids=logits=>Array.from(
+logits,v=>1/(1+Math.exp(-v)));var rgbOf=hex=>[1,3,5].map(i=>Number.parseInt(hex.slice(i,i+2),16));function rampColor(stops,t){
+const at=clamp(t,0,1)*(stops.length-1);const low=Math.min(stops.length-2,Math.floor(at));const part=at-low;return`rgb(${stops[low].
+map((v,c)=>Math.round(v+(stops[low+1][c]-v)*part)).join(",")})`}var LEFT=78;var RIGHT=12;var GAP=22;var TOP=8;var FOOT=40;function heatPlaces({rows,speakers,others},width,height){const cell=(width-
+LEFT-RIGHT-GAP*(others.length-1))/speakers.length;return{left:LEFT,top:TOP,rowHeight:(height-FOOT-TOP)/rows,listeners:0,
+speakers:cell,x:()=>LEFT,k:j=>LEFT+GAP*others.indexOf(speakers[j].modality)+(j+.5)*cell}}function drawHeat(ctx,app,data,places,width,height,cell){
+const{theme}=app;const{tokens,rows,speakers}=data;const bottom=height-FOOT;const image=pixels(app,data);ctx.imageSmoothingEnabled=
+false;let from=0;for(const m of data.others){const count=speakers.filter(s=>s.modality===m).length;const[x,wide]=[places.
+k(from)-places.speakers/2,count*places.speakers];ctx.drawImage(image,from,0,count,rows,x,TOP,wide,bottom-TOP);pen(ctx,theme.
+ink(.3),1);ctx.strokeRect(x,TOP,wide,bottom-TOP);ctx.font=theme.font(11,true);const color=theme.modality(app.data.table.
+modalities.indexOf(m));write(ctx,`${m} speaks`,x+wide/2,bottom+30,"center",color);ctx.font=theme.font(11);for(const j of count>
+1?[0,count-1]:[0]){const at=x+(j+.5)*places.speakers;write(ctx,String(speakers[from+j].position),at,bottom+13,"center",theme.
+ink(.65))}from+=count}write(ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",theme.ink(.85));write(ctx,"listens",LEFT-8,
+(TOP+bottom)/2+13,"right",theme.ink(.85));write(ctx,String(tokens.positions[0]),LEFT-8,TOP+10,"right",theme.ink(.65));write(
+ctx,String(tokens.positions[rows-1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,
+cell)}function pixels(app,{drawn,peak,rows,speakers}){const{paperRGB,shades}=app.theme;const strong=rgbOf(shades.heat);const image=new ImageData(
+speakers.length,rows);const bytes=image.data.fill(255);for(let q=0;q<drawn.length;q++){const part=Math.sqrt(drawn[q]/(peak||
+1));for(let c=0;c<3;c++)bytes[4*q+c]=paperRGB[c]+(strong[c]-paperRGB[c])*part}const canvas=document.createElement("canva\
+s");canvas.width=speakers.length;canvas.height=rows;contextOf(canvas).putImageData(image,0,0);return canvas}function frame(ctx,app,{
+tokens,rows,speakers},places,width,bottom,cell){const{token}=app;pen(ctx,app.theme.warning,1.5);if(token?.modality===tokens.
+modality&&token.i<rows){ctx.strokeRect(LEFT,TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){const j=speakers.
+findIndex(s=>s.modality===token.modality&&s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/2,TOP,places.
+speakers,bottom-TOP)}if(cell){const[t,j]=cell;const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.speakers/
+2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
+length]=lane.evidence.shape;const positions=[];for(let t=0;t<length;t++)if(lane.mask.v[row*length+t])positions.push(t);if(!positions.
+length)return null;const start=(row*levels+level)*length;const take=values=>positions.map(t=>values.v[start+t]);const muted=positions.
+map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;return{modality,
+positions,evidence:take(lane.evidence),activation:take(lane.activation).map((a,i)=>muted[i]?0:a),muted,text:positions.map(
+t=>block.texts[lane.text.v[row*length+t]]),truth:lane.truth?take(lane.truth):null,bins,features:lane.features&&bins?strips(
+lane.features,row,positions):null,threshold:block.threshold?block.threshold.v[row*levels+level]:null,budget:lane.budget.
+v[row*levels+level]}}function strips(features,row,positions){const[,length,bins]=features.shape;const bytes=new Uint8Array(
+positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<bins;b++)bytes[i*bins+b]=features.v[(row*length+t)*bins+b]});
+return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)return{budget:tokens.budget,cutoff:0,allocation:tokens.activation};
+const budget=tokens.budget*gamma;return{budget,...project(tokens.activation,budget)}}function weightsOf(attention,sample,modality,level,head,tokensAt){
+const tokens=tokensAt(modality);const listener=attention.of[modality];const at=attention.levels.indexOf(level);if(!tokens||
+!listener||at<0)return null;const row=Array.from(attention.ids.v).indexOf(sample);const[,levels,heads,length,width]=listener.
+weights.shape;const speakers=[];let offset=0;for(const[other,padded]of listener.others){const its=tokensAt(other);its?.positions.
+forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+position,text:its.text[i]})});offset+=padded}if(!speakers.
+length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(rows*
+columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){
+const line2=((row*levels+at)*heads+h2)*length+t;const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++){
+weights[i*columns+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
+let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
+most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
+if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
+part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
+min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
+speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
+function drawLinks(ctx,app,data,places,height){const bottom=height-FOOT2;const{token}=app;const mine=token?.modality===data.
+tokens.modality&&token.i<data.rows?token.i:-1;const theirs=token&&mine<0?data.speakers.findIndex(s=>s.modality===token.modality&&
+s.i===token.i):-1;drawCurves(ctx,app,data,places,bottom,mine,theirs);drawListeners(ctx,app,data,places,mine);drawSpeakers(
+ctx,app,data,places,bottom,theirs);const ink=app.theme.ink(.85);write(ctx,data.tokens.modality,LEFT2-8,TOP2-3,"right",ink);
+write(ctx,"listens",LEFT2-8,TOP2+11,"right",ink);write(ctx,"speak",LEFT2-8,bottom+10,"right",ink);writeTexts(ctx,data.tokens.
+text,places.x,places.listeners,14,mine,ink);const texts=data.speakers.map(s=>s.text);writeTexts(ctx,texts,places.k,places.
+speakers,bottom+42,theirs,ink);ctx.font=app.theme.font(11,true);for(const m of data.others){const first=data.speakers.findIndex(
+s=>s.modality===m);const last=data.speakers.findLastIndex(s=>s.modality===m);write(ctx,m,(places.k(first)+places.k(last))/
+2,height-3,"center",colorOf(app,m))}ctx.font=app.theme.font(11)}var colorOf=(app,modality)=>app.theme.modality(app.data.
+table.modalities.indexOf(modality));function drawCurves(ctx,app,{drawn,speakers},places,bottom,mine,theirs){const columns=speakers.
+length;const{links,peak}=strongest(drawn,LINKS);let shown=links;let ceiling=peak||1;if(mine>=0||theirs>=0){shown=[];drawn.
+forEach((v,q)=>{const followed=mine>=0?Math.floor(q/columns)===mine:q%columns===theirs;if(v>0&&followed)shown.push(q)});
+ceiling=Math.max(...shown.map(q=>drawn[q]),1e-12)}shown.sort((p,q)=>drawn[p]-drawn[q]);const middle=(TOP2+bottom)/2;for(const q of shown){
+const v=drawn[q]/ceiling;const[x0,x1]=[places.x(Math.floor(q/columns)),places.k(q%columns)];pen(ctx,colorOf(app,speakers[q%
+columns].modality),.5+3.2*v);ctx.globalAlpha=.1+.8*v;ctx.beginPath();ctx.moveTo(x0,TOP2);ctx.bezierCurveTo(x0,middle,x1,
+middle,x1,bottom);ctx.stroke()}ctx.globalAlpha=1}var barWidth=place=>Math.max(1,place-(place>5?2:.5));function drawListeners(ctx,app,{
+tokens,rows,share},places,mine){const width=barWidth(places.listeners);for(let t=0;t<rows;t++){const x=places.x(t)-width/
+2;const part=22*share.allocation[t];ctx.fillStyle=app.theme.ink(.12);ctx.fillRect(x,TOP2-6,width,6);ctx.fillStyle=colorOf(
+app,tokens.modality);ctx.fillRect(x,TOP2-6-part,width,part+(part>0?6:0));if(mine!==t)continue;pen(ctx,app.theme.ink(1),1.5);
+ctx.strokeRect(x-1,TOP2-31,width+2,32)}}function drawSpeakers(ctx,app,{speakers,heard},places,bottom,theirs){const width=barWidth(
+places.speakers);const loudest=Math.max(...heard,1e-12);speakers.forEach((speaker,j)=>{const x=places.k(j)-width/2;ctx.fillStyle=
+app.theme.ink(.12);ctx.fillRect(x,bottom,width,6);ctx.fillStyle=colorOf(app,speaker.modality);ctx.fillRect(x,bottom,width,
+4+22*(heard[j]/loudest));if(theirs!==j)return;pen(ctx,app.theme.ink(1),1.5);ctx.strokeRect(x-1,bottom-1,width+2,30)})}function writeTexts(ctx,texts,x,step,y,focus,color){
+const widest=Math.max(...texts.map(text=>text.length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/
+step));texts.forEach((text,i)=>{const inTheWay=focus>=0&&Math.abs(i-focus)<every;if(i===focus||i%every===0&&!inTheWay)write(
+ctx,text,x(i),y,"center",color)})}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.weighted=true;this.data=null;this.
+places=null;this.cell=null;const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","Exchange attention","a\
+ttention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listening tokens.";this.canvas=
+new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});this.note=note("",
+"clcr-links-note");main.append(this.note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.
+data.table;const modes=[["auto","links or heat map"],["links","links"],["heat","heat map"]].map(([value,text])=>h("optio\
+n",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=
+isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);return[picker(app,"modalit\
+y","Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-co\
+ntrol"},h("span",{text:"Drawn as"}),h("select",{"aria-label":"Drawn as",onchange:onMode},...modes)),h("label",{class:"cl\
+cr-control clcr-check"},h("input",{type:"checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by a\
+llocation"))]}limit(parent){const{app}=this;const ids=Array.from(app.data.attentions?.ids.v??[]);const all=app.data.ids.
+length;if(app.data.kernel||ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)}\
+ of its ${counted(all)} samples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.
+get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;el.
+addEventListener("pointermove",event=>{const under=this.under(...this.canvas.at(event));app.point(under?.token??null);this.
+cell=under?.cell??null;if(under)app.tip(event,this.describe(under));else app.untip();if(this.cell)this.canvas.paint()});
+el.addEventListener("pointerleave",()=>{this.cell=null;app.point(null);app.untip();this.canvas.paint()});const count=()=>this.
+data?.rows??0;const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.describe({token:{
+modality:modality(),i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.rows*data.speakers.
+length>LONG}under(x,y){const{data,places}=this;if(!data||!places)return null;const modality=this.app.get("modality");const j=data.
+speakers.findIndex((_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){const t=Math.floor((y-places.
+top)/places.rowHeight);return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}if(y<90){const t=Math.floor(
+(x-places.left)/places.listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=150||j<0)return null;return{
+token:{modality:data.speakers[j].modality,i:data.speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data)return[];
+const{tokens,share,speakers,weights,drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality}\
+ ${position}${text?` (${text})`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,
+tokens.positions[t],tokens.text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(
+speakers[j])}`,`attention ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}
+const{i}=token;if(token.modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);
+return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.
+map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,
+1)} % to ${speaker(s)}`);const lines=[`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.
+allocation[i]>0?lines:[...lines,"not funded: nothing of this reaches it"]}update(){const{app}=this;const waiting=app.data.
+kernel&&!app.data.attentionIsHere;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.
+weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.
+note.textContent=this.whyNone();return}this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
+this.canvas.paint();this.note.textContent=this.noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.
+app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
+length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
+const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
+...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;
+if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has n\
+o exchange, so nobody listens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or \
+every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.
+weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens \
+of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);
+const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent}\
+ % of the weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.
+length<all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is hear\
+d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.
+places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
+data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
+index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.step=0;this.every=1;this.hasText=
+false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=app.data.table.audible.includes(modality)?h("button",
+{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):null;const head=h("div",{class:"clcr-lane-h\
+ead"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-modality":modality},head);parent.append(this.el);
+const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter mutes one.`;this.canvas=new Canvas(app,this.el,
+120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();this.listenToKeys()}listenToPointer(){
+const{app,modality}=this;const{el}=this.canvas;el.addEventListener("pointermove",event=>{const i=this.under(event);app.point(
+i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))});el.addEventListener("pointerleave",()=>{
+app.point(null);app.untip()});el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,
+modality}=this;const{el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,
+i=>{const box=el.getBoundingClientRect();const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.
+top+50},lines);app.say(lines.join(". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.
+key==="Enter"||event.key===" ")||now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.
+canvas.at(event)[0]-LEFT3)/this.step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{
+app}=this;if(i<0||!this.tokens)return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, mod\
+el)");const token=[this.modality,app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.
+filter(other=>other.some((part,k)=>part!==token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){
+const{tokens,share}=this;if(!tokens)return[];const{threshold,truth}=tokens;const a=tokens.activation[i];const text=tokens.
+text[i]?`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(
+tokens.evidence[i])}${threshold===null?"":`, threshold ${fmt(threshold)}`}`,tokens.muted[i]?"muted by you: activation se\
+t to 0":`activation a = ${fmt(a)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α\
+ = a − λ = ${fmt(share.allocation[i])}`);else if(tokens.muted[i])lines.push("allocation α = 0");else lines.push(`cut\
+ off: short of λ by ${fmt(share.cutoff-a,3)}`);if(truth)lines.push(truth[i]?"known to carry shared evidence at this lev\
+el":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,this.
+app.get("level"));if(this.tokens)this.share=data.share(this.tokens)}update(here,mostEvidence){const{app,tokens,canvas}=this;
+this.mostEvidence=mostEvidence;this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);
+this.caption.replaceChildren(h("i",{class:"clcr-dot",style:`background:${app.theme.modality(this.index)}`}),h("strong",{
+text:this.modality}));if(!tokens)return this.caption.append(" this modality is missing in this sample");this.caption.append(
+...this.captionOf(tokens));const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.
+el.clientWidth||700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*
+6.6+6)/step));const strip=tokens.bins?stripHeight(tokens.bins)+3:0;canvas.setHeight(BASE+6+(tokens.truth?TRUTH:0)+STICKS+
+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){const{app}=this;const sound=app.data.soundOf(this.modality);
+const playing=app.player.playing?.modality===this.modality;const why=app.data.kernel?"the sound is on its way":"this pag\
+e does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=!this.tokens;listen.textContent=playing?"\
+■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-label",`${playing?"Stop":"Play"} the sound of\
+ ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,cutoff}=this.share;const[n,spent]=[tokens.
+positions.length,sum(allocation)];const funded=allocation.filter(share=>share>0).length;const unbound=app.data.table.sparse?
+" 0: the budget does not bind, every token keeps its activation":" 0: this model has no budget, every token has a share \
+of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens funded`}),h("span",{},term(app,"budget","budge\
+t B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"participation","r"),` ${fmt(spent/n)}`),h("span",{class:"\
+clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){const{theme}=this.app;const n=tokens.
+positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.font=theme.font(11);this.drawBars(ctx,
+tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+6;if(tokens.truth){this.drawTruth(ctx,tokens.truth,below);below+=
+TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.features,tokens.
+bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
+app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-TOP3+(this.hasText?16:
+4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
+app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
+ctx,"1",LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"a, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(.65));write(ctx,
+"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-
+v*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=
+theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);
+ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+
+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){
+pen(ctx,this.app.theme.warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){
+const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-cutoff*HIGH;pen(ctx,theme.warning,1.6);
+line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,
+clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.
+fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,
+Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
+const{step,mostEvidence}=this;const{theme}=this.app;const{threshold}=tokens;const foot=top+STICKS;const y=v=>foot-v/mostEvidence*
+STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach(
+(e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(threshold===
+null||!(threshold>0&&threshold<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(threshold)],[LEFT3+tokens.
+evidence.length*step+4,y(threshold)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(
+bins);const cell=height/bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.
+ramp(value/255);ctx.fillRect(LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+
+4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*
+this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
+levels}=app.data.table;const height=(ROW*levels.length+HEAD)*modalities.length+22;const label="Participation for each mo\
+dality and level: the middle 80 % and the median of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,
+height,label,(ctx,width)=>this.draw(ctx,width-LEFT4-RIGHT4))}update(){this.canvas.paint()}draw(ctx,width){const{theme,data}=this.
+app;const{modalities,levels}=data.table;ctx.font=theme.font(11);let y=2;modalities.forEach((modality,index)=>{write(ctx,
+modality,0,y+9,"left",theme.ink(.85));y+=HEAD;levels.forEach((name,level)=>{write(ctx,name,LEFT4-6,y+10,"right",theme.ink(
+.65));this.drawLevel(ctx,modality,index,level,y,width);y+=ROW})});const ticks=[[0,"left"],[.5,"center"],[1,"right"]];for(const[
+v,align]of ticks)write(ctx,String(v),LEFT4+v*width,y+12,align,theme.ink(.65));write(ctx,"○ picked",LEFT4-6,y+12,"right",
+theme.ink(.65))}drawLevel(ctx,modality,index,level,y,width){const{theme,data}=this.app;const x=v=>LEFT4+clamp(v,0,1)*width;
+const[low,middle,high]=data.participation(modality,level);ctx.fillStyle=theme.ink(.08);ctx.fillRect(LEFT4,y+2,width,9);ctx.
+fillStyle=theme.modality(index);ctx.globalAlpha=.45;ctx.fillRect(x(low),y+2,Math.max(1,x(high)-x(low)),9);ctx.globalAlpha=
+1;ctx.fillRect(x(middle)-1,y+1,2.5,11);const tokens=data.tokens(modality,level);if(!tokens)return;const r=sum(data.share(
+tokens).allocation)/tokens.positions.length;mark(ctx,"circle",x(r),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,
+theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,live,kernel}){const cut=(values,at2)=>{const width=values.shape[values.
+shape.length-1];return values.v.subarray(at2*width,(at2+1)*width)};const traced=cut(table.prediction,row);const at=answer?
+Array.from(answer.ids.v).indexOf(sample):-1;if(!answer||at<0){const moved=Math.abs(gamma-table.gamma)>1e-9;const why=answer?
+"this sample's other answers are not in the page":"without a model only the allocation follows γ";const asTraced=moved?
+`as traced at γ = ${fmt(table.gamma)}; ${why}`:`at γ = ${fmt(gamma)}`;return{prediction:traced,traced,level_gate:cut(table.
+level_gate,row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:live&&kernel?"w\
+aiting for the model…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-
+gamma)<1e-9&&(!answer.muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=kernel?"waiting for the \
+model…":`at γ = ${fmt(gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{prediction:cut(answer.prediction,
+place),traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(answer.
+private_gate,place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
+if(task==="regression")return Array.from(outputs);return task==="multilabel"?sigmoids(outputs):softmax(outputs)}var MOST=10;var Predictions=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-predictions","aria-live":"p\
+olite"});const{task,prediction}=app.data.table;this.range=task==="regression"?extent(prediction.v):[0,1]}update(){const{
+data}=this.app;const{task,outputs}=data.table;const isValue=task==="regression";const answer=data.answer();const[now,traced]=[
+readings(answer.prediction,task),readings(answer.traced,task)];const truth=data.truthOf(data.row);const best=task==="cla\
+ssification"?now.indexOf(Math.max(...now)):-1;const likeliest=now.map((_,i)=>i);if(now.length>MOST)likeliest.sort((a,b)=>traced[b]-
+traced[a]).splice(MOST);likeliest.sort((a,b)=>a-b);this.el.replaceChildren(...likeliest.map(i=>{const name=outputs[i];return h(
+"div",{class:`clcr-prediction${i===best?" clcr-best":""}`,"data-output":name},h("span",{class:"clcr-name",title:name,text:name+
+(truth.has(name)?" ✓":"")}),h("span",{class:"clcr-bar"},h("i",{style:`width:${this.percent(now[i])}%`}),h("b",{style:`\
+left:${this.percent(traced[i])}%`})),h("span",{class:"clcr-number",text:isValue?fmt(now[i],3):`${fmt(100*now[i],1)} %`}))}));
+if(now.length>MOST)this.el.append(note(`the ${MOST} likeliest of ${now.length}`));if(isValue&&truth.size)this.el.append(
+note(`true value ${[...truth][0]}`));this.el.append(note(answer.note+(truth.size&&!isValue?", ✓ is true":""),"clcr-sai\
+d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation a"],["line","cutoff","cut-off λ"],["s\
+tick","evidence","evidence e"],["dots","threshold","threshold"]];var Budget=class{constructor(app){this.app=app;const{data}=app;
+const main=h("div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","To\
+ken budget","budget",[],[main,side]);const key=KEY.flatMap(([swatch,word,label])=>[h("i",{class:`clcr-swatch clcr-${swatch}`}),
+term(app,word,label)]);this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.
+lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,
+data.sounds?.ids.v.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",
+data.blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation bec\
+omes 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
+term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samp\
+les"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This\
+ page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.
+data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
+this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids.v[0]??Number.NaN));
+this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
+lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;for(const lane of this.lanes)lane.
+update(here,most);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
+app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
+modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
+value);const[low,high]=this.reach(column);const part=Math.round(31*clamp((value-low)/(high-low||1),0,1))/31;return{color:theme.
+ramp(.05+.9*part),shape:"circle"}}category(column,value){const{theme}=this.app;const{categories,right}=theme.shades;if(value<
+0)return{color:theme.ink(.35),shape:"circle"};if(column.name==="error"&&value===0)return{color:right,shape:"circle"};if(column.
+name==="error")return{color:categories[4],shape:SHAPES[(value+1)%SHAPES.length]};return{color:categories[value%categories.
+length],shape:SHAPES[value%SHAPES.length]}}reach(column){const cached=this.reaches.get(column);if(cached)return cached;const sorted=Array.
+from(column.values.v).filter(Number.isFinite).sort((a,b)=>a-b);const reach=[quantile(sorted,.01),quantile(sorted,.99)];this.
+reaches.set(column,reach);return reach}groups(){const column=this.column;const{data,theme}=this.app;if(column?.kind!=="c\
+ategory"){const look={color:theme.ink(.6),shape:"circle"};return[{name:"all samples",rows:data.ids.map((_,i)=>i),look}]}
+const rows=column.names.map(()=>[]);Array.from(column.values.v).forEach((v,i)=>{if(v>=0)rows[v].push(i)});return column.
+names.map((name,v)=>({name,rows:rows[v],look:this.category(column,v)})).filter(group=>group.rows.length)}fillLegend(parent){
+const{app}=this;const key=[app.get("color"),app.theme.name,app.get("space"),app.get("modality")].join("|");if(parent.dataset.
+key===key)return;parent.dataset.key=key;parent.replaceChildren(h("span",{class:"clcr-legend-title",text:app.get("color")}));
+const column=this.column;if(!column)this.fillModalities(parent);else if(column.kind==="number")this.fillRamp(parent,column);else
+for(const group of this.groups())parent.append(this.item(group.look,group.name,group.rows))}item(look,label,rows){const icon=this.
+app.theme.sprite(look,5,2);const picture=h("img",{alt:"",src:icon.toDataURL(),width:icon.width/2,height:icon.height/2});
+const text=h("span",{text:label});if(!rows)return h("span",{},picture,text);const title=`select all ${rows.length} of ${label}`;
+const onclick=event=>this.app.select(rows,event.shiftKey);return h("button",{type:"button",title,onclick},picture,text)}fillModalities(parent){
+const{app}=this;const{modalities}=app.data.table;const shared=app.get("space")==="shared";for(const m of shared?modalities:
+[app.get("modality")]){const i=modalities.indexOf(m);parent.append(this.item({color:app.theme.modality(i),shape:shared?SHAPES[i%
+SHAPES.length]:"circle"},m))}if(!shared){parent.append(note("all modalities together: only in the shared space, which th\
+ey have in common"))}}fillRamp(parent,column){const[low,high]=this.reach(column);const stops=[.05,.25,.5,.75,.95].map(t=>this.
+app.theme.ramp(t));parent.append(h("div",{class:"clcr-rampbar",style:`background:linear-gradient(90deg,${stops.join(",")}\
+)`}),h("div",{class:"clcr-rampends"},h("span",{text:fmt(low)}),h("span",{text:fmt(high)})))}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
+void 0&&value.data!==void 0;function unpack({dtype,scale,data}){const bytes=data instanceof ArrayBuffer?new Uint8Array(data):
+new Uint8Array(data.buffer,data.byteOffset,data.byteLength);const raw=new TYPES[dtype](bytes.slice().buffer);return scale?
+Float32Array.from(raw,x=>x*scale):raw}function decode(value){if(Array.isArray(value))return value.map(decode);if(!value||
+typeof value!=="object")return value;if(isPacked(value))return{...value,data:null,v:unpack(value)};return Object.fromEntries(
+Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){if(Array.isArray(value))return value.
+map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.fromEntries(Object.entries(
+value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.data=new Uint8Array(blob,
+entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,kernel){
+this.model=model;this.kernel=kernel;this.table=decode(model.get("_table"));this.ids=Array.from(this.table.ids.v);this.rowOf=
+new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=
+null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.
+get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
+"_sound")this.sounds=message(value);else if(name==="_answer")this.answers=message(value);else{this.block=message(value);
+this.blockRows=new Map(Array.from(this.block?.ids.v??[],(id,i)=>[id,i]))}}get picked(){return this.model.get("picked")}get row(){
+return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality){const kind=`${this.
+model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){
+const space=this.model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){
+const mutes=this.table.sparse?this.model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,
+mutes)}share(tokens){return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get attention(){const ids=this.attentions?.
+ids.v;return ids&&Array.from(ids).includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;
+const level=this.model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&
+this.blockRow>=0)}weights(modality){const level=this.model.get("level");const head=this.model.get("head");return this.attention&&
+weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?
+Array.from(this.sounds.ids.v).indexOf(this.picked):-1;return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,
+kernel,row}=this;const[gamma,muted,live]=[model.get("gamma"),model.get("muted"),model.get("live")];return answerOf(this.
+table,this.answers,{row,sample:this.picked,gamma,muted,live,kernel})}participation(modality,level){const key=`${modality}\
+/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.
+ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-
+b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.
+values.v[row];return column.kind==="category"?column.names[v]??"unknown":fmt(v)}fact(name,row){const column=this.table.columns.
+find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;const labels=columns.
+filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.
+map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(
+c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page k\
+eeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
+this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
+color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
+-flat clcr-legend"},...names),this.bar(h("span",{text:`id ${this.app.get("picked")}`}),Array.from(now)),...groups.map(({
+name,rows,mean})=>{const onclick=event=>this.app.select(rows,event.shiftKey);return this.bar(h("button",{type:"button",text:name,
+title:`select ${name}`,onclick}),mean)}))}color(i){const{theme}=this.app;return this.gate==="modality_gate"?theme.modality(
+i):theme.level(i,this.names.length)}bar(label,values){const texts=this.names.map((name,i)=>`${name} ${fmt(values[i])}`);
+const pieces=texts.map((title,i)=>h("i",{style:`width:${100*values[i]}%;background:${this.color(i)}`,title}));const stack=h(
+"span",{class:"clcr-stack",role:"img","aria-label":texts.join(", ")},...pieces);return h("div",{class:"clcr-gatebar"},label,
+stack)}};function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];const[xj,
+yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,py],reach=12){
+let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){least=d;best=
+i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-side)/2;
+const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
+const along=axis=>values[3*i]*corners[0][axis]+values[3*i+1]*corners[1][axis]+values[3*i+2]*corners[2][axis];return[along(
+0),along(1)]}function enlarge(x,y,size,margin){const ends=[extent(x),extent(y)];const times=clamp(Math.min(...ends.map(([
+low,high],axis)=>(size[axis]-margin)/(high-low||.001))),1,1e3);const move=(v,axis)=>size[axis]/2+(v-(ends[axis][0]+ends[axis][1])/
+2)*times;return([px,py])=>[move(px,0),move(py,1)]}var TRAVEL=320;var Cloud=class{constructor(app,parent,height,label,source){this.app=app;this.source=source;this.canvas=new Canvas(
+app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.createElement("canvas");this.drawnKey="";this.
+placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,y:new Float32Array,sample:[]};this.
+target=null;this.moving=null;this.start=null;this.loop=null;const{el}=this.canvas;el.classList.add("clcr-cloud");el.addEventListener(
+"pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.move(event));el.addEventListener("p\
+ointerup",event=>this.up(event));el.addEventListener("pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});
+el.addEventListener("keydown",event=>app.stepKeys(event))}update(){if(this.source.heightAt)this.canvas.setHeight(this.source.
+heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){const{app}=this;const placeKey=this.source.key();
+const key=[placeKey,w,hh,this.canvas.scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");if(key!==this.drawnKey){
+const size=`${w}x${hh}`;const before=this.target;const target=this.source.place(w,hh);const moved=this.source.animate&&before&&
+before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});
+if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,target);else if(!this.moving)this.points=
+target;this.paintBase(w,hh)}ctx.drawImage(this.base,0,0,w,hh);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.
+loop)this.paintLoop(ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.
+now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(
+1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.
+x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,
+x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
+points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
+base);base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.
+frame(ctx,w,hh);const{x,y,sample,layer}=this.points;const n=x.length;const r=n>4e3?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=
+r;const some=app.selected.size>1;for(const chosen of some?[false,true]:[true]){ctx.globalAlpha=chosen?n>900?.78:.88:.14;
+for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==chosen)continue;const look=this.source.look?.(sample[i],layer?
+layer[i]:0)??app.colouring.of(sample[i]);const sprite=app.theme.sprite(look,r,scale);const[width,height]=[sprite.width/scale,
+sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1}paintMarks(ctx,w,hh){
+const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size<=300){for(let i=0;i<
+x.length&&rings<900;i++){if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[
+mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.
+length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.
+points;const{row}=this.app.data;return sample.flatMap((s,i)=>s===row?[[x[i],y[i],false]]:[])}paintPicked(ctx,x,y,ghost){
+const{theme}=this.app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,
+8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+
+dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(
+.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}down(event){if(event.button)return;this.
+start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.
+canvas.at(event);if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];
+if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(this.points,at);if(under!==
+this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.describe(this.points.sample[under],
+this.points.layer?.[under]))}up(event){if(!this.start)return;const{app,points,loop}=this;this.start=null;this.loop=null;
+if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
+event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
+shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}this.canvas.paint()}};var LEFT5=88;var RIGHT5=16;var ROW2=42;var xOf=(gate,width)=>LEFT5+clamp(gate,0,1)*(width-LEFT5-RIGHT5);var PrivateGates=class{constructor(gates,parent){
+this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
+ality.";this.cloud=new Cloud(this.app,parent,ROW2*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
+width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([
+values,ghost])=>modalities.map((_,m)=>[xOf(values[m],width),21+ROW2*m,ghost]))})}update(){this.cloud.update()}place(width){
+const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const places=[];const sample=[];const layer=[];
+modalities.forEach((modality,m)=>{for(let i=0;i<ids.length;i++){if(!present[modality].v[i])continue;const gate=private_gate.
+v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW2*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return{
+x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),sample,layer}}frame(ctx,width,height){const{theme,
+data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach((name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(
+xOf(0,width),2+ROW2*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,70,25+ROW2*m,"right",theme.ink(.85))});for(const v of[
+0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
+names=names;this.values=this.app.data.table[gate].v;const corners=names.join(", ");const label=`${title}: each sample is\
+ a point between ${corners}; the nearer a corner, the more it counts.`;this.cloud=new Cloud(this.app,parent,236,label,{key:()=>`${gate}${gates.
+zoom?" zoomed":""}`,place:(width,height)=>this.place(this.corners(width,height)),frame:(ctx,width,height)=>this.frame(ctx,
+width,height),above:(ctx,width,height)=>this.drawMeans(ctx,this.corners(width,height)),marks:(width,height)=>{const corners2=this.
+corners(width,height);return gates.nowAndTraced(gate).map(([values,ghost])=>[...barycentric(values,0,corners2),ghost])},
+heightAt:width=>Math.round(clamp((width-20)*.866+46,150,320))})}update(){this.cloud.update()}corners(width,height){const corners=triangle(
+width,height);if(!this.gates.zoom)return corners;const{x,y}=this.place(corners);return corners.map(enlarge(x,y,[width,height],
+50))}place(corners){const sample=this.app.data.ids.map((_,i)=>i);const places=sample.map(i=>barycentric(this.values,i,corners));
+return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),sample}}frame(ctx,width,height){const{theme}=this.
+app;const corners=this.corners(width,height);const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[a,b,c,a]);pen(ctx,
+theme.ink(.13),1);for(const q of[.25,.5,.75]){for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}ctx.font=theme.
+font(11,true);const below=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.max(0,a[0]-10),
+below,"left",ink);write(ctx,this.names[1],Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],clamp(c[0],
+30,width-30),Math.max(12,c[1]-8),"center",ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);const times=(b[0]-
+a[0])/(right[0]-left[0]);ctx.font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){
+const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(
+from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{theme}=this.app;for(const{mean,look}of this.gates.
+means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();
+ctx.fillStyle=look.color;ctx.fill();pen(ctx,theme.ink(.9),1.2);ctx.stroke()}}};var Gates=class{constructor(app){this.app=app;this.zoom=false;this.groups=new Map;const{table}=app.data;const alone=!app.
+get("views").includes("subspaces");const zoom=zoomBox(app,on=>{this.zoom=on});const colors=table.columns.map(c=>[c.name,
+c.name]);const controls=alone?[picker(app,"color","Group by",colors),zoom]:[zoom];const main=h("div",{class:"clcr-main"});
+this.el=panel(app,"gates","Gates","levelgate",controls,[main]);const pair=h("div",{class:"clcr-pair"});main.append(pair);
+this.parts=[this.part(pair,"level_gate","levelgate","Level gate ω",table.levels),this.part(pair,"modality_gate","modali\
+tygate","Modality gate",table.modalities)];main.append(term(app,"privategate","Private gate η"));this.parts.push(new PrivateGates(
+this,main));this.legend=alone?h("div",{class:"clcr-legend clcr-flat"}):null;if(this.legend)main.append(this.legend)}part(parent,gate,explain,title,names){
+const box=h("div",{class:"clcr-gate","data-gate":gate},term(this.app,explain,title));parent.append(box);return names.length===
+3?new GateTriangle(this,box,gate,title,names):new GateBars(this,box,gate,names)}nowAndTraced(gate){const{data}=this.app;
+const now=data.answer()[gate];const traced=data.table[gate].v.subarray(data.row*now.length,(data.row+1)*now.length);const moved=Array.
+from(now).some((v,i)=>Math.abs(v-traced[i])>.001);return moved?[[traced,true],[now,false]]:[[now,false]]}means(gate){const{
+app}=this;const key=`${app.get("color")}|${app.theme.name}`;const cached=this.groups.get(gate);if(cached?.key===key)return cached.
+groups;const{v,shape}=app.data.table[gate];const k=shape[1];const groups=app.colouring.groups().map(group=>{const mean=Array.
+from({length:k},(_,j)=>sum(group.rows.map(i=>v[i*k+j]))/group.rows.length);return{...group,mean}});this.groups.set(gate,
+{key,groups});return groups}update(){for(const part of this.parts)part.update();if(this.legend)this.app.colouring.fillLegend(
+this.legend)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
+this.stop();const file=this.app.data.soundOf(modality);if(again||!file)return;const link=URL.createObjectURL(new Blob([file],
+{type:"audio/wav"}));const audio=new Audio(link);const playing={modality,sample:this.app.get("picked"),audio,link};this.
+playing=playing;const over=()=>{if(this.playing===playing)this.stop()};audio.addEventListener("ended",over);audio.play().
+catch(error=>{over();if(error.name!=="AbortError")this.app.say(`the sound cannot be played: ${error.message}`)});this.app.
+refresh()}stop(){if(!this.playing)return;this.playing.audio.pause();URL.revokeObjectURL(this.playing.link);this.playing=
+null;this.app.refresh()}update(){if(this.playing&&this.playing.sample!==this.app.get("picked"))this.stop()}};var STEP=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=h(
+"input",{type:"range",min:0,max:this.last,step:1,value:app.get("epoch"),"aria-label":"Training epoch",oninput:event=>app.
+set({epoch:Number(inputValue(event))})});this.name=h("output");this.play=button("▶ play",()=>this.timer?this.stop():this.
+start());this.el=h("div",{class:"clcr-row"},this.play,this.slider,this.name);app.cleanups.push(()=>clearInterval(this.timer))}start(){
+const{app}=this;this.play.textContent="■ stop";app.set({epoch:0});this.timer=setInterval(()=>{const epoch=app.get("epo\
+ch");if(epoch>=this.last)this.stop();else app.set({epoch:epoch+1})},STEP)}stop(){clearInterval(this.timer);this.timer=0;
+this.play.textContent="▶ play"}update(){const epoch=this.app.get("epoch");this.slider.value=String(epoch);this.name.textContent=
+epoch===this.last?"last":`epoch ${epoch+1} of ${this.last}`}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
+const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
+this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(
+term(app,"probe","Read by a linear probe"));if(rows)this.fill(rows);else this.el.append(note(app.data.kernel?"measuring…":
+"not measured for this page"));if(!rows&&app.data.kernel&&!waiting){this.asking=setTimeout(()=>{app.model.send({probe:[app.
+get("space"),app.get("level"),app.get("modality")]})},PATIENCE)}}fill(rows){for(const{target,accuracy,shuffled,chance}of rows){
+const control=`shuffled ${fmt(shuffled)}, chance ${fmt(chance)}`;const bar=h("div",{class:"clcr-probe-bar",role:"img","a\
+ria-label":`${target}: accuracy ${fmt(accuracy)}, ${control}`},h("i",{style:`width:${100*clamp(accuracy,0,1)}%`}),h("b",
+{style:`left:${100*clamp(shuffled,0,1)}%`}));this.el.append(h("div",{class:"clcr-probe",title:control},h("span",{title:target,
+text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),bar))}this.el.append(rows.length?h("p",{class:"\
+clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
+groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
+vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];const side=h(
+"div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["modality",...table.columns.map(c=>c.name)];
+const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",SPACES,"space"),picker(app,"modali\
+ty","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection",
+"Projection",this.projections(),"projection"),zoom];this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);
+this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys step through the samples.",{key:()=>this.key(),
+place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.
+byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),animate:true});this.
+legend=h("div",{class:"clcr-legend"});this.probes=new Probes(app);side.append(this.legend,this.probes.el);this.note=note(
+"");main.append(this.note);this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){
+const{data}=this.app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.
+points).some(kind=>kind.startsWith(name)))}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.
+app.get("space").endsWith("_code")}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("proj\
+ection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(modality)),app.get("epoch"),this.byModality,
+this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const every=this.byModality&&app.get("space")===
+"shared";const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);let places=[];const sample=[];
+const layer=[];for(const m of every?table.modalities:[app.get("modality")]){const points=app.data.pointsOf(m);if(!points)
+continue;const start=app.get("epoch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&
+!table.present[m].v[i])continue;const[u,v]=[points.v[start+2*i]/width,points.v[start+2*i+1]/width];places.push([left+u*side,
+top+(1-v)*side]);sample.push(i);layer.push(table.modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&
+places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(
+move);this.origin=move(this.origin)}return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),sample,
+layer}}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,
+height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";
+write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){
+const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.
+isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.
+textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.
+cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{
+app}=this;const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlar\
+ged around these points.":"One range for all levels and modalities of a space.";return`${counted(app.data.ids.length)} s\
+amples${level}. ${range} Click or draw a loop to select.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
+watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
+ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
+rs-color-scheme: dark)");this.onSystem=()=>this.look();this.system.addEventListener("change",this.onSystem);this.look();
+setTimeout(()=>this.look(),300)}close(){this.watch.disconnect();this.system.removeEventListener("change",this.onSystem)}look(){
+const styles=[getComputedStyle(document.body),getComputedStyle(document.documentElement)];const host=["--jp-layout-color\
+0","--vscode-editor-background"].flatMap(name=>styles.map(style=>style.getPropertyValue(name).trim())).find(color=>color);
+let dark=this.system.matches;if(host){const[r,g,b]=pixelOf(host);dark=.299*r+.587*g+.114*b<128}this.name=dark?"dark":"li\
+ght";this.shades=this.palette[this.name];this.root.dataset.theme=this.name;this.paper=getComputedStyle(this.root).getPropertyValue(
+"--paper").trim()||"#fff";this.paperRGB=pixelOf(this.paper);this.inkRGB=rgbOf(this.shades.ink).join(",");this.sprites.clear();
+this.changed()}get warning(){return this.shades.warning}ink(alpha){return`rgba(${this.inkRGB},${alpha})`}font(size,bold=false){
+return`${bold?"600 ":""}${size}px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif`}modality(i){const{modalities}=this.
+shades;return modalities[Math.max(0,i)%modalities.length]}level(i,k){return this.ramp(.2+.6*(k>1?i/(k-1):1))}ramp(t){return rampColor(
+this.palette.ramp,t)}sprite({color,shape},r,scale){const key=`${color}${shape}${r}${scale}`;const cached=this.sprites.get(
+key);if(cached)return cached;const canvas=document.createElement("canvas");canvas.width=canvas.height=Math.ceil((2*r+4)*
+scale);const ctx=contextOf(canvas);const c=canvas.width/scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=
+color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;
+function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#\
+000";probe.fillStyle=color;probe.fillRect(0,0,1,1);return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
+includes(name));this.idBox=h("input",{type:"number","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.pick(),onkeydown:event=>{
+if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"clcr-facts"});this.chip=
+h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=null;this.gammas=!app.
+data.kernel&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamma-value"});this.el=h("div",{class:"cl\
+cr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());if(any("subspaces","budget","atte\
+ntion"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(this.gammaSlider());this.el.append(
+this.facts,this.chip)}pick(){this.app.pickId(Number(this.idBox.value))}samplePicker(){const{app}=this;const[back,on]=[button(
+"‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute("aria-label","Previous sample");on.
+setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(app,"selection","Sample"),back,this.
+idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clcr-level-${Math.random().toString(36).
+slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,onchange:()=>app.set({level})}));const segments=levels.
+map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h("span",{class:"clcr-control",role:"radiogroup","ar\
+ia-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-segments"},...segments))}gammaSlider(){const{app,gammas}=this;
+this.slider=h("input",{type:"range",class:"clcr-gamma","aria-label":"gamma, the budget multiplier",...gammas?{min:0,max:gammas.
+length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{const value=Number(inputValue(event));app.set({gamma:gammas?gammas[value]:
+Number(value.toFixed(4))})}});const reset=button("reset",()=>{const{gamma}=app.data.table;app.set(app.get("live")?{gamma,
+muted:[]}:{gamma})});reset.title="back to γ as traced, nothing muted";return h("label",{class:"clcr-control"},term(app,
+"gamma","γ"),this.slider,this.gamma,reset)}update(){const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=
+String(app.get("picked"));this.facts.textContent=this.factsText();const{length}=app.get("selection");this.chip.hidden=!length;
+this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute("aria-label",`${length} selected; clear the select\
+ion`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});if(this.slider)this.showGamma(this.slider)}factsText(){
+const{data}=this.app;const[label,prediction]=["label","prediction"].map(name=>data.fact(name,data.row));const error=data.
+table.task==="classification"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,prediction&&`predicted ${prediction}${error?
+` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.
+gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(Math.max(2,Math.ceil(gamma)));slider.
+value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
+odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,kernel){this.
+model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
+new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,kernel);this.player=new Player(
+this);this.colouring=new Colouring(this);this.theme=new Theme(root,this.data.table.palette,()=>this.refresh());this.cleanups.
+push(()=>this.theme.close());for(const name of MESSAGES){this.on(name,()=>{this.data.take(name);this.refresh()})}for(const name of TRAITS)
+this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"alert",hidden:true});this.status=h("div",{
+class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip",role:"tooltip",hidden:true});this.toolbar=
+new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
+this));const single=!(shown.includes("subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?
+" clcr-single":""}`},...this.views.map(view=>view.el));root.replaceChildren(this.toolbar.el,this.error,grid,this.tipBox,
+this.status);root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").
+length)this.select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.
+entries(values))this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;
+this.model.on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(
+()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)
+run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=
+new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.
+update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.
+pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
+views)view.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.
+map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;
+const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-
+4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}describe(row,layer){const{table,
+ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";const facts=table.
+columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){
+let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.length===1&&now.includes(
+ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.has(id))]}const changes={
+selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:null;if(ids.length&&(!ids.
+includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&
+this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??
+picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);
+this.toolbar.idBox.value=String(this.get("picked"));this.say(`no sample ${id}`)}stepSample(by){const selection=this.get(
+"selection");const many=selection.length>1;const list=many?selection:this.data.ids;const next=list[(list.indexOf(this.get(
+"picked"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:{picked:next});else
+this.pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];
+if(!by)return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.
+i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.
+i:-1}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
+this.state[name]=value;for(const run of[...this.listeners.get(`change:${name}`)??[]])run()}on(event,run){this.listeners.
+set(event,[...this.listeners.get(event)??[],run])}off(event,run){this.listeners.set(event,(this.listeners.get(event)??[]).
+filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){const bytes=Uint8Array.
+from(atob(packed),c=>c.charCodeAt(0));const stream=new Blob([bytes]).stream().pipeThrough(new DecompressionStream("defla\
+te"));const blob=await new Response(stream).arrayBuffer();return new App(new PageModel(revive(state,blob)),root,false)}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,true);
+return()=>app.close()}var index_default={render};export{index_default as default,openPage};

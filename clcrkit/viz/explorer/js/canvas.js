@@ -1,0 +1,143 @@
+// A canvas that knows its size and its screen, and the strokes that the views share.
+import { h } from "./dom.js";
+
+/** @import {App} from "./app.js" */
+/** @import {Place, Shape} from "./types.js" */
+
+/** @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} [settings] */
+export function contextOf(canvas, settings) {
+  const ctx = canvas.getContext("2d", settings);
+  if (!ctx) throw new Error("this browser gives no canvas to draw on");
+  return ctx;
+}
+
+export class Canvas {
+  /**
+   * @param {App} app
+   * @param {HTMLElement} parent
+   * @param {number} height in CSS pixels
+   * @param {string} label for those who do not see it
+   * @param {(ctx: CanvasRenderingContext2D, width: number, height: number) => void} draw
+   */
+  constructor(app, parent, height, label, draw) {
+    this.draw = draw;
+    this.width = 0;
+    this.height = height;
+    this.scale = 1;
+    this.el = h("canvas", { tabindex: 0, role: "img", "aria-label": label, style: `height:${height}px` });
+    parent.append(this.el);
+    this.ctx = contextOf(this.el);
+    const watch = new ResizeObserver(() => this.fit() && app.refresh());
+    watch.observe(this.el);
+    app.cleanups.push(() => watch.disconnect());
+  }
+
+  /** @param {number} height */
+  setHeight(height) {
+    if (height === this.height) return;
+    this.height = height;
+    this.el.style.height = `${height}px`;
+  }
+
+  /** Take the element's size; true if it has changed. */
+  fit() {
+    const scale = window.devicePixelRatio || 1;
+    const width = this.el.clientWidth;
+    const changed = this.el.width !== Math.round(width * scale) || this.el.height !== Math.round(this.height * scale);
+    if (changed) {
+      this.el.width = Math.round(width * scale);
+      this.el.height = Math.round(this.height * scale);
+    }
+    this.width = width;
+    this.scale = scale;
+    return changed;
+  }
+
+  paint() {
+    this.fit();
+    if (!this.width) return;
+    this.ctx.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+    this.ctx.clearRect(0, 0, this.width, this.height);
+    this.draw(this.ctx, this.width, this.height);
+  }
+
+  /** Where an event is, in CSS pixels. @param {MouseEvent} event @returns {Place} */
+  at(event) {
+    const box = this.el.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+}
+
+/**
+ * The path of a mark.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Shape} shape
+ * @param {number} x
+ * @param {number} y
+ * @param {number} r
+ */
+export function mark(ctx, shape, x, y, r) {
+  ctx.beginPath();
+  if (shape === "circle") ctx.arc(x, y, r, 0, 7);
+  else if (shape === "square") ctx.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
+  else if (shape === "triangle") {
+    ctx.moveTo(x, y - r * 1.15);
+    ctx.lineTo(x + r * 1.1, y + r * 0.85);
+    ctx.lineTo(x - r * 1.1, y + r * 0.85);
+    ctx.closePath();
+  } else if (shape === "diamond") {
+    ctx.moveTo(x, y - r * 1.25);
+    ctx.lineTo(x + r * 1.25, y);
+    ctx.lineTo(x, y + r * 1.25);
+    ctx.lineTo(x - r * 1.25, y);
+    ctx.closePath();
+  } else {
+    const a = r * 0.42;
+    ctx.rect(x - a, y - r * 1.15, 2 * a, r * 2.3);
+    ctx.rect(x - r * 1.15, y - a, r * 2.3, 2 * a);
+  }
+}
+
+/** @param {CanvasRenderingContext2D} ctx @param {string} color @param {number} width */
+export function pen(ctx, color, width) {
+  ctx.strokeStyle = color;
+  ctx.lineWidth = width;
+}
+
+/**
+ * Straight lines from place to place.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Place[]} places
+ * @param {number[]} [dashes]
+ */
+export function line(ctx, places, dashes = []) {
+  ctx.setLineDash(dashes);
+  ctx.beginPath();
+  places.forEach(([x, y], i) => {
+    if (i) ctx.lineTo(x, y);
+    else ctx.moveTo(x, y);
+  });
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+
+/** A circle's outline. @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} r */
+export function ring(ctx, x, y, r) {
+  ctx.beginPath();
+  ctx.arc(x, y, r, 0, 7);
+  ctx.stroke();
+}
+
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {CanvasTextAlign} align
+ * @param {string} color
+ */
+export function write(ctx, text, x, y, align, color) {
+  ctx.textAlign = align;
+  ctx.fillStyle = color;
+  ctx.fillText(text, x, y);
+}

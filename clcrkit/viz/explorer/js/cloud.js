@@ -1,0 +1,246 @@
+// Many points, one for each sample (or several): drawn, hovered, clicked, lassoed.
+import { Canvas, contextOf, line, pen, ring } from "./canvas.js";
+import { inside, nearest } from "./geometry.js";
+
+/** @import {App} from "./app.js" */
+/** @import {CloudPoints, CloudSource, Place} from "./types.js" */
+
+const TRAVEL = 320; // milliseconds
+
+export class Cloud {
+  /**
+   * @param {App} app
+   * @param {HTMLElement} parent
+   * @param {number} height
+   * @param {string} label
+   * @param {CloudSource} source
+   */
+  constructor(app, parent, height, label, source) {
+    this.app = app;
+    this.source = source;
+    this.canvas = new Canvas(app, parent, height, label, (ctx, w, hh) => this.draw(ctx, w, hh));
+    this.base = document.createElement("canvas");
+    this.drawnKey = "";
+    this.placeKey = "";
+    this.size = "";
+    this.hover = -1;
+    this.radius = 0;
+    /** @type {CloudPoints} */
+    this.points = { x: new Float32Array(), y: new Float32Array(), sample: [] };
+    /** @type {CloudPoints | null} */
+    this.target = null;
+    /** @type {CloudPoints | null} */
+    this.moving = null;
+    /** @type {Place | null} */
+    this.start = null;
+    /** @type {Place[] | null} */
+    this.loop = null;
+    const { el } = this.canvas;
+    el.classList.add("clcr-cloud");
+    el.addEventListener("pointerdown", (event) => this.down(event));
+    el.addEventListener("pointermove", (event) => this.move(event));
+    el.addEventListener("pointerup", (event) => this.up(event));
+    el.addEventListener("pointerleave", () => {
+      this.hover = -1;
+      app.untip();
+      this.canvas.paint();
+    });
+    el.addEventListener("keydown", (event) => app.stepKeys(event));
+  }
+
+  update() {
+    if (this.source.heightAt) this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));
+    this.canvas.paint();
+  }
+
+  /** @param {CanvasRenderingContext2D} ctx @param {number} w @param {number} hh */
+  draw(ctx, w, hh) {
+    const { app } = this;
+    const placeKey = this.source.key();
+    const key = [placeKey, w, hh, this.canvas.scale, app.theme.name, app.get("color"), app.dimmingKey].join("|");
+    if (key !== this.drawnKey) {
+      const size = `${w}x${hh}`;
+      const before = this.target;
+      const target = this.source.place(w, hh);
+      const moved =
+        this.source.animate &&
+        before &&
+        before.x.length === target.x.length &&
+        this.size === size &&
+        this.placeKey !== placeKey;
+      Object.assign(this, { target, size, placeKey, drawnKey: key });
+      if (moved && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.travel(before, target);
+      else if (!this.moving) this.points = target;
+      this.paintBase(w, hh);
+    }
+    ctx.drawImage(this.base, 0, 0, w, hh);
+    this.source.above?.(ctx, w, hh);
+    this.paintMarks(ctx, w, hh);
+    if (this.loop) this.paintLoop(ctx, this.loop);
+  }
+
+  /**
+   * Points travel, so that the eye can follow where each one goes.
+   * @param {CloudPoints} before
+   * @param {CloudPoints} target
+   */
+  travel(before, target) {
+    const from = { x: before.x.slice(), y: before.y.slice() };
+    const started = performance.now();
+    this.moving = target;
+    const step = () => {
+      if (this.moving !== target || !this.canvas.el.isConnected) return;
+      const part = Math.min(1, (performance.now() - started) / TRAVEL);
+      const ease = 1 - (1 - part) ** 3;
+      if (part >= 1) {
+        this.points = target;
+        this.moving = null;
+      } else {
+        const x = target.x.map((v, i) => from.x[i] + (v - from.x[i]) * ease);
+        const y = target.y.map((v, i) => from.y[i] + (v - from.y[i]) * ease);
+        this.points = { ...target, x, y };
+      }
+      this.paintBase(this.canvas.width, this.canvas.height);
+      this.canvas.paint();
+      if (part < 1) requestAnimationFrame(step);
+    };
+    this.points = { ...target, ...from };
+    requestAnimationFrame(step);
+  }
+
+  /** All points, on a canvas of their own that is copied until they change. @param {number} w @param {number} hh */
+  paintBase(w, hh) {
+    const { app, base } = this;
+    const { scale } = this.canvas;
+    const ctx = contextOf(base);
+    base.width = Math.round(w * scale);
+    base.height = Math.round(hh * scale);
+    ctx.setTransform(scale, 0, 0, scale, 0, 0);
+    this.source.frame(ctx, w, hh);
+    const { x, y, sample, layer } = this.points;
+    const n = x.length;
+    const r = n > 4000 ? 2.3 : n > 900 ? 3.1 : n > 200 ? 3.8 : 4.6;
+    this.radius = r;
+    const some = app.selected.size > 1;
+    for (const chosen of some ? [false, true] : [true]) {
+      ctx.globalAlpha = chosen ? (n > 900 ? 0.78 : 0.88) : 0.14;
+      for (let i = 0; i < n; i++) {
+        if (some && app.selected.has(sample[i]) !== chosen) continue;
+        const look = this.source.look?.(sample[i], layer ? layer[i] : 0) ?? app.colouring.of(sample[i]);
+        const sprite = app.theme.sprite(look, r, scale);
+        const [width, height] = [sprite.width / scale, sprite.height / scale];
+        ctx.drawImage(sprite, x[i] - width / 2, y[i] - height / 2, width, height);
+      }
+    }
+    ctx.globalAlpha = 1;
+  }
+
+  /**
+   * The selected points, the picked sample and the point under the pointer.
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {number} w
+   * @param {number} hh
+   */
+  paintMarks(ctx, w, hh) {
+    const { app } = this;
+    const { x, y, sample } = this.points;
+    pen(ctx, app.theme.ink(0.75), 1);
+    let rings = 0; // around each selected point, unless they are so many that rings only cover things
+    if (app.selected.size <= 300) {
+      for (let i = 0; i < x.length && rings < 900; i++) {
+        if (!app.selected.has(sample[i])) continue;
+        ring(ctx, x[i], y[i], this.radius + 1.2);
+        rings++;
+      }
+    }
+    for (const [mx, my, ghost] of this.source.marks?.(w, hh) ?? this.picked()) this.paintPicked(ctx, mx, my, ghost);
+    if (this.hover >= 0 && this.hover < x.length) {
+      pen(ctx, app.theme.ink(1), 1.5);
+      ring(ctx, x[this.hover], y[this.hover], this.radius + 3);
+    }
+  }
+
+  /** @returns {[number, number, boolean][]} */
+  picked() {
+    const { x, y, sample } = this.points;
+    const { row } = this.app.data;
+    return sample.flatMap((s, i) => (s === row ? [[x[i], y[i], false]] : []));
+  }
+
+  /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {boolean} ghost */
+  paintPicked(ctx, x, y, ghost) {
+    const { theme } = this.app;
+    if (ghost) {
+      pen(ctx, theme.ink(0.5), 1.2);
+      return ring(ctx, x, y, 4);
+    }
+    pen(ctx, theme.paper, 4.5);
+    ring(ctx, x, y, 8);
+    pen(ctx, theme.ink(1), 2.2);
+    ring(ctx, x, y, 8);
+    ctx.beginPath();
+    for (const [dx, dy] of [
+      [1, 0],
+      [-1, 0],
+      [0, 1],
+      [0, -1],
+    ]) {
+      ctx.moveTo(x + dx * 8, y + dy * 8);
+      ctx.lineTo(x + dx * 13, y + dy * 13);
+    }
+    ctx.stroke();
+  }
+
+  /** @param {CanvasRenderingContext2D} ctx @param {Place[]} loop */
+  paintLoop(ctx, loop) {
+    const { theme } = this.app;
+    ctx.fillStyle = theme.ink(0.08);
+    ctx.strokeStyle = theme.ink(0.8);
+    line(ctx, [...loop, loop[0]], [4, 3]);
+    ctx.fill();
+  }
+
+  /** @param {PointerEvent} event */
+  down(event) {
+    if (event.button) return;
+    this.start = this.canvas.at(event);
+    this.canvas.el.setPointerCapture(event.pointerId);
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    const { app } = this;
+    const at = this.canvas.at(event);
+    if (this.start) {
+      if (!this.loop && Math.hypot(at[0] - this.start[0], at[1] - this.start[1]) > 5) this.loop = [this.start];
+      if (!this.loop) return;
+      this.loop.push(at);
+      app.untip();
+      return this.canvas.paint();
+    }
+    const under = nearest(this.points, at);
+    if (under !== this.hover) {
+      this.hover = under;
+      this.canvas.paint();
+    }
+    if (under < 0) app.untip();
+    else app.tip(event, app.describe(this.points.sample[under], this.points.layer?.[under]));
+  }
+
+  /** @param {PointerEvent} event */
+  up(event) {
+    if (!this.start) return;
+    const { app, points, loop } = this;
+    this.start = null;
+    this.loop = null;
+    if (loop) {
+      const within = points.sample.filter((_, i) => inside(points.x[i], points.y[i], loop));
+      app.select([...new Set(within)], event.shiftKey);
+    } else {
+      const under = nearest(points, this.canvas.at(event));
+      if (under >= 0) app.select([points.sample[under]], event.shiftKey || event.ctrlKey || event.metaKey);
+      else if (!event.shiftKey) app.select([]);
+    }
+    this.canvas.paint();
+  }
+}

@@ -1,0 +1,178 @@
+// The messages in the browser, and what they say of the picked sample. Nothing here draws.
+import { answerOf } from "./answers.js";
+import { decode } from "./decode.js";
+import { fmt, quantile } from "./numbers.js";
+import { shareOf, tokensOf, weightsOf } from "./tokens.js";
+
+/** @import {Answer, Attention, Block, Column, Model, Points, Sound, Table, Tokens} from "./types.js" */
+
+/** An empty message is none. @template T @param {any} value @returns {T | null} */
+const message = (value) => (value?.ids ? decode(value) : null);
+
+/** The names of the messages that may arrive at any time. */
+export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_answer"]);
+
+export class Data {
+  /** @param {Model} model @param {boolean} kernel */
+  constructor(model, kernel) {
+    this.model = model;
+    this.kernel = kernel;
+    /** @type {Table} */
+    this.table = decode(model.get("_table"));
+    this.ids = Array.from(this.table.ids.v);
+    this.rowOf = new Map(this.ids.map((id, i) => [id, i]));
+    /** @type {Record<string, Record<string, Points>>} */
+    this.points = {};
+    /** @type {Block | null} */
+    this.block = null;
+    /** @type {Map<number, number>} */
+    this.blockRows = new Map();
+    /** @type {Attention | null} */
+    this.attentions = null;
+    /** @type {Sound | null} */
+    this.sounds = null;
+    /** @type {Answer | null} */
+    this.answers = null;
+    /** @type {Map<string, number[]>} */
+    this.ranges = new Map();
+    for (const name of MESSAGES) this.take(name);
+  }
+
+  /** Read a message anew. @param {typeof MESSAGES[number]} name */
+  take(name) {
+    const value = this.model.get(name);
+    if (name === "_points") this.points = decode(value);
+    else if (name === "_attention") this.attentions = message(value);
+    else if (name === "_sound") this.sounds = message(value);
+    else if (name === "_answer") this.answers = message(value);
+    else {
+      this.block = message(value);
+      this.blockRows = new Map(Array.from(this.block?.ids.v ?? [], (id, i) => [id, i]));
+    }
+  }
+
+  get picked() {
+    return this.model.get("picked");
+  }
+
+  /** The picked sample's position in the table. */
+  get row() {
+    return this.rowOf.get(this.picked) ?? 0;
+  }
+
+  /** The picked sample's position in the block, -1 where its tokens are not here. */
+  get blockRow() {
+    return this.blockRows.get(this.picked) ?? -1;
+  }
+
+  /**
+   * Where the samples lie at the present level, for a modality; undefined until the kernel has sent it.
+   * @param {string} modality
+   */
+  pointsOf(modality) {
+    const kind = `${this.model.get("projection")}/${this.model.get("space")}`;
+    return this.points[kind]?.[this.spaceKey(modality)];
+  }
+
+  /** The name of the present space, for a modality. @param {string} modality */
+  spaceKey(modality) {
+    const space = this.model.get("space");
+    return space.endsWith("_code") ? space : `${space}/${this.model.get("level")}/${modality}`;
+  }
+
+  /** @param {string} modality @param {number} level */
+  tokens(modality, level) {
+    const mutes = this.table.sparse ? this.model.get("muted") : [];
+    return this.block && tokensOf(this.block, this.blockRow, modality, level, mutes);
+  }
+
+  /** @param {Tokens} tokens */
+  share(tokens) {
+    return shareOf(tokens, this.model.get("gamma"), this.table.sparse);
+  }
+
+  /** The attention message, if it holds the picked sample. */
+  get attention() {
+    const ids = this.attentions?.ids.v;
+    return ids && Array.from(ids).includes(this.picked) ? this.attentions : null;
+  }
+
+  /** Has the kernel sent what the picked sample, level and modality ask for? */
+  get attentionIsHere() {
+    const a = this.attention;
+    const level = this.model.get("level");
+    return Boolean(a?.levels.includes(level) && a.asked.includes(this.model.get("modality")) && this.blockRow >= 0);
+  }
+
+  /** @param {string} modality */
+  weights(modality) {
+    const level = this.model.get("level");
+    const head = this.model.get("head");
+    return (
+      this.attention && weightsOf(this.attention, this.picked, modality, level, head, (m) => this.tokens(m, level))
+    );
+  }
+
+  /** The picked sample's WAV file. @param {string} modality */
+  soundOf(modality) {
+    const at = this.sounds ? Array.from(this.sounds.ids.v).indexOf(this.picked) : -1;
+    return this.sounds?.of[modality]?.[at]?.v ?? null;
+  }
+
+  /** What the model says of the picked sample now. */
+  answer() {
+    const { model, kernel, row } = this;
+    const [gamma, muted, live] = [model.get("gamma"), model.get("muted"), model.get("live")];
+    return answerOf(this.table, this.answers, { row, sample: this.picked, gamma, muted, live, kernel });
+  }
+
+  /**
+   * The 10th, 50th and 90th percentile of the participation of all samples.
+   * @param {string} modality
+   * @param {number} level
+   */
+  participation(modality, level) {
+    const key = `${modality}/${level}`;
+    const cached = this.ranges.get(key);
+    if (cached) return cached;
+    const { levels, participation, present } = this.table;
+    const values = this.ids
+      .map((_, i) => i)
+      .filter((i) => present[modality].v[i])
+      .map((i) => participation[modality].v[i * levels.length + level])
+      .sort((a, b) => a - b);
+    const range = [0.1, 0.5, 0.9].map((q) => quantile(values, q));
+    this.ranges.set(key, range);
+    return range;
+  }
+
+  /** A column's value as text. @param {Column} column @param {number} row */
+  valueOf(column, row) {
+    const v = column.values.v[row];
+    return column.kind === "category" ? (column.names[v] ?? "unknown") : fmt(v);
+  }
+
+  /** A column's value as text, by the column's name. @param {string} name @param {number} row */
+  fact(name, row) {
+    const column = this.table.columns.find((c) => c.name === name);
+    return column && this.valueOf(column, row);
+  }
+
+  /**
+   * The names of the outputs that are true of a sample; for regression its label.
+   * @param {number} row
+   * @returns {Set<string>}
+   */
+  truthOf(row) {
+    const { columns, task, outputs } = this.table;
+    const labels = columns.filter((c) => c.name === "label" || (task === "multilabel" && c.name.startsWith("label ")));
+    if (task !== "multilabel") return new Set(labels.map((c) => this.valueOf(c, row)).filter((name) => name));
+    const true_ = labels.filter((c) => c.values.v[row] > 0);
+    return new Set(true_.map((c) => (c.name === "label" ? outputs[0] : c.name.slice("label ".length))));
+  }
+
+  /** Why a page has nothing to show of the picked sample. @param {string} what */
+  missingNote(what) {
+    return `Of id ${this.picked} this page keeps no ${what}.`;
+  }
+}

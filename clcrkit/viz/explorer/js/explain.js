@@ -1,0 +1,29 @@
+// What the words of the explorer mean, for pointer and keyboard.
+export const EXPLAIN = {
+  level: "Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches.",
+  gamma: "γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",
+  evidence: "Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",
+  threshold: "Threshold: the evidence at which the activation is one half, learned for each level.",
+  activation: "Activation a: evidence squeezed to 0..1 around the threshold. It is what a token asks for.",
+  cutoff: "Cut-off λ: what the budget takes from every activation. A token below the line gets nothing.",
+  allocation:
+    "Allocation α: what a token gets, a − λ, never below 0. It weighs its attention and its part in the summary.",
+  budget: "Budget B: tokens' worth of shares that one modality may spend at this level, γ times what was learned.",
+  participation: "Participation r: allocated share for each real token, between 0 (silent) and 1 (all take part).",
+  prediction: "Prediction: what the model's head says. The small tick is the answer as traced.",
+  attention: "Attention: of what a token hears, the part that comes from each token of the other modalities.",
+  weighted: "Weighted: attention times the listener's allocation α, which is what really enters the token.",
+  levelgate: "Level gate ω: how much each level counts in the codes. The three sum to 1, so each sample is one point.",
+  modalitygate: "Modality gate: how much each modality gives to the shared code. The gates sum to 1.",
+  privategate:
+    "Private gate η: how far each modality's private summary is let in; each lies between 0 and 1 on its own.",
+  space:
+    "Shared: what modalities can exchange. Private: what each keeps. The codes are what the prediction is made from.",
+  projection: "The two directions drawn. PCA keeps the largest spread; UMAP keeps neighbours, not distances.",
+  zoom: "Enlarge the picture around its points. Off, the range is fixed, so that pictures can be compared.",
+  probe:
+    "A linear classifier reads each target from this space, cross-validated. " +
+    "Only what stands above its shuffled control is really there.",
+  shuffled: "The same classifier trained on shuffled labels: what the number of samples alone would give.",
+  selection: "Click a point, or draw a loop around several. Shift adds to the selection; Esc clears it.",
+};

@@ -1,0 +1,184 @@
+// View 1: every sample in a shared or private space.
+import { line, pen, write } from "./canvas.js";
+import { Cloud } from "./cloud.js";
+import { SHAPES } from "./colouring.js";
+import { panel, picker, zoomBox } from "./controls.js";
+import { h, note } from "./dom.js";
+import { Epochs } from "./epochs.js";
+import { enlarge } from "./geometry.js";
+import { counted } from "./numbers.js";
+import { Probes } from "./probes.js";
+
+/** @import {App} from "./app.js" */
+/** @import {CloudPoints, Place} from "./types.js" */
+
+/** @type {[string, string][]} */
+const SPACES = [
+  ["shared", "shared summary"],
+  ["private", "private summary"],
+  ["shared_code", "shared code"],
+  ["private_code", "private code"],
+];
+
+export class Subspaces {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    const { table } = app.data;
+    this.zoom = false;
+    /** @type {Place} */
+    this.origin = [0, 0];
+    const side = h("div", { class: "clcr-side" });
+    const main = h("div", { class: "clcr-main" });
+    const colors = ["modality", ...table.columns.map((c) => c.name)];
+    const zoom = zoomBox(app, (on) => {
+      this.zoom = on;
+    });
+    const controls = [
+      picker(app, "space", "Space", SPACES, "space"),
+      picker(
+        app,
+        "modality",
+        "Modality",
+        table.modalities.map((m) => [m, m]),
+      ),
+      picker(
+        app,
+        "color",
+        "Colour",
+        colors.map((c) => [c, c]),
+      ),
+      picker(app, "projection", "Projection", this.projections(), "projection"),
+      zoom,
+    ];
+    this.el = panel(app, "subspaces", "Subspaces", "space", controls, [main, side]);
+    this.cloud = new Cloud(app, main, 400, "Samples in the chosen space. Arrow keys step through the samples.", {
+      key: () => this.key(),
+      place: (width, height) => this.place([width, height]),
+      frame: (ctx, width, height) => this.frame(ctx, width, height),
+      look: (row, layer) =>
+        this.byModality
+          ? { color: app.theme.modality(layer), shape: SHAPES[layer % SHAPES.length] }
+          : app.colouring.of(row),
+      animate: true,
+    });
+    this.legend = h("div", { class: "clcr-legend" });
+    this.probes = new Probes(app);
+    side.append(this.legend, this.probes.el);
+    this.note = note("");
+    main.append(this.note);
+    this.epochs = table.epochs > 1 ? new Epochs(app) : null;
+    if (this.epochs) main.append(this.epochs.el);
+  }
+
+  /** A saved page has only the projections that were made for it. @returns {[string, string][]} */
+  projections() {
+    const { data } = this.app;
+    /** @type {[string, string][]} */
+    const all = [
+      ["pca", "PCA"],
+      ["umap", "UMAP"],
+    ];
+    return all.filter(([name]) => data.kernel || Object.keys(data.points).some((kind) => kind.startsWith(name)));
+  }
+
+  get byModality() {
+    return this.app.get("color") === "modality";
+  }
+
+  get isCode() {
+    return this.app.get("space").endsWith("_code");
+  }
+
+  key() {
+    const { app } = this;
+    const modality = app.get("modality");
+    const space = `${app.get("projection")}/${app.data.spaceKey(modality)}`;
+    return [space, Boolean(app.data.pointsOf(modality)), app.get("epoch"), this.byModality, this.zoom].join();
+  }
+
+  /** @param {Place} size @returns {CloudPoints} */
+  place(size) {
+    const { app } = this;
+    const { table, ids } = app.data;
+    const every = this.byModality && app.get("space") === "shared";
+    // a plot wider than high uses the width: the two axes keep one scale, and the reach is known to fit
+    const side = Math.min(...size) - 26;
+    const [left, top] = size.map((length) => (length - side) / 2);
+    /** @type {Place[]} */
+    let places = [];
+    /** @type {number[]} */
+    const sample = [];
+    /** @type {number[]} */
+    const layer = [];
+    for (const m of every ? table.modalities : [app.get("modality")]) {
+      const points = app.data.pointsOf(m);
+      if (!points) continue;
+      const start = app.get("epoch") * ids.length * 2;
+      const width = 2 * points.reach;
+      for (let i = 0; i < ids.length; i++) {
+        if (!this.isCode && !table.present[m].v[i]) continue;
+        const [u, v] = [points.v[start + 2 * i] / width, points.v[start + 2 * i + 1] / width];
+        places.push([left + u * side, top + (1 - v) * side]);
+        sample.push(i);
+        layer.push(table.modalities.indexOf(m));
+      }
+    }
+    this.origin = [size[0] / 2, size[1] / 2];
+    if (this.zoom && places.length) {
+      const x = places.map((p) => p[0]);
+      const y = places.map((p) => p[1]);
+      const move = enlarge(x, y, size, 40);
+      places = places.map(move);
+      this.origin = move(this.origin);
+    }
+    return {
+      x: Float32Array.from(places, (p) => p[0]),
+      y: Float32Array.from(places, (p) => p[1]),
+      sample,
+      layer,
+    };
+  }
+
+  /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */
+  frame(ctx, width, height) {
+    const { theme } = this.app;
+    const [x, y] = this.origin;
+    pen(ctx, theme.ink(0.1), 1);
+    line(ctx, [
+      [x, 0],
+      [x, height],
+    ]);
+    line(ctx, [
+      [0, y],
+      [width, y],
+    ]);
+    ctx.font = theme.font(11);
+    const name = this.app.get("projection") === "pca" ? "PC" : "UMAP ";
+    write(ctx, `${name}1 →`, width - 4, height - 5, "right", theme.ink(0.6));
+    write(ctx, `↑ ${name}2`, 4, 12, "left", theme.ink(0.6));
+  }
+
+  update() {
+    const { app } = this;
+    for (const { name, select } of app.pickers) {
+      if (name === "modality" && this.el.contains(select)) select.disabled = this.isCode;
+    }
+    const waiting = !app.data.pointsOf(app.get("modality"));
+    this.el.classList.toggle("clcr-waiting", waiting);
+    this.note.textContent = waiting
+      ? "The kernel is fitting this projection; a first UMAP takes some 20 s."
+      : this.noteText();
+    if (!waiting) this.cloud.update(); // until the kernel's answer is here, what is drawn stays, pale
+    app.colouring.fillLegend(this.legend);
+    this.probes.update(waiting);
+    this.epochs?.update();
+  }
+
+  noteText() {
+    const { app } = this;
+    const level = this.isCode ? "" : ` · ${app.data.table.levels[app.get("level")]} level`;
+    const range = this.zoom ? "Enlarged around these points." : "One range for all levels and modalities of a space.";
+    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`;
+  }
+}

@@ -1,0 +1,139 @@
+// From the messages about tokens to what one lane or one attention map draws. Pure.
+import { project } from "./numbers.js";
+
+/** @import {Attention, Block, Mute, Share, Speaker, Tokens, Values, Weights} from "./types.js" */
+
+/**
+ * The real tokens of one modality of the sample at `row` of the block; null where there are none.
+ * @param {Block} block
+ * @param {number} row
+ * @param {string} modality
+ * @param {number} level
+ * @param {Mute[]} mutes
+ * @returns {Tokens | null}
+ */
+export function tokensOf(block, row, modality, level, mutes) {
+  const lane = block.lanes[modality];
+  if (row < 0 || !lane) return null;
+  const [, levels, length] = lane.evidence.shape;
+  /** @type {number[]} */
+  const positions = [];
+  for (let t = 0; t < length; t++) if (lane.mask.v[row * length + t]) positions.push(t);
+  if (!positions.length) return null;
+  const start = (row * levels + level) * length;
+  /** @param {Values} values */
+  const take = (values) => positions.map((t) => values.v[start + t]);
+  const muted = positions.map((t) => mutes.some(([m, l, token]) => m === modality && l === level && token === t));
+  const bins = lane.features?.shape[2] ?? 0;
+  return {
+    modality,
+    positions,
+    evidence: take(lane.evidence),
+    activation: take(lane.activation).map((a, i) => (muted[i] ? 0 : a)),
+    muted,
+    text: positions.map((t) => block.texts[lane.text.v[row * length + t]]),
+    truth: lane.truth ? take(lane.truth) : null,
+    bins,
+    features: lane.features && bins ? strips(lane.features, row, positions) : null,
+    threshold: block.threshold ? block.threshold.v[row * levels + level] : null,
+    budget: lane.budget.v[row * levels + level],
+  };
+}
+
+/**
+ * The input of each token as bytes, one strip after the other.
+ * @param {Values} features
+ * @param {number} row
+ * @param {number[]} positions
+ */
+function strips(features, row, positions) {
+  const [, length, bins] = features.shape;
+  const bytes = new Uint8Array(positions.length * bins);
+  positions.forEach((t, i) => {
+    for (let b = 0; b < bins; b++) bytes[i * bins + b] = features.v[(row * length + t) * bins + b];
+  });
+  return bytes;
+}
+
+/**
+ * What each token gets at this gamma; without a budget, all that it asks for.
+ * @param {Tokens} tokens
+ * @param {number} gamma
+ * @param {boolean} sparse
+ * @returns {Share}
+ */
+export function shareOf(tokens, gamma, sparse) {
+  if (!sparse) return { budget: tokens.budget, cutoff: 0, allocation: tokens.activation };
+  const budget = tokens.budget * gamma;
+  return { budget, ...project(tokens.activation, budget) };
+}
+
+/**
+ * The weights between real tokens, of one head or (head -1) their mean; null where nobody listens or speaks.
+ * @param {Attention} attention
+ * @param {number} sample
+ * @param {string} modality
+ * @param {number} level
+ * @param {number} head
+ * @param {(modality: string) => Tokens | null} tokensAt
+ * @returns {Weights | null}
+ */
+export function weightsOf(attention, sample, modality, level, head, tokensAt) {
+  const tokens = tokensAt(modality);
+  const listener = attention.of[modality];
+  const at = attention.levels.indexOf(level);
+  if (!tokens || !listener || at < 0) return null;
+  const row = Array.from(attention.ids.v).indexOf(sample);
+  const [, levels, heads, length, width] = listener.weights.shape;
+  /** @type {Speaker[]} */
+  const speakers = [];
+  let offset = 0;
+  for (const [other, padded] of listener.others) {
+    const its = tokensAt(other);
+    its?.positions.forEach((position, i) => {
+      speakers.push({ modality: other, i, position, at: offset + position, text: its.text[i] });
+    });
+    offset += padded;
+  }
+  if (!speakers.length) return null;
+  const rows = tokens.positions.length;
+  const columns = speakers.length;
+  const weights = new Float32Array(rows * columns);
+  const chosen = head < 0 ? Array.from({ length: heads }, (_, i) => i) : [head];
+  tokens.positions.forEach((t, i) => {
+    for (const h of chosen) {
+      const line = ((row * levels + at) * heads + h) * length + t;
+      const scale = listener.top.v[line] / 255 / chosen.length;
+      for (let j = 0; j < columns; j++) {
+        weights[i * columns + j] += listener.weights.v[line * width + speakers[j].at] * scale;
+      }
+    }
+  });
+  return { tokens, rows, speakers, weights };
+}
+
+/**
+ * Which links to draw: at most `most`, the strongest, and what part of the whole weight they carry.
+ * @param {Float32Array} weights
+ * @param {number} most
+ */
+export function strongest(weights, most) {
+  let all = 0;
+  let total = 0;
+  let peak = 0;
+  for (const v of weights) {
+    if (!(v > 0)) continue;
+    all++;
+    total += v;
+    if (v > peak) peak = v;
+  }
+  const least = all > most ? Float32Array.from(weights).sort()[weights.length - most] : 0;
+  const links = [];
+  let carried = 0;
+  for (let q = 0; q < weights.length; q++) {
+    if (!(weights[q] > 0 && weights[q] >= least && links.length < most)) continue;
+    links.push(q);
+    carried += weights[q];
+  }
+  return { links, all, peak, part: total ? carried / total : 0 };
+}

@@ -1,0 +1,313 @@
+"""Every message between Python and the browser, the same for the live widget and the saved page.
+
+The classes below are the contract. `js/types.d.ts` says the same to JavaScript, and a test holds the two together.
+An array travels as `Packed`: raw little-endian bytes, times `scale` where there is one. The axes of every array are
+those of the trace; `sample` counts the samples of the message, whose ids it names.
+"""
+
+# annotations are not strings here: as strings they would hide NotRequired from __optional_keys__
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clcrkit.datasets.split import Split
+from clcrkit.trace import Task, Trace
+from clcrkit.viz.explorer import samples, spaces
+from clcrkit.viz.explorer.sound import wav
+from clcrkit.viz.explorer.spaces import ProbeRow
+from clcrkit.viz.explorer.tokens import feature_ranges, features, token_texts
+from clcrkit.viz.palette import EXPLORER, Palette
+
+
+class Packed(TypedDict):
+    """One array: dtype f4, f8, i4, u2 or u1."""
+
+    dtype: str
+    shape: list[int]
+    scale: NotRequired[float]
+    data: bytes
+
+
+class Column(TypedDict):
+    """One fact about every sample; see `samples.Column`."""
+
+    name: str
+    kind: Literal["category", "number"]
+    names: list[str]
+    values: Packed  # (sample)
+
+
+class Table(TypedDict):
+    """What is known of the trace and of every sample; sent once."""
+
+    ids: Packed  # (sample)
+    levels: list[str]
+    modalities: list[str]
+    task: Task
+    outputs: list[str]
+    gamma: float
+    sparse: bool
+    epochs: int
+    heads: int  # 0 where there is no exchange
+    audible: list[str]  # modalities whose samples can be played
+    palette: Palette
+    columns: list[Column]
+    prediction: Packed  # (sample, output)
+    level_gate: Packed  # (sample, level)
+    modality_gate: Packed  # (sample, modality)
+    private_gate: Packed  # (sample, modality)
+    participation: dict[str, Packed]  # by modality: (sample, level)
+    present: dict[str, Packed]  # by modality: (sample)
+
+
+class Points(Packed):
+    """Where samples lie, (epoch, sample, 2): from 0 to twice `reach`, which is common to all spaces of the kind."""
+
+    reach: float
+
+
+class Lane(TypedDict):
+    """The tokens of one modality."""
+
+    mask: Packed  # (sample, token)
+    evidence: Packed  # (sample, level, token)
+    activation: Packed  # (sample, level, token)
+    budget: Packed  # (sample, level), at gamma 1
+    text: Packed  # (sample, token): positions in the block's texts
+    truth: NotRequired[Packed]  # (sample, level, token)
+    features: NotRequired[Packed]  # (sample, token, bin), 0 to 255
+
+
+class Block(TypedDict):
+    """The tokens of some samples; `picked` is the one sample that a live widget shows."""
+
+    ids: Packed  # (sample)
+    picked: NotRequired[int]
+    lanes: dict[str, Lane]  # by modality
+    texts: list[str]
+    threshold: NotRequired[Packed]  # (sample, level); only for a model with a budget
+
+
+class Listener(TypedDict):
+    """Whom one modality's tokens attend to: each row's weights as 0 to 255 parts of the largest one, `top`."""
+
+    others: list[list[Any]]  # [modality, number of its tokens], in the order of the columns
+    top: Packed  # (sample, level, head, token)
+    weights: Packed  # (sample, level, head, token, other token)
+
+
+class Attention(TypedDict):
+    """Who attends to whom in some samples, at these levels, for these listening modalities."""
+
+    ids: Packed  # (sample)
+    levels: list[int]
+    asked: list[str]
+    of: dict[str, Listener]  # by modality
+
+
+class Sound(TypedDict):
+    """How some samples sound: a WAV file each, None where the modality is missing."""
+
+    ids: Packed  # (sample)
+    picked: NotRequired[int]
+    of: dict[str, list[Packed | None]]  # by modality
+
+
+class Answer(TypedDict):
+    """What the model says of some samples at each gamma: arrays (sample, gamma, ...)."""
+
+    ids: Packed  # (sample)
+    gammas: list[float]
+    muted: NotRequired[list[list[Any]]]
+    prediction: Packed
+    level_gate: Packed
+    modality_gate: Packed
+    private_gate: Packed
+
+
+class Request(TypedDict):
+    """What the browser asks for: a probe of [space, level, modality]."""
+
+    probe: NotRequired[list[Any]]
+
+
+class State(TypedDict):
+    """All that the browser reads, by trait of `Explorer`. A message is an empty dict until there is one."""
+
+    views: list[str]
+    selection: list[int]
+    picked: int
+    gamma: float
+    level: int
+    modality: str
+    space: str
+    projection: str
+    color: str
+    head: int
+    epoch: int
+    muted: list[Any]
+    error: str
+    live: bool
+    _table: Table
+    _points: dict[str, dict[str, Points]]  # by projection and space, then by `spaces.space_key`
+    _block: Block | dict[str, Any]
+    _attention: Attention | dict[str, Any]
+    _sound: Sound | dict[str, Any]
+    _answer: Answer | dict[str, Any]
+    _probes: dict[str, list[ProbeRow]]  # by `spaces.space_key`
+
+
+def pack(array: Any, dtype: str = "f4", scale: float | None = None) -> Packed:
+    """One array for the way to the browser. dtype: f4, f8, i4, u2, u1. With `scale`, whole steps of it travel."""
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    packed: dict[str, Any] = {"dtype": dtype, "shape": list(values.shape)}
+    if scale is not None:
+        packed["scale"] = scale
+        values = np.rint(values / scale)
+    packed["data"] = np.ascontiguousarray(values, dtype=f"<{dtype}").tobytes()
+    return cast(Packed, packed)
+
+
+def pack_steps(array: Any) -> Packed:
+    """Non-negative values in 65,536 steps of two bytes each."""
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    return pack(values, "u2", scale=max(float(values.max(initial=0)), 1e-6) / 65535)
+
+
+def pack_points(positions: Mapping[str, Any]) -> dict[str, Points]:
+    """Positions on axes common to all these spaces, so that motion keeps its size."""
+    reach = max((float(np.abs(p).max()) for p in positions.values()), default=0.0) or 1.0
+    packed = {key: pack(p + reach, "u2", scale=2 * reach / 65535) for key, p in positions.items()}
+    return {key: cast(Points, packed[key] | {"reach": reach}) for key in packed}
+
+
+def answer(passes: Sequence[Trace], gammas: Sequence[float]) -> Answer:
+    """`passes` hold the samples in the same order once for each gamma, gamma by gamma."""
+
+    def by_sample(name: str) -> Packed:
+        values = torch.cat([getattr(part, name).float() for part in passes])
+        return pack(values.unflatten(0, (len(gammas), -1)).transpose(0, 1))
+
+    ids = torch.cat([part.batch.ids for part in passes])
+    return {
+        "gammas": list(gammas),
+        "ids": pack(ids[: len(ids) // len(gammas)], "f8"),
+        "prediction": by_sample("prediction"),
+        "level_gate": by_sample("level_gate"),
+        "modality_gate": by_sample("modality_gate"),
+        "private_gate": by_sample("private_gate"),
+    }
+
+
+class Payload:
+    """Makes the messages about one trace. `points` and `probes` grow with what was asked for."""
+
+    def __init__(self, trace: Trace, epochs: Sequence[Trace] = (), split: Split | None = None) -> None:
+        self.trace, self.epochs, self.split = trace, epochs, split
+        self.points: dict[str, dict[str, Points]] = {}
+        self.probes: dict[str, list[ProbeRow]] = {}
+        self._ranges = feature_ranges(trace)
+
+    def table(self) -> Table:
+        """Ids, names, colours, predictions, gates and participation of all samples."""
+        trace, split = self.trace, self.split
+        return {
+            "ids": pack(trace.batch.ids.numpy(), "f8"),
+            "levels": list(samples.level_names(trace.level_gate.shape[1])),
+            "modalities": list(trace.modalities),
+            "task": trace.task,
+            "outputs": samples.output_names(trace, split),
+            "gamma": trace.gamma,
+            "sparse": trace.sparse,
+            "epochs": len(self.epochs) + 1,
+            "heads": next((a.shape[2] for a in trace.attention.values()), 0),
+            "audible": [m for m in trace.modalities if split and m in split.sound],
+            "palette": EXPLORER,
+            "columns": [
+                {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values)}
+                for c in samples.columns(trace, split)
+            ],
+            "prediction": pack(trace.prediction.float()),
+            "level_gate": pack(trace.level_gate.float()),
+            "modality_gate": pack(trace.modality_gate.float()),
+            "private_gate": pack(trace.private_gate.float()),
+            "participation": {m: pack(trace.participation[m].float()) for m in trace.modalities},
+            "present": {m: pack(trace.batch.masks[m].any(1), "u1") for m in trace.modalities},
+        }
+
+    def add_points(self, space: str, projection: str, level: int, modality: str) -> None:
+        """Fit this projection of the space, unless it is there."""
+        kind = f"{projection}/{space}"
+        if spaces.space_key(space, level, modality) not in self.points.get(kind, {}):
+            positions = spaces.positions(self.trace, self.epochs, space, projection, level, modality)
+            self.points[kind] = self.points.get(kind, {}) | pack_points(positions)
+
+    def add_probes(self, space: str, level: int, modality: str) -> None:
+        """Probe the space, unless that is done."""
+        key = spaces.space_key(space, level, modality)
+        if key not in self.probes:
+            self.probes[key] = spaces.probe_rows(self.trace, self.split, space, level, modality)
+
+    def block(self, rows: Sequence[int], fine: bool = True) -> Block:
+        """Tokens of the samples at these positions. fine=False halves the size by 65,536 steps for each array."""
+        trace, chosen = self.trace, torch.tensor(list(rows))
+        exactly = pack if fine else pack_steps
+        lanes: dict[str, Lane] = {}
+        texts: dict[str, int] = {"": 0}
+        for m in trace.modalities:
+            mask = trace.batch.masks[m][chosen]
+            length = int(mask.any(0).nonzero().max()) + 1 if mask.any() else 1
+            text = [
+                [texts.setdefault(t, len(texts)) for t in token_texts(trace, i, m, self.split)[:length]] for i in rows
+            ]
+            lanes[m] = {
+                "mask": pack(mask[:, :length], "u1"),
+                "evidence": exactly(trace.evidence[m][chosen, :, :length].float()),
+                "activation": exactly(trace.activation[m][chosen, :, :length].float()),
+                "budget": pack(trace.rho[chosen].float() * mask.sum(1, keepdim=True)),
+                "text": pack(text, "i4"),
+            }
+            if m in trace.batch.evidence:
+                lanes[m]["truth"] = pack(trace.batch.evidence[m][chosen, :, :length], "u1")
+            if m in self._ranges:
+                low, high = self._ranges[m]
+                strip = features(trace.batch.tokens[m][chosen, :length])
+                lanes[m]["features"] = pack(np.clip((strip - low) / (high - low), 0, 1) * 255, "u1")
+        block: Block = {"ids": pack(trace.batch.ids[chosen], "f8"), "lanes": lanes, "texts": list(texts)}
+        if trace.sparse:
+            block["threshold"] = pack(trace.threshold[chosen].float())
+        return block
+
+    def attention(self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str]) -> Attention:
+        """Who attends to whom, in the samples at these positions."""
+        trace, chosen = self.trace, torch.tensor(list(rows))
+        listeners: dict[str, Listener] = {}
+        for m in modalities:
+            if m not in trace.attention:
+                continue
+            weights = trace.attention[m][chosen][:, list(levels)].float().numpy()
+            top = weights.max(-1)
+            listeners[m] = {
+                "others": [[o, trace.batch.masks[o].shape[1]] for o in trace.others(m)],
+                "top": pack(top),
+                "weights": pack(np.rint(weights / np.maximum(top, 1e-12)[..., None] * 255), "u1"),
+            }
+        ids = pack(trace.batch.ids[chosen], "f8")
+        return {"ids": ids, "levels": list(levels), "asked": list(modalities), "of": listeners}
+
+    def sound(self, rows: Sequence[int]) -> Sound:
+        """How the samples at these positions sound, by modality that can be heard."""
+        trace = self.trace
+        files: dict[str, list[Packed | None]] = {}
+        for m, waveform in (self.split.sound if self.split else {}).items():
+            if m not in trace.modalities:
+                continue
+            files[m] = []
+            for i in rows:
+                there = bool(trace.batch.masks[m][i].any())
+                file = wav(*waveform(int(trace.batch.ids[i]))) if there else b""
+                files[m].append(pack(np.frombuffer(file, np.uint8), "u1") if there else None)
+        return {"ids": pack(trace.batch.ids[list(rows)], "f8"), "of": files}

@@ -1,0 +1,110 @@
+"""What is known of every sample of a trace: label, prediction, error and attributes, with names where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from clcrkit.datasets.split import Split
+from clcrkit.trace import Trace
+
+_CATEGORIES = 40  # an attribute with more values than this is shown as a number, not as groups
+
+
+@dataclass(frozen=True)
+class Column:
+    """One fact about every sample, which points can be coloured by.
+
+    kind "category": `values` are positions in `names`, -1 where unknown. kind "number": `values` are floats.
+    """
+
+    name: str
+    kind: Literal["category", "number"]
+    values: Shaped[ndarray, "sample"]
+    names: list[str] = field(default_factory=list)
+
+
+def level_names(count: int) -> tuple[str, ...]:
+    """What the levels are called, from shallow to deep."""
+    return ("shallow", "mid", "deep") if count == 3 else tuple(f"level {i + 1}" for i in range(count))
+
+
+def output_names(trace: Trace, split: Split | None) -> list[str]:
+    """A name for each output of the model; label names where they are known."""
+    if trace.task == "regression":
+        return ["value"]
+    count, labels = trace.prediction.shape[1], trace.batch.labels
+    if trace.task == "classification" and labels is not None:
+        count = max(count, int(labels.max()) + 1)
+    names = list(split.label_names) if split else []
+    return [str(names[i]) if i < len(names) else str(i) for i in range(count)]
+
+
+def columns(trace: Trace, split: Split | None) -> list[Column]:
+    """Label, prediction and error (where there are labels), then each attribute."""
+    make = {"classification": _classes, "multilabel": _several_labels, "regression": _values}[trace.task]
+    return [*make(trace, output_names(trace, split)), *_attributes(trace, split)]
+
+
+def _category(name: str, values: Any, names: Sequence[str]) -> Column:
+    return Column(name, "category", np.asarray(values), list(map(str, names)))
+
+
+def _number(name: str, values: Any) -> Column:
+    return Column(name, "number", np.asarray(values, dtype=np.float64))
+
+
+def _classes(trace: Trace, names: list[str]) -> list[Column]:
+    labels, guess = trace.batch.labels, trace.prediction.argmax(1).numpy()
+    prediction = _category("prediction", guess, names)
+    if labels is None:
+        return [prediction]
+    wrong = (guess != labels.numpy()).astype(int)
+    return [_category("label", labels.numpy(), names), prediction, _category("error", wrong, ("right", "wrong"))]
+
+
+def _several_labels(trace: Trace, names: list[str]) -> list[Column]:
+    labels, guess = trace.batch.labels, (trace.prediction > 0).numpy()
+    predictions = [
+        _category(f"prediction {name}", guess[:, i].astype(int), ("no", "yes")) for i, name in enumerate(names)
+    ]
+    if labels is None:
+        return predictions
+    truths = [
+        _category("label" if len(names) == 1 else f"label {name}", labels[:, i].long().numpy(), ("no", "yes"))
+        for i, name in enumerate(names)
+    ]
+    wrong = (guess != (labels.numpy() > 0)).sum(1)
+    return [*truths, *predictions, _category("error", wrong, [f"{i} wrong" for i in range(int(wrong.max()) + 1)])]
+
+
+def _values(trace: Trace, names: list[str]) -> list[Column]:
+    labels, prediction = trace.batch.labels, trace.prediction.float()[:, 0]
+    if labels is None:
+        return [_number("prediction", prediction.numpy())]
+    return [
+        _number("label", labels.numpy()),
+        _number("prediction", prediction.numpy()),
+        _number("error", (prediction - labels).abs().numpy()),
+    ]
+
+
+def _attributes(trace: Trace, split: Split | None) -> list[Column]:
+    attributes = []
+    for name, tensor in trace.batch.attributes.items():
+        if tensor.ndim != 1:
+            continue  # (batch, ...) facts of more than one number have no single colour
+        values, names = tensor.numpy(), (split.attribute_names if split else {}).get(name)
+        distinct, position = np.unique(values, return_inverse=True)
+        if names and values.min() >= -1 and values.max() < len(names):
+            attributes.append(_category(name, values, names))
+        elif len(distinct) <= _CATEGORIES:
+            attributes.append(_category(name, position, [str(v) for v in distinct]))
+        else:
+            attributes.append(_number(name, values))
+    return attributes

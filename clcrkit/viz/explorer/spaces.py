@@ -1,0 +1,125 @@
+"""Where samples lie in a space, drawn in two dimensions, and what a linear probe reads from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from clcrkit.analysis import projections
+from clcrkit.datasets.split import Split
+from clcrkit.trace import Trace
+from clcrkit.viz.explorer.samples import columns
+
+SPACES = ("shared", "private", "shared_code", "private_code")
+_PROBE_FOLDS = 3
+_PROBE_SAMPLES = 400  # probes read at most this many samples, evenly taken: they run while someone waits
+
+
+class ProbeRow(TypedDict):
+    """What a linear probe reads of one target; shuffled: the same probe on shuffled labels."""
+
+    target: str
+    accuracy: float
+    shuffled: float
+    chance: float
+
+
+def space_key(space: str, level: int, modality: str) -> str:
+    """The name of one space: codes have no level and no modality."""
+    return space if space.endswith("_code") else f"{space}/{level}/{modality}"
+
+
+def all_spaces(trace: Trace) -> list[tuple[str, int, str]]:
+    """Every space of the trace, as space, level and modality."""
+    by_level = [
+        (space, level, m)
+        for space in ("shared", "private")
+        for level in range(trace.level_gate.shape[1])
+        for m in trace.modalities
+    ]
+    return [*by_level, ("shared_code", 0, ""), ("private_code", 0, "")]
+
+
+def space_values(trace: Trace, space: str, level: int, modality: str) -> Float[ndarray, "sample rank"]:
+    """The coordinates of all samples in one space."""
+    if space.endswith("_code"):
+        values: Tensor = getattr(trace, space)
+    else:
+        values = getattr(trace, f"{space}_summary")[modality][:, level]
+    return values.detach().float().cpu().numpy()
+
+
+def positions(
+    trace: Trace, epochs: Sequence[Trace], space: str, method: str, level: int, modality: str
+) -> dict[str, Float[ndarray, "epoch sample 2"]]:
+    """Where all samples lie in spaces of one kind, by `space_key`; the trace itself is the last epoch.
+
+    At each level one projection is fitted on the trace, for the shared space on all modalities together (they
+    share the frame), and then transforms modalities and epochs. Levels have different frames, so that no
+    coordinate of one means anything in another: each level has its own fit, turned to lie as near to the level
+    before as a turn can bring it, so that the motion between levels is no larger than it has to be.
+    PCA gives all levels and modalities at once. UMAP is slow: it gives the one asked for (for the shared space,
+    all modalities of the level), turned to lie near its PCA.
+    """
+    steps = [*epochs, trace]
+    groups: list[list[tuple[int, str]]]
+    if space.endswith("_code"):
+        groups = [[(0, "")]]
+    elif space == "shared":
+        groups = [[(at, m) for m in trace.modalities] for at in range(trace.level_gate.shape[1])]
+    else:
+        groups = [[(at, m)] for m in trace.modalities for at in range(trace.level_gate.shape[1])]
+    linear = positions(trace, epochs, space, "pca", level, modality) if method != "pca" else {}
+    asked = space_key(space, level, modality)
+    by_space: dict[str, Any] = {}
+    before: Any = None
+    for group in groups:
+        keys = [space_key(space, at, m) for at, m in group]
+        if linear and asked not in keys:
+            continue
+        stacked = np.concatenate([space_values(trace, space, at, m) for at, m in group])
+        projection = projections.fit(stacked, method)
+        places, turn = projection.transform(stacked), np.eye(2, dtype=np.float32)
+        if linear:
+            before = np.concatenate([linear[key][-1] for key in keys])
+        if before is not None:
+            places, turn = projections.align(places, before)
+        before = places
+        for key, (at, m) in zip(keys, group, strict=True):
+            by_space[key] = np.stack([projection.transform(space_values(step, space, at, m)) @ turn for step in steps])
+    return by_space
+
+
+def probe_rows(trace: Trace, split: Split | None, space: str, level: int, modality: str) -> list[ProbeRow]:
+    """Probe accuracies of one space, for each label and attribute that has groups; see `Explorer.probes`."""
+    from clcrkit.analysis.probes import linear_probe
+
+    samples = np.linspace(0, len(trace) - 1, min(len(trace), _PROBE_SAMPLES)).astype(int)
+    values = space_values(trace, space, level, modality)[samples]
+    rows: list[ProbeRow] = []
+    for column in columns(trace, split):
+        target = column.values[samples]
+        if column.kind != "category" or column.name.startswith(("prediction", "error")):
+            continue
+        groups, counts = np.unique(target[target >= 0], return_counts=True)
+        large = np.isin(target, groups[counts >= _PROBE_FOLDS])
+        if (counts >= _PROBE_FOLDS).sum() < 2:
+            continue
+        probe = linear_probe(
+            torch.from_numpy(values[large]), torch.from_numpy(target[large].astype(np.int64)), folds=_PROBE_FOLDS
+        )
+        rows.append(
+            {
+                "target": column.name,
+                "accuracy": round(float(probe.accuracy), 3),
+                "shuffled": round(float(probe.shuffled), 3),
+                "chance": round(float(probe.chance), 3),
+            }
+        )
+    return rows

@@ -1,0 +1,378 @@
+"""The explorer: four linked views of one trace, as a widget and as a page. All [ours].
+
+The browser draws; Python keeps the state as traits and sends arrays (see `payload`). Everything but what needs the
+model is drawn from arrays that are already in the browser, the allocation at another gamma included, which is the
+projection clip(activation - lambda, 0, 1). Only prediction and gates wait for the model's exact answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import anywidget
+import numpy as np
+import torch
+import traitlets as t
+from jaxtyping import Bool
+from torch import Tensor
+
+from clcrkit.analysis import projections
+from clcrkit.batch import Batch
+from clcrkit.datasets.split import Split
+from clcrkit.errors import ConfigError, DataError
+from clcrkit.trace import Trace
+from clcrkit.viz.explorer import html, payload, spaces, svg
+from clcrkit.viz.explorer.reallocation import reallocated
+
+VIEWS = ("subspaces", "budget", "attention", "gates")
+GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_HERE = Path(__file__).parent
+
+
+@runtime_checkable
+class Traceable(Protocol):
+    """What live what-if needs of a model: one more forward pass at another gamma, with tokens muted."""
+
+    def trace(
+        self, batch: Batch, *, gamma: float = ..., mute: dict[str, Bool[Tensor, "batch level token"]] | None = ...
+    ) -> Trace: ...
+
+
+def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A callback whose error is written into the widget, where the reader looks, and not lost in a log.
+
+    It stays there until the same callback succeeds: one click may run several.
+    """
+
+    @functools.wraps(method)
+    def guarded(self: Explorer, *arguments: Any) -> Any:
+        try:
+            result = method(self, *arguments)
+        except Exception as error:
+            self._failed, self.error = method.__name__, f"{type(error).__name__}: {error}"
+            return None
+        if self._failed in (method.__name__, "set_state"):
+            self._failed, self.error = "", ""
+        return result
+
+    return guarded
+
+
+class Explorer(anywidget.AnyWidget):
+    """Look inside a trace: subspaces, token budget, exchange attention and gates, linked by sample id.
+
+    trace   what to look at (arrays only)
+    model   for live what-if: gamma and muted tokens re-run it on the picked sample
+    split   the data set, for the names of labels and attributes, what each token is, and how samples sound
+    views   which of VIEWS to show, in this order
+    epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
+
+    State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
+    of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
+    `projection` ('pca', 'umap'), `color` (a name in `colors`), `head` (-1: mean of all), `epoch` (the last is the
+    trace), `muted` (triples of modality, level, token; needs a model), `error` (what went wrong last).
+    A wrong value raises ConfigError or DataError from Python, and is shown inside the widget from the browser.
+    """
+
+    _esm = _HERE / "explorer.js"
+    _css = _HERE / "explorer.css"
+
+    views = t.List(t.Unicode()).tag(sync=True)
+    selection = t.List(t.Int()).tag(sync=True)
+    picked = t.Int().tag(sync=True)
+    gamma = t.Float(1.0).tag(sync=True)
+    level = t.Int(0).tag(sync=True)
+    modality = t.Unicode().tag(sync=True)
+    space = t.Unicode("shared").tag(sync=True)
+    projection = t.Unicode("pca").tag(sync=True)
+    color = t.Unicode().tag(sync=True)
+    head = t.Int(-1).tag(sync=True)
+    epoch = t.Int(0).tag(sync=True)
+    muted = t.List(t.Tuple(t.Unicode(), t.Int(), t.Int())).tag(sync=True)
+    error = t.Unicode().tag(sync=True)
+    live = t.Bool(False).tag(sync=True)
+    _table = t.Dict().tag(sync=True)
+    _points = t.Dict().tag(sync=True)
+    _block = t.Dict().tag(sync=True)
+    _attention = t.Dict().tag(sync=True)
+    _sound = t.Dict().tag(sync=True)
+    _answer = t.Dict().tag(sync=True)
+    _probes = t.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        trace: Trace,
+        model: Traceable | None = None,
+        split: Split | None = None,
+        *,
+        views: Iterable[str] = VIEWS,
+        epochs: Sequence[Trace] = (),
+        **state: Any,
+    ) -> None:
+        if not len(trace):
+            raise DataError("trace: empty; at least 1 sample is needed")
+        for i, step in enumerate(epochs):
+            if not torch.equal(step.batch.ids.cpu(), trace.batch.ids.cpu()):
+                raise DataError(f"epochs: trace {i} holds other samples than `trace`; all need the same ids in order")
+        self.trace, self.model, self.split = trace.to("cpu"), model, split
+        self.epochs = [step.to("cpu") for step in epochs]
+        self.payload = payload.Payload(self.trace, self.epochs, split)
+        self._failed = ""  # the callback whose error is shown
+        self._drawn: tuple[Any, ...] = ()
+        self._answered: tuple[Any, ...] = ()
+        table = self.payload.table()
+        self.levels = tuple(table["levels"])
+        self.colors = ("modality", *(column["name"] for column in table["columns"]))
+        started: dict[str, Any] = {
+            "views": list(views),
+            "gamma": trace.gamma,
+            "level": len(self.levels) - 1,
+            "modality": trace.modalities[0],
+            "color": self.colors[1],
+            "epoch": len(epochs),
+            "picked": int(trace.batch.ids[0]),
+        }
+        unknown = set(state) - set(_CHECKED) - {"views"}
+        if unknown:
+            raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {', '.join(_CHECKED)}")
+        if state.get("selection"):
+            started["picked"] = int(state["selection"][0])
+        super().__init__(**(started | state), live=model is not None, _table=table)
+        self.observe(self._follow, names=["selection"])
+        self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
+        self.observe(self._project, names=["space", "projection", "level", "modality"])
+        self.on_msg(self._asked)
+        self._send_points()
+        self._send_tokens()
+
+    def __repr__(self) -> str:
+        return (
+            f"Explorer({len(self.trace)} samples; {', '.join(self.trace.modalities)}; {', '.join(self.levels)}; "
+            f"views: {', '.join(self.views)})"
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts the whole page instead."""
+        plain = {"text/plain": repr(self)}
+        if os.environ.get("CLCRKIT_EMBED_PAGES"):
+            return plain | {"text/html": html.embedded(self.page(), self.views)}, {}
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
+        return data | plain | {"text/html": svg.picture(self)}, {}
+
+    # --- what a cell can read -------------------------------------------------------------------------------
+
+    def points(self) -> Any:
+        """(sample, 2) float32: where the subspace view draws each sample now."""
+        key = spaces.space_key(self.space, self.level, self.modality)
+        return spaces.positions(self.trace, self.epochs, self.space, self.projection, self.level, self.modality)[key][
+            self.epoch
+        ]
+
+    def now(self) -> Trace:
+        """The picked sample as the budget view shows it: at the explorer's gamma, with its tokens muted.
+
+        Without a model only activation, allocation, cutoff, budget and participation follow; all else is as traced.
+        """
+        one = self.trace.select([self.trace.row(self.picked)])
+        if self.model is not None:
+            with torch.no_grad():
+                return self.model.trace(one.batch, gamma=self.gamma, mute=self._mute(one)).to("cpu")
+        return reallocated(one, self.gamma)
+
+    def probes(
+        self, space: str | None = None, level: int | None = None, modality: str | None = None
+    ) -> list[spaces.ProbeRow]:
+        """What a linear probe reads from one space (default: the one shown): a row for each label and attribute.
+
+        Each row: target, accuracy, shuffled (the same probe on shuffled labels), chance; 3-fold cross-validated on at
+        most 400 samples. Values with fewer than 3 samples are left out, and targets with fewer than 2 values.
+        """
+        space = self.space if space is None else space
+        level = self.level if level is None else level
+        modality = self.modality if modality is None else modality
+        self.payload.add_probes(space, level, modality)
+        return self.payload.probes[spaces.space_key(space, level, modality)]
+
+    def page(self, gammas: Sequence[float] = GAMMAS) -> str:
+        """The explorer as one HTML page, with its present state, that needs no kernel and no network.
+
+        With a model, predictions and gates are computed beforehand at each of `gammas`; without one only the
+        allocation follows the slider. Tokens, attention and sound are kept for as many samples as fit (the page says
+        how many): the picked one, the selection, then an even spread. Raises ConfigError for a negative gamma.
+        """
+        return html.page(self, gammas)
+
+    def export(self, path: str | os.PathLike[str], gammas: Sequence[float] = GAMMAS) -> Path:
+        """Write `page(gammas)` to a file; returns its path. Raises DataError where it cannot be written."""
+        path = Path(path)
+        text = self.page(gammas)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error})") from error
+        return path
+
+    # --- keeping the browser up to date ---------------------------------------------------------------------
+
+    def _mute(self, one: Trace) -> dict[str, Tensor] | None:
+        if not self.muted:
+            return None
+        mute = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool) for m in one.modalities}
+        for modality, level, token in self.muted:
+            mute[modality][:, level, token] = True
+        return mute
+
+    @_shown
+    def _follow(self, change: Any) -> None:
+        if self.selection and self.picked not in self.selection:
+            self.picked = self.selection[0]
+
+    @_shown
+    def _refresh(self, change: Any) -> None:
+        if change["name"] == "picked" and self.muted:
+            self.muted = []  # muted tokens belong to one sample
+        self._send_tokens()
+
+    @_shown
+    def _project(self, change: Any) -> None:
+        self._send_points()
+
+    @_shown
+    def _asked(self, widget: Any, content: payload.Request, buffers: Any) -> None:
+        if "probe" in content:
+            self.payload.add_probes(*content["probe"])
+            self._probes = dict(self.payload.probes)
+
+    def _send_points(self) -> None:
+        self.payload.add_points(self.space, self.projection, self.level, self.modality)
+        self._points = dict(self.payload.points)
+
+    def _send_tokens(self) -> None:
+        # several traits may change at once; each array is made once for the state they end in
+        row = self.trace.row(self.picked)
+        shown = set(self.views)
+        if shown & {"budget", "attention"} and self._drawn != (self.picked, self.level, self.modality):
+            if self._block.get("picked") != self.picked:
+                self._block = {**self.payload.block([row]), "picked": self.picked}
+            if "attention" in shown:
+                self._attention = {**self.payload.attention([row], [self.level], [self.modality])}
+            self._drawn = (self.picked, self.level, self.modality)
+        asked = (self.picked, self.gamma, tuple(self.muted))
+        if self.model is not None and self._answered != asked:
+            self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
+            self._answered = asked
+        # last, so that a recording that cannot be read keeps nothing else from the browser
+        if "budget" in shown and self._table["audible"] and self._sound.get("picked") != self.picked:
+            self._sound = {**self.payload.sound([row]), "picked": self.picked}
+
+    def set_state(self, sync_data: Any) -> None:
+        """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
+        before = {name: getattr(self, name) for name in sync_data if name in _CHECKED}
+        try:
+            super().set_state(sync_data)
+        except (t.TraitError, ValueError, TypeError) as error:
+            for name, value in before.items():  # traitlets checks several values only after it has set them
+                setattr(self, name, value)
+            self._failed, self.error = "set_state", f"{type(error).__name__}: {error}"
+
+    # --- allowed values -------------------------------------------------------------------------------------
+
+    @t.validate("views")
+    def _check_views(self, proposal: Any) -> Any:
+        wrong = [v for v in proposal["value"] if v not in VIEWS]
+        if wrong or not proposal["value"]:
+            raise ConfigError(f"views: {wrong or 'none'}, but some of {', '.join(VIEWS)} are needed")
+        return proposal["value"]
+
+    @t.validate("selection")
+    def _check_selection(self, proposal: Any) -> Any:
+        ids = self.trace.batch.ids.numpy()
+        unknown = np.setdiff1d(np.array(proposal["value"], dtype=np.int64), ids)
+        if len(unknown):
+            raise DataError(f"selection: id {unknown[0]} is not in this trace of {len(ids)} samples")
+        return list(dict.fromkeys(proposal["value"]))
+
+    @t.validate("picked")
+    def _check_picked(self, proposal: Any) -> Any:
+        self.trace.row(proposal["value"])
+        return proposal["value"]
+
+    @t.validate("gamma")
+    def _check_gamma(self, proposal: Any) -> Any:
+        if not 0 <= proposal["value"] < float("inf"):
+            raise ConfigError(f"gamma: {proposal['value']}, but a finite number of at least 0 is needed")
+        return proposal["value"]
+
+    @t.validate("level", "epoch")
+    def _check_counted(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        count = len(self.levels) if name == "level" else len(self.epochs) + 1
+        if not 0 <= value < count:
+            raise ConfigError(f"{name}: {value}, but 0 to {count - 1} are there")
+        return value
+
+    @t.validate("head")
+    def _check_head(self, proposal: Any) -> Any:
+        count = self._table["heads"]
+        if not -1 <= proposal["value"] < max(count, 1):
+            raise ConfigError(f"head: {proposal['value']}, but -1 (mean) to {count - 1} are there")
+        return proposal["value"]
+
+    @t.validate("modality", "space", "projection", "color")
+    def _check_named(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        allowed = {
+            "modality": self.trace.modalities,
+            "space": spaces.SPACES,
+            "projection": projections.METHODS,
+            "color": self.colors,
+        }[name]
+        if value not in allowed:
+            raise ConfigError(f"{name}: {value!r}, but one of {', '.join(allowed)} is needed")
+        return value
+
+    @t.validate("muted")
+    def _check_muted(self, proposal: Any) -> Any:
+        if proposal["value"] and self.model is None:
+            raise ConfigError("muted: needs a model to re-run; give one as Explorer(trace, model)")
+        for modality, level, token in proposal["value"]:
+            if modality not in self.trace.modalities:
+                raise ConfigError(f"muted: {modality!r} is no modality; there are {', '.join(self.trace.modalities)}")
+            count = self.trace.activation[modality].shape[2]
+            if not (0 <= level < len(self.levels) and 0 <= token < count):
+                raise ConfigError(
+                    f"muted: {modality} level {level} token {token}, but levels 0 to {len(self.levels) - 1} and "
+                    f"tokens 0 to {count - 1} are there"
+                )
+        return proposal["value"]
+
+
+_CHECKED = (
+    "selection", "picked", "gamma", "level", "modality", "space", "projection", "color", "head", "epoch", "muted",
+)  # fmt: skip
+
+
+def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
+    """The first view alone: every sample in the shared or private space of any level and modality."""
+    return Explorer(trace, split=split, views=("subspaces",), **state)
+
+
+def budget(trace: Trace, model: Traceable | None = None, split: Split | None = None, **state: Any) -> Explorer:
+    """The second view alone: which tokens of the picked sample the budget funds, and why."""
+    return Explorer(trace, model, split, views=("budget",), **state)
+
+
+def attention(trace: Trace, model: Traceable | None = None, split: Split | None = None, **state: Any) -> Explorer:
+    """The third view alone: which tokens of the picked sample listened to which."""
+    return Explorer(trace, model, split, views=("attention",), **state)
+
+
+def gates(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
+    """The fourth view alone: how levels and modalities are weighed, for all samples."""
+    return Explorer(trace, split=split, views=("gates",), **state)

@@ -1,0 +1,154 @@
+"""The explorer as a page opened from the disk without a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import expect
+
+from clcrkit import CLCR, CLCRConfig, viz
+from clcrkit.datasets.asynchrony import asynchrony
+from clcrkit.datasets.split import Split
+from clcrkit.viz.explorer import html
+from tests.browser.conftest import Watched
+from tests.browser.explorer_driver import (
+    VIEWS,
+    assert_gamma,
+    assert_linked,
+    assert_sound,
+    changed,
+    ink,
+    settled,
+    shots,
+)
+
+
+def tone(sample: int) -> tuple[np.ndarray, int]:
+    return np.sin(np.arange(16000) * (0.2 + 0.001 * (sample % 100))).astype(np.float32) / 2, 8000
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    split = asynchrony((64, 8, 60))  # few enough that the page keeps the attention of all of them
+    torch.manual_seed(0)
+    model = CLCR(CLCRConfig.of(split.train, width=32, rank=8, private_rank=8, heads=2))
+    last = model.intercad.level_mlp[-1]
+    assert isinstance(last, torch.nn.Linear)
+    torch.nn.init.normal_(last.weight)  # untrained, all level gates are equal
+    explorer = viz.Explorer(model.trace(split.test), model, split)
+    return explorer.export(tmp_path_factory.mktemp("page") / "page.html", gammas=(0.25, 0.5, 0.75, 1.0, 1.5))
+
+
+def test_page_from_disk_links_and_moves(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    assert_linked(page)
+    assert_gamma(page, "ArrowLeft")
+    before = {view: ink(page, view) for view in VIEWS}
+    page.get_by_text("mid", exact=True).first.click()
+    for view in ("subspaces", "budget", "attention"):
+        changed(page, view, before[view])
+    page.locator(".clcr-attention canvas").hover(position={"x": 120, "y": 45})
+    expect(page.locator(".clcr-tip")).to_contain_text("listens")
+    page.locator(".clcr-lane canvas").first.hover(position={"x": 80, "y": 40})
+    expect(page.locator(".clcr-tip")).to_contain_text("evidence e =")
+    expect(page.locator(".clcr-probe")).not_to_have_count(0)
+    offline.assert_quiet()
+
+
+def test_page_plays_epochs_and_says_what_it_left_out(offline: Watched, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(html, "ATTENTION_BYTES", 100_000)
+    monkeypatch.setattr(html, "TOKEN_BYTES", 100_000)
+    split = asynchrony((64, 8, 60))
+    traces = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        traces.append(CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2)).trace(split.test))
+    explorer = viz.Explorer(traces[-1], split=split, epochs=traces[:-1])
+    page = offline.page
+    page.goto(explorer.export(tmp_path / "epochs.html").as_uri())
+    settled(page)
+    before = ink(page, "subspaces")
+    page.get_by_role("button", name="play").click()
+    before = changed(page, "subspaces", before)
+    expect(page.get_by_role("button", name="play")).to_be_visible(timeout=10_000)
+    expect(page.get_by_label("Training epoch")).to_have_value("2")
+    expect(page.locator(".clcr-budget")).to_contain_text(re.compile(r"keeps the tokens of \d+ of its 60 samples"))
+    expect(page.locator(".clcr-attention")).to_contain_text(re.compile(r"keeps the attention of \d+ of its 60 samples"))
+    kept = page.get_by_label("Sample id").input_value()
+    for _ in range(30):
+        page.get_by_label("Next sample", exact=True).click()
+        page.wait_for_timeout(30)
+        if page.locator(".clcr-missing").is_visible():
+            break
+    page.get_by_role("button", name="go to one that is").click()
+    expect(page.get_by_label("Sample id")).to_have_value(kept)
+    expect(page.locator(".clcr-missing")).to_be_hidden()
+    offline.assert_quiet()
+
+
+def test_page_plays_sound_and_says_what_it_left_out(offline: Watched, tmp_path: Path, monkeypatch: Any) -> None:
+    split = replace(asynchrony((64, 8, 40)), sound={"acoustic": tone})
+    torch.manual_seed(0)
+    trace = CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2)).trace(split.test)
+    monkeypatch.setattr(html, "SOUND_BYTES", 120_000)  # of 32 kB each
+    path = viz.budget(trace, split=split).export(tmp_path / "sound.html")
+    page = offline.page
+    page.goto(path.as_uri())
+    settled(page)
+    assert_sound(page)
+    expect(page.locator(".clcr-budget")).to_contain_text("This page keeps the sound of 3 of its 40 samples.")
+    for _ in range(6):
+        if page.locator(".clcr-listen").first.is_disabled():
+            break
+        page.get_by_label("Next sample", exact=True).click()
+        page.wait_for_timeout(100)
+    expect(page.locator(".clcr-listen").first).to_have_attribute("title", re.compile("does not keep the sound"))
+    page.locator(".clcr").screenshot(path=str(shots() / "page-sound.png"))
+    offline.assert_quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_readable_at_1000_px(offline: Watched, written: Path, scheme: Any) -> None:
+    page = offline.page
+    page.emulate_media(color_scheme=scheme)
+    page.goto(written.as_uri())
+    settled(page)
+    expect(page.locator(".clcr")).to_have_attribute("data-theme", scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
+    smallest = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('.clcr *')].filter(e => e.offsetParent && "
+        "[...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => "
+        "parseFloat(getComputedStyle(e).fontSize)))"
+    )
+    assert smallest >= 11
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('.clcr input, .clcr select, .clcr button, .clcr canvas')].filter(e => !("
+        "e.getAttribute('aria-label') || e.closest('label')?.innerText.trim() || e.innerText?.trim())).length"
+    )
+    assert unnamed == 0
+    offline.shoot(f"page-{scheme}")
+    offline.assert_quiet()
+
+
+def test_page_keeps_names_as_text(
+    offline: Watched, tmp_path: Path, make_batch: Callable[..., Any], make_model: Callable[..., CLCR]
+) -> None:
+    batch = make_batch(samples=12)
+    hostile = "</script><script>document.title='broken in'</script><img src=x onerror=document.title='broken in'>"
+    split = Split(batch, batch, batch, label_names=(hostile, "b & c", '"quoted"'))
+    explorer = viz.Explorer(make_model(batch).trace(batch), split=split)
+    offline.page.goto(explorer.export(tmp_path / "names.html").as_uri())
+    settled(offline.page)
+    expect(offline.page.locator(".clcr-legend").first).to_contain_text("</script><script>")
+    assert offline.page.title() != "broken in"
+    assert offline.page.locator(".clcr img[src=x]").count() == 0
+    offline.assert_quiet()

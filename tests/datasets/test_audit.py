@@ -1,0 +1,235 @@
+"""check: each trap is found where it was laid, alone, and named; honest data has no problem."""
+
+import os
+import re
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from clcrkit.datasets import Report, Split, asynchrony, check, convert, digits, from_arrays, sharded
+from clcrkit.viz.figures import data_report
+
+PARTS = ("train", "valid", "test")
+
+
+def honest(samples: int = 400, regression: bool = False, seed: int = 0) -> dict[str, Any]:
+    """Arguments of from_arrays: two modalities that say something of the label, 80 groups, groups kept apart."""
+    rng = np.random.default_rng(seed)
+    labels = rng.normal(size=samples).round(3) if regression else np.arange(samples) % 2
+    signal = labels if regression else 2 * labels - 1
+    return {
+        "tokens": {
+            "sound": rng.normal(size=(samples, 5, 6)) + 0.3 * signal[:, None, None],
+            "face": rng.normal(size=(samples, 4, 3)),
+        },
+        "masks": {"sound": np.arange(5) < rng.integers(1, 6, samples)[:, None]},
+        "labels": np.clip(labels, -2, 2) if regression else labels,
+        "groups": np.arange(samples) // 5,
+        "parts": np.array(PARTS)[[0, 0, 0, 1, 2]][np.arange(samples) // 5 % 5],
+    }
+
+
+def report(**changes: Any) -> Report:
+    return check(from_arrays(**{**honest(), **changes}))
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_honest_data_has_no_problem(regression: bool):
+    found = check(from_arrays(**honest(regression=regression)))
+    assert found.problems == ()
+    assert repr(found) == "Report: no problems"
+
+
+def test_the_kits_own_data_have_no_problem():
+    assert check(asynchrony((300, 100, 200), seed=0)).problems == ()
+    assert check(digits(size=1000)).problems == ()
+
+
+def test_the_table_counts(monkeypatch):
+    given = honest()
+    given["masks"]["sound"][3] = False
+    found = check(from_arrays(**given))
+    row = found.table.set_index(["part", "modality"]).loc[("train", "sound")]
+    mask = given["masks"]["sound"][given["parts"] == "train"]
+    real = given["tokens"]["sound"][given["parts"] == "train"][mask]
+    lengths = mask.sum(1)[mask.any(1)]
+    assert row["samples"] == len(mask)
+    assert row["missing"] == 1
+    assert (row["shortest"], row["median"], row["longest"]) == (lengths.min(), np.median(lengths), lengths.max())
+    assert row["features"] == 6
+    assert row["largest_spread"] == pytest.approx(real.std(0).max(), rel=1e-5)
+    assert row["smallest_spread"] == pytest.approx(real.std(0).min(), rel=1e-5)
+    assert row["largest_value"] == pytest.approx(np.abs(real).max(), rel=1e-5)
+    assert found.labels.groupby("part")["count"].sum().to_dict() == {"train": 240, "valid": 80, "test": 80}
+
+
+def shared_groups(given: dict[str, Any]) -> str:
+    given["groups"][given["parts"] == "test"] = 0
+    return r"train and test share 1 groups \(first: 0\), which 100% of test"
+
+
+def duplicates(given: dict[str, Any]) -> str:
+    given["masks"] = None
+    tests = np.flatnonzero(given["parts"] == "test")
+    for values in given["tokens"].values():
+        values[tests[:3]] = values[:3]
+    return "3 of 80 test samples are in train too"
+
+
+def copies(given: dict[str, Any]) -> str:
+    given["masks"] = None
+    for values in given["tokens"].values():
+        values[1] = values[2] = values[0]
+    return "2 of 240 train samples are copies"
+
+
+def learned_with_the_labels(given: dict[str, Any]) -> str:
+    inside = given["parts"] != "test"
+    given["tokens"]["face"][inside] += (given["labels"][inside] * 4 - 2)[:, None, None]
+    return r"face: a linear probe scores 1\.00 within train \(cross-validated\), 1\.00 on valid, but 0\.[345]\d on test"
+
+
+def one_class(given: dict[str, Any]) -> str:
+    given["labels"][given["parts"] == "valid"] = 1
+    return "The valid part has a single class, 1"
+
+
+def a_new_class(given: dict[str, Any]) -> str:
+    given["labels"][np.flatnonzero(given["parts"] == "test")[:10]] = 2
+    return r"Classes of test that train lacks: 2 \(1 in all\)"
+
+
+def an_untested_class(given: dict[str, Any]) -> str:
+    given["labels"][np.flatnonzero(given["parts"] == "train")[:10]] = 2
+    return r"Classes without a test sample: 2 \(1 in all\)"
+
+
+def one_sided(given: dict[str, Any]) -> str:
+    given["labels"] = (np.arange(400) % 10 == 0).astype(int)
+    return "9\\d% of train are of one class: always saying 0|90% of train"
+
+
+def zeros(given: dict[str, Any]) -> str:
+    given["tokens"]["face"][:40] = 0
+    return "face: 40 of 400 samples hold nothing but zeros and are not masked"
+
+
+def missing(given: dict[str, Any]) -> str:
+    given["masks"]["sound"][:40] = False
+    return "sound: missing in 40 of 400 samples"
+
+
+def unscaled(given: dict[str, Any]) -> str:
+    given["tokens"]["sound"][:, :, 2] *= 1e4
+    return "sound: unscaled; spreads of its columns run from"
+
+
+def far_off(given: dict[str, Any]) -> str:
+    given["tokens"]["sound"] *= 255
+    return "sound: unscaled"
+
+
+def zero_column(given: dict[str, Any]) -> str:
+    given["tokens"]["face"][:, :, 1] = 0
+    return "face: 1 of 3 columns are all zero"
+
+
+def constant_column(given: dict[str, Any]) -> str:
+    given["tokens"]["face"][:, :, 1:] = 7.1
+    return "face: 2 of 3 columns are constant"
+
+
+TRAPS = [
+    shared_groups, duplicates, copies, learned_with_the_labels, one_class, a_new_class, an_untested_class, one_sided,
+    zeros, missing, unscaled, far_off, zero_column, constant_column,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lay", TRAPS)
+def test_each_trap_is_found_and_named(lay: Any):
+    given = honest()
+    message = lay(given)
+    found = check(from_arrays(**given))
+    matching = [problem for problem in found.problems if re.search(message, problem)]
+    assert matching, found
+    assert found.problems[0] in matching  # the worst, and nothing of another kind before it
+    assert str(len(found.problems)) in repr(found).splitlines()[0]
+
+
+def test_labels_of_a_regression():
+    given = honest(regression=True)
+    given["labels"][given["parts"] == "test"] *= 3
+    assert any("Labels of test go from -6 to 6" in p for p in check(from_arrays(**given)).problems)
+    given["labels"][given["parts"] == "valid"] = 0.5
+    assert any("All labels of the valid part are 0.5" in p for p in check(from_arrays(**given)).problems)
+    split = from_arrays(**given)
+    blind = Split(split.train, replace(split.valid, labels=None), split.test)
+    assert "The valid part has no labels." in check(blind).problems
+
+
+def test_a_probe_needs_groups_to_tell():
+    """With few groups, one unlike the others makes the parts differ; that is no sign of a leak."""
+    given = honest()
+    message = learned_with_the_labels(given)
+    given["groups"] = np.where(given["parts"] == "test", 10, 0) + np.arange(400) // 5 % 4
+    found = check(from_arrays(**given))
+    assert not any(re.search(message, problem) for problem in found.problems)
+    assert found.table.set_index(["part", "modality"]).loc[("train", "face"), "probe"] == 1
+
+
+def test_several_labels_token_ids_and_shards(tmp_path):
+    rng = np.random.default_rng(0)
+    tokens = {"words": rng.integers(0, 9, (60, 4)), "sound": rng.normal(size=(60, 3, 2))}
+    split = from_arrays(tokens, torch.from_numpy((rng.random((60, 3)) < 0.5).astype(float)))
+    found = check(split)
+    assert len(found.labels) == 9
+    assert not any("words" in problem for problem in found.problems)
+    convert(split, tmp_path, progress=False)
+    assert check(sharded(tmp_path)).problems == found.problems
+
+
+def test_only_some_samples_of_a_large_part_are_looked_at(monkeypatch):
+    monkeypatch.setattr(sys.modules["clcrkit.datasets.audit"], "MOST_SAMPLES", 50)
+    assert set(report().table["samples"]) == {50}
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_the_figure_shows_what_the_table_holds(regression: bool):
+    found = check(from_arrays(**honest(regression=regression)))
+    figure = data_report(found)
+    bars = [t for t in figure.data if t.type == "bar" and t.name == "train" and t.yaxis == "y2"]
+    wanted = found.table[found.table["part"] == "train"]["median"]
+    np.testing.assert_array_equal(bars[0].y, wanted)
+    assert {t.name for t in figure.data if t.yaxis == "y3"} == {"sound", "face"}
+    assert all(axis.title.text for axis in figure.select_yaxes())
+    assert figure.to_json() == data_report(check(from_arrays(**honest(regression=regression)))).to_json()
+
+
+@pytest.mark.skipif("CLCRKIT_DATA" not in os.environ, reason="CLCRKIT_DATA names no folder with the real files")
+def test_the_real_sets_traps_are_reported():
+    from clcrkit.datasets import mmmo, mosi_utterances, spoken_digits
+
+    found = "\n".join(check(mosi_utterances()).problems)
+    assert "language: a linear probe scores" in found
+    assert "vision: a linear probe scores" in found
+    assert "acoustic: a linear probe" not in found
+    assert "train and test share 6 groups" in "\n".join(check(spoken_digits()).problems)
+    assert check(spoken_digits(split="speakers")).problems == ()
+    assert check(mmmo()).problems == ()
+    with np.load(os.path.join(os.environ["CLCRKIT_DATA"], "mfn_sequences.npz")) as file:
+        for name, message in (
+            ("youtube", "audio: 191 of 269 .*not masked"),
+            ("pom", "vision: 486 of 903 .*not masked"),
+        ):
+            pieces = {m: [file[f"{name}_{part}_{m}"] for part in PARTS] for m in ("audio", "vision", "y")}
+            parts = [part for part, y in zip(PARTS, pieces["y"], strict=True) for _ in y]
+            score = np.concatenate([y.reshape(len(y), -1)[:, 0] for y in pieces.pop("y")]).astype(float)
+            found = "\n".join(
+                check(from_arrays({m: np.concatenate(v) for m, v in pieces.items()}, score, parts=parts)).problems
+            )
+            assert re.search(message, found)
+            assert ("audio: unscaled" in found) == (name == "youtube")

@@ -1,0 +1,70 @@
+"""MulT's pickles, as Python 2 wrote them, and MultiBench's, padded in front."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clcrkit import DataError
+from clcrkit.datasets import multibench
+from tests.datasets.test_mmsa import KEYS, to_explorer
+from tests.datasets.writers_files import SIZES, mult_parts, write_mult
+
+
+def test_from_files_to_explorer(tmp_path: Path):
+    write_mult(tmp_path, 0)
+    to_explorer(multibench(tmp_path / "mosi_data_noalign.pkl"), 1, "regression")
+
+
+@pytest.mark.parametrize("in_front", [True, False])
+def test_every_real_token_arrives(tmp_path: Path, in_front: bool):
+    parts = mult_parts(1, in_front)
+    parts["train"]["audio"][4] = 0
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
+    split = multibench(tmp_path / "file.pkl")
+    for part, count in SIZES.items():
+        batch, held = getattr(split, part), parts[part]
+        for m, key in KEYS.items():
+            for i in range(count):
+                real = held[key][i][(held[key][i] != 0).any(1)].astype(np.float32)
+                np.testing.assert_array_equal(batch.tokens[m][i][batch.masks[m][i]].numpy(), real)
+        np.testing.assert_allclose(batch.labels.numpy(), held["labels"][:, 0, 0], rtol=1e-6)
+        videos = [split.attribute_names["group"][i] for i in batch.attributes["group"].tolist()]
+        assert videos == [row[0].decode() for row in held["id"]]
+        names = [split.attribute_names["name"][i] for i in batch.attributes["name"].tolist()]
+        assert names == [b"_".join(row).decode() for row in held["id"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "video"), [("a_b$_$3", "a_b"), ("a-b[12]", "a-b"), ("03bSnISJMiM_11", "03bSnISJMiM"), ("plain", "plain")]
+)
+def test_the_video_of_an_id(tmp_path: Path, name: str, video: str):
+    parts = mult_parts(2)
+    for held in parts.values():
+        held["id"] = np.array([[name]] * len(held["id"]))
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
+    assert multibench(tmp_path / "file.pkl").attribute_names["group"] == (video,)
+
+
+def test_not_finite_is_named_or_replaced(tmp_path: Path):
+    parts = mult_parts(3)
+    parts["valid"]["audio"][1, 0, 2] = -np.inf
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
+    with pytest.raises(DataError, match=r"valid acoustic: 1 of 4 samples"):
+        multibench(tmp_path / "file.pkl")
+    assert multibench(tmp_path / "file.pkl", replace=True).valid.tokens["acoustic"][1, 0, 2] == 0
+
+
+def test_damage_is_named(tmp_path: Path):
+    for key, value, message in (
+        ("labels", np.zeros((12, 4, 2)), "labels is an array of shape"),
+        ("labels", None, "labels is a NoneType"),
+        ("id", np.full((12, 9), "a"), r"id of shape \(12, 9\)"),
+        ("text", np.zeros((12, 3)), "text is float64 of shape"),
+    ):
+        parts = mult_parts(4)
+        parts["train"][key] = value
+        (tmp_path / "file.pkl").write_bytes(pickle.dumps(parts))
+        with pytest.raises(DataError, match=rf"file\.pkl: train: {message}"):
+            multibench(tmp_path / "file.pkl")

@@ -1,0 +1,62 @@
+"""Plans: which trials they list."""
+
+from __future__ import annotations
+
+import pytest
+
+from clcrkit import ABLATIONS
+from clcrkit.baselines import BASELINES
+from clcrkit.experiments import plans
+from clcrkit.experiments.plans import SWEEPS, TABLES, ablation, budgets, comparison, sweep
+from clcrkit.experiments.trials import Setup, Trial
+from clcrkit.training import TrainConfig
+
+TINY = Setup(
+    "tiny",
+    "asynchrony",
+    {"samples": [64, 16, 16], "evidence": "redundant"},
+    {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2},
+    TrainConfig(epochs=1, batch_size=16, device="cpu"),
+)
+
+
+def test_the_ablation_table_has_the_papers_rows():
+    table = ablation(TINY, seeds=(0,), progress=False)
+    assert table["model"].to_list() == ["CLCR", *[name for name in ABLATIONS if name != "full"]]
+    assert table["score"].between(0, 1).all()
+    assert table.set_index("model")["participation"]["dense exchange"] == pytest.approx(1)
+
+
+def test_a_comparison_holds_everything_once_for_each_seed_and_goes_seed_by_seed():
+    trials = comparison(TINY, seeds=(3, 4))
+    models = [t.model for t in trials if t.seed == 3]
+    alone = ["language alone", "vision alone", "acoustic alone"]
+    assert models == ["CLCR", *[name for name in ABLATIONS if name != "full"], *BASELINES, *alone]
+    assert [t.seed for t in trials] == [3] * len(models) + [4] * len(models)
+    assert len({t.key for t in trials}) == len(trials)
+
+
+def test_sweeps_change_what_they_name_and_share_the_rest():
+    swept = sweep(TINY, [{"levels": 1}, {"levels": 2}], seeds=(0,))
+    split = TINY.split(0)
+    assert [t.build(split).config.levels for t in swept] == [1, 2]
+    assert swept[1].key == Trial(TINY).key  # a sweep's own setting is not trained again
+    assert Trial(TINY, settings={"lambda_intra": 0.3}).key == Trial(TINY).key  # nor is a default
+    assert Trial(TINY, settings={"lambda_intra": 0.1}).key != Trial(TINY).key
+    assert [t.rho for t in budgets(TINY, seeds=(0,), rhos=(0.2, 0.7))] == [None, 0.2, 0.7, None]
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_stored_sweep_is_possible(name: str):
+    split = TINY.split(0)
+    for change in SWEEPS[name]:
+        Trial(TINY, settings={**plans.SMALL, **change}).build(split)
+
+
+@pytest.mark.parametrize(
+    "name", ["comparison_asynchrony_redundant", "budget_digits", "sweep_levels", "sweep_rank_split"]
+)
+def test_a_tables_trials_are_of_the_seeds_that_were_asked_for(name: str):
+    trials = TABLES[name]((5, 6))
+    assert [t.seed for t in trials] == sorted([5, 6] * (len(trials) // 2))
+    assert {t.rho for t in trials} <= {None, 0.1, 0.25, 0.45, 0.68, 0.9}
