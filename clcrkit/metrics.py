@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 
 BINS = 15  # of confidence, for the calibration error
 
@@ -103,6 +103,7 @@ def _regression(prediction: Float[ndarray, "sample"], labels: Float[ndarray, "sa
 
 
 def _f1(labels: Shaped[ndarray, "sample *label"], chosen: Shaped[ndarray, "sample *label"]) -> dict[str, float]:
+    require("sklearn", "analysis")
     from sklearn.metrics import f1_score  # slow to import
 
     return {f"f1_{how}": float(f1_score(labels, chosen, average=how, zero_division=0)) for how in ("macro", "weighted")}

@@ -12,20 +12,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import plotly.io
-from jinja2 import pass_context
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from latex2mathml.converter import convert
-from markupsafe import escape
-from nbclient import NotebookClient
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbformat import NotebookNode
-from plotly.offline import get_plotlyjs
+from clcrkit.errors import DataError, require
 
-from clcrkit.errors import DataError
+for _library in ("nbconvert", "latex2mathml", "plotly"):
+    require(_library, "lessons")
+
+import nbformat  # noqa: E402
+import plotly.io  # noqa: E402
+from jinja2 import pass_context  # noqa: E402
+from jupyter_client.kernelspec import KernelSpecManager  # noqa: E402
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+from latex2mathml.converter import convert  # noqa: E402
+from markupsafe import escape  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
+from nbconvert import HTMLExporter  # noqa: E402
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath  # noqa: E402
+from nbformat import NotebookNode  # noqa: E402
+from plotly.offline import get_plotlyjs  # noqa: E402
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PLOTLY = "application/vnd.plotly.v1+json"

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.ops import zero_padding
 from clcrkit.tasks import TASKS
 
@@ -262,6 +262,7 @@ def _integrate(
 ) -> _Scores:
     """Integrated gradients from `blank` to `values`, summed over features. A value takes the place of the module's
     output, or of the modality's tokens where there is no module."""
+    require("captum", "analysis")
     from captum.attr import IntegratedGradients
 
     names = list(values)
@@ -289,6 +290,7 @@ def _integrate(
 
 def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int, seed: int) -> _Scores:
     """Ablation or sampled Shapley values: captum sets the masks, as numbers, to 0 one by one."""
+    require("captum", "analysis")
     from captum.attr import FeatureAblation, ShapleyValueSampling
 
     names = list(batch.modalities)

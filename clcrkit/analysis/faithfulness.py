@@ -21,7 +21,7 @@ from clcrkit.analysis.probes import level_weighted
 from clcrkit.analysis.robustness import random_scores
 from clcrkit.analysis.stats import mean_interval
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.trace import Trace
 
 _IMPORTANT = 0.25  # share of a sample's tokens that count as important in `agreement`
@@ -126,6 +126,7 @@ def _ranks(batch: Batch, scores: Mapping[str, Tensor], ties: Mapping[str, Tensor
 
 
 def _agreement(share: Shaped[np.ndarray, "token"], score: Shaped[np.ndarray, "token"]) -> tuple[float, float] | None:
+    require("scipy", "analysis")
     from scipy.stats import rankdata
 
     if len(share) < 2 or np.ptp(share) == 0 or np.ptp(score) == 0:

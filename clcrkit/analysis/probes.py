@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 from clcrkit.trace import Trace
 
 
@@ -38,6 +38,7 @@ def linear_probe(
     Raises DataError where a label has fewer samples than there are folds, where there are fewer groups than folds,
     or where a label is in one group only, since no fold could then both learn and test it.
     """
+    require("sklearn", "analysis")
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
@@ -103,6 +104,7 @@ def evidence_auroc(
 ) -> list[float]:
     """For each level, the chance that an evidence token has a larger allocation than another one
     (ties count half); over all real tokens of all samples. NaN where a level has no evidence at all."""
+    require("sklearn", "analysis")
     from sklearn.metrics import roc_auc_score
 
     real = mask.cpu().numpy()

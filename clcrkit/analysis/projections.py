@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 
 METHODS = ("pca", "umap")
 _UMAP_ROWS = 3000  # UMAP is fitted on at most this many rows, evenly taken, and transforms the rest
@@ -83,6 +83,7 @@ def _pca(values: Any, seed: int) -> Callable[[Any], Any]:
 def _umap(values: Any, seed: int) -> Callable[[Any], Any]:
     if len(values) < 5:
         raise DataError(f"UMAP: {len(values)} rows, but at least 5 are needed")
+    require("umap", "analysis")
     import umap
 
     rows = np.linspace(0, len(values) - 1, min(len(values), _UMAP_ROWS)).astype(int)

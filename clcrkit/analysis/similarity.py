@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 from clcrkit.model import CLCR
 from clcrkit.trace import Trace
 
@@ -64,6 +64,7 @@ def level_spaces(trace: Trace, kind: str = "shared") -> dict[str, Float[Tensor, 
 def principal_angles(a: Float[Any, "width _"], b: Float[Any, "width _"]) -> Float[ndarray, "_"]:
     """The angles between what the columns of `a` and of `b` span, in degrees, smallest first: 0 for a common
     direction, 90 for none. As many as the smaller of the two has columns."""
+    require("scipy", "analysis")
     from scipy.linalg import subspace_angles
 
     return np.degrees(subspace_angles(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)))[::-1]

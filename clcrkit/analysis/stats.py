@@ -8,9 +8,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.errors import require
+
 
 def mean_interval(values: Any) -> tuple[float, float, float]:
     """Mean and its 95 % interval by Student's t; without an interval (NaN) for fewer than 2 values."""
+    require("scipy", "analysis")
     from scipy.stats import t
 
     x = np.asarray(values, dtype=np.float64)
@@ -33,6 +36,7 @@ class Difference(NamedTuple):
 
 def difference(first: Float[ndarray, "pair"], second: Float[ndarray, "pair"]) -> Difference:
     """first - second, pair by pair."""
+    require("scipy", "analysis")
     from scipy.stats import ttest_rel, wilcoxon
 
     gap = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)

@@ -33,7 +33,7 @@ from clcrkit.baselines import BASELINES, Baseline, LateFusion
 from clcrkit.batch import Batch
 from clcrkit.config import ABLATIONS, CLCRConfig, ablated
 from clcrkit.datasets import Split
-from clcrkit.errors import ConfigError, DataError
+from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
 from clcrkit.tasks import TASKS
@@ -163,6 +163,7 @@ def run(
     Raises what a trial raises; the finished ones are kept. DataError for a damaged file in the folder, or a folder
     that cannot be written.
     """
+    require("joblib", "analysis")
     from joblib import Parallel, delayed
 
     if folder is not None:

@@ -7,6 +7,11 @@ explorer.selection                             # the sample ids picked in any vi
 explorer.export("page.html")                   # a page that needs no kernel and no network
 """
 
-from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces
+from clcrkit.errors import require
+
+for _library in ("anywidget", "plotly", "scipy"):
+    require(_library, "viz")
+
+from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces  # noqa: E402
 
 __all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "subspaces"]
