@@ -155,7 +155,7 @@ def data_report(report: Report) -> go.Figure:
         line = go.Scatter(
             x=np.linspace(0, 1, len(values)), y=np.sort(values), name=name, mode="lines", line={"dash": dash}
         )
-        line.line.color = "#6E6E6E"
+        line.line.color = palette.GREY
         figure.add_trace(line, row=2, col=1)
     figure.update_yaxes(title_text="share of the part" if classes else "lowest, mean, highest", row=1, col=1)
     figure.update_yaxes(title_text="tokens", row=1, col=2)
