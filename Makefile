@@ -14,7 +14,7 @@ NPM := export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; cd $(JS) && npm
 export OMP_WAIT_POLICY ?= passive
 export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 
-.PHONY: tour lab test lint types js bundle unit notebooks browser data clean
+.PHONY: tour lab test lint types js bundle unit gates notebooks browser data clean
 
 tour: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
@@ -51,12 +51,15 @@ unit: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 -n 2 --dist loadfile \
 	    --jaxtyping-packages=clcrkit,exercises,beartype.beartype
 
+gates: $(READY)
+	$(PY) -m pytest tests/notebooks/test_gates.py -q -s
+
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest --nbval notebooks/ -n 2 --dist loadfile --junitxml build/notebooks.xml
 	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)
-	$(PY) -m pytest tests/browser
+	$(PY) -m pytest tests/browser -n 2 --dist loadfile
 
 data: $(READY)
 	$(PY) data/make_digits.py
