@@ -37,9 +37,7 @@ def page() -> str:
     """The whole page, as Markdown."""
     parts = [HEAD]
     for module in public_modules():
-        rows = [
-            f"| `{name}{_arguments(getattr(module, name))}` | {_summary(module, name)} |" for name in module.__all__
-        ]
+        rows = [f"| `{name}{_arguments(getattr(module, name))}` | {summary(module, name)} |" for name in module.__all__]
         parts.append(
             f"## {module.__name__}\n\n{_first_sentence(module.__doc__)}\n\n| | |\n|---|---|\n" + "\n".join(rows)
         )
@@ -56,7 +54,7 @@ def _arguments(value: Any) -> str:
     return f"({', '.join([*shown, *(['…'] if len(shown) < len(named) else [])])})"
 
 
-def _summary(module: ModuleType, name: str) -> str:
+def summary(module: ModuleType, name: str) -> str:
     value = getattr(module, name)
     if inspect.ismodule(value) or inspect.isroutine(value) or inspect.isclass(value):
         return _first_sentence(inspect.getdoc(value))
