@@ -49,4 +49,4 @@ def test_dotted_names_and_commands_in_a_text_exist(text: str) -> None:
         is_module = hasattr(module, "__path__") and importlib.util.find_spec(dotted) is not None
         assert is_module or hasattr(module, name), f"{text} names {dotted}"
     for path in re.findall(r"`((?:clcrkit|tests|data|notebooks)/[\w/.]+)`", said):
-        assert (ROOT / path).exists(), f"{text} names {path}"
+        assert "NN" in path or (ROOT / path).exists(), f"{text} names {path}"  # NN stands for a lesson's number
