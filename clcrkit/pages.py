@@ -102,12 +102,15 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
 
     Raises nbclient's CellExecutionError at the first cell that fails without the tag `raises-exception`.
     """
-    # Without kernel folders only the native kernel is left: a kernel of the same name in the user's home,
-    # which may belong to another environment, is not picked up.
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     executed = copy.deepcopy(notebook)
-    resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(executed, km=kernel, timeout=600, record_timing=False, resources=resources)
+    client = NotebookClient(
+        executed,
+        kernel_manager_class=_NativeKernel,
+        kernel_name="python3",
+        timeout=600,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
     client.execute(env={**os.environ, **(environment or {})})
     return executed
 
@@ -156,6 +159,14 @@ def _figure_html(figure: dict[str, Any], name: str) -> str:
         validate=False,
         div_id=name,
     )
+
+
+class _NativeKernel(AsyncKernelManager):
+    """This very Python's kernel. Without kernel folders only that is left: a kernel of the same name in the user's
+    home, which may belong to another environment, is not picked up."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **settings)
 
 
 class _MathRenderer(IPythonRenderer):
