@@ -9,6 +9,8 @@ A tolerance shall be at least twice the largest difference seen; the command fai
 """
 
 import argparse
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from nbformat import NotebookNode
 
 from clcrkit.pages import read_notebook
 
@@ -69,13 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def differences(notebooks: Sequence[Path], arithmetic: str) -> dict[str, float]:
     """The largest difference in each cell of these notebooks, by 'notebook/cell id'; inf where more than numbers differ
-    or the cell failed. A finished run is kept under build/portability, until one of the notebooks changes."""
+    or the cell failed. A finished run is kept under build/portability, until code or outputs of the notebook change."""
     held = {name for settings in ARITHMETICS.values() for name in settings}
     environment = {name: value for name, value in os.environ.items() if name not in held}
     found: dict[str, float] = {}
     for path in notebooks:
-        report = REPORTS / f"{arithmetic} {path.stem}.xml"
-        if not report.exists() or report.stat().st_mtime < path.stat().st_mtime:
+        told = json.dumps([(cell.source, cell.outputs) for cell in _code(path)]).encode()
+        report = REPORTS / f"{path.stem} {arithmetic} {hashlib.sha256(told).hexdigest()[:12]}.xml"
+        if not report.exists():
             command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--tb=no", f"--junitxml={report}", str(path)]
             settings = {**environment, **ARITHMETICS[arithmetic]}
             done = subprocess.run(command, env=settings, capture_output=True, text=True)
@@ -87,7 +91,7 @@ def differences(notebooks: Sequence[Path], arithmetic: str) -> dict[str, float]:
 
 
 def _cells(report: Path, path: Path) -> Iterator[tuple[str, float]]:
-    ids = [cell.id for cell in read_notebook(path).cells if cell.cell_type == "code"]
+    ids = [cell.id for cell in _code(path)]
     for case in ElementTree.parse(report).iter("testcase"):
         value = next((p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "difference"), None)
         failed = case.find("failure") is not None or case.find("error") is not None
@@ -95,12 +99,16 @@ def _cells(report: Path, path: Path) -> Iterator[tuple[str, float]]:
         yield f"{path.stem}/{ids[number]}", float(value) if value is not None else float("inf") if failed else 0.0
 
 
+def _code(path: Path) -> list[NotebookNode]:
+    return [cell for cell in read_notebook(path).cells if cell.cell_type == "code"]
+
+
 def tolerances(notebooks: Sequence[Path]) -> dict[str, float]:
     """The tolerance of each cell that has one, by 'notebook/cell id'."""
     return {
         f"{path.stem}/{cell.id}": cell.metadata["clcrkit"]["atol"]
         for path in notebooks
-        for cell in read_notebook(path).cells
+        for cell in _code(path)
         if "atol" in cell.metadata.get("clcrkit", {})
     }
 
