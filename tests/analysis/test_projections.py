@@ -38,7 +38,7 @@ def test_same_input_and_arguments_are_computed_once(cloud: np.ndarray, monkeypat
 
 def test_the_cache_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projections, "_cache", type(projections._cache)())
-    monkeypatch.setattr(projections, "_KEPT", 3)
+    monkeypatch.setattr(projections, "_CACHE_SIZE", 3)
     for i in range(8):
         projections.fit(np.eye(4) * (i + 1))
     assert len(projections._cache) == 3
