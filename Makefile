@@ -59,7 +59,7 @@ notebooks: $(READY)
 	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)
-	$(PY) -m pytest tests/browser -n 2 --dist loadfile
+	$(PY) -m pytest tests/browser
 
 data: $(READY)
 	$(PY) data/make_digits.py

@@ -48,7 +48,7 @@ class Distance:
         if a.shape != b.shape:
             raise Mismatch(f"{where}: {a.shape} values are stored, {b.shape} were computed")
         exact = a.dtype.kind in "iub" and b.dtype.kind in "iub"
-        a, b = (value.astype(object if exact else np.float64) for value in (a, b))
+        a, b = (value.astype(object if exact else np.float64).ravel() for value in (a, b))
         if not exact:
             finite = np.isfinite(a) & np.isfinite(b)
             if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
@@ -62,7 +62,7 @@ class Distance:
             return
         self.largest = max(self.largest, float(apart[at] / unit))
         if apart[at] > self.atol * unit and not self.beyond:
-            self.beyond = f"{where}: {a.flat[at]:.8g} is stored, {b.flat[at]:.8g} was computed"
+            self.beyond = f"{where}: {a[at]:.8g} is stored, {b[at]:.8g} was computed"
 
 
 def compare(stored: Sequence[Any], computed: Sequence[Any], atol: float = 0.0) -> Distance:

@@ -34,6 +34,7 @@ def figure(*traces: dict[str, Any]) -> list[Any]:
 
 
 TRACE = {"x": encoded([1, 2, 3], "i2"), "y": [0.25, 0.5, None], "name": "task"}
+IMAGE = encoded([0, 1, 1, 0], "u1") | {"shape": "2, 2"}
 SVG = '<svg viewBox="0 0 700 300"><circle cx="{}" cy="10"/></svg>'
 
 
@@ -51,6 +52,8 @@ SVG = '<svg viewBox="0 0 700 300"><circle cx="{}" cy="10"/></svg>'
         (shown({"text/html": SVG.format(140)}), shown({"text/html": SVG.format(146)}), 0.01),
         (figure(TRACE), figure(TRACE | {"y": [0.2500001, 0.5, None]}), 0.0),
         (figure(TRACE), figure(TRACE | {"x": encoded([1, 2, 3], "i4")}), 0.0),
+        (figure({"z": IMAGE}), figure({"z": dict(IMAGE)}), 0.0),
+        (figure({"z": [[0.5, 1.0], [2.0, 3.0]]}), figure({"z": [[0.5, 1.01], [2.0, 3.0]]}), 0.05),
         (figure(TRACE | {"y": encoded([1e-9, 5.0])}), figure(TRACE | {"y": encoded([3e-7, 5.0])}), 0.0),
         (shown({"image/png": "iVBO", "text/plain": "x"}), shown({"image/png": "AAAA", "text/plain": "x"}), 0.0),
         (shown({"text/plain": "x", "application/vnd.jupyter.widget-view+json": {}}), shown({"text/plain": "x"}), 0.0),
@@ -69,6 +72,7 @@ def test_what_a_machine_may_change_passes(stored: list[Any], computed: list[Any]
         (text("12345678901234567"), text("12345678901234568"), 0.0),
         (shown({"text/html": SVG.format(140)}), shown({"text/html": SVG.format(160)}), 0.02),
         (figure(TRACE), figure(TRACE | {"x": encoded([1, 2, 4], "i2")}), 0.1),
+        (figure({"z": IMAGE}), figure({"z": IMAGE | encoded([0, 1, 1, 1], "u1")}), 0.1),
         (figure(TRACE), figure(TRACE | {"y": [0.25, 0.6, None]}), 0.05),
     ],
 )
