@@ -96,11 +96,12 @@ def schedule(name: str, step: int, total: int) -> float:
     return (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
 
 
-def default_device() -> str:
-    """CUDA if available, then MPS, then the CPU."""
+def default_device(model: nn.Module) -> str:
+    """CUDA if available, then MPS, then the CPU. MPS has no float64: a model of it stays on the CPU there."""
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    double = any(p.dtype == torch.float64 for p in model.parameters())
+    return "mps" if torch.backends.mps.is_available() and not double else "cpu"
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def fit(
     processes = Processes.connect(config.device)
     if config.batch_size % processes.count:
         raise ConfigError(f"batch_size: {config.batch_size}, but it must be a multiple of {processes.count} processes")
-    device = processes.device or torch.device(config.device or default_device())
+    device = processes.device or torch.device(config.device or default_device(model))
     train, valid = opened("train", train, model, device, processes.count), opened("valid", valid, model, device)
     model.to(device)
     model.load_state_dict(processes.from_main(lambda: to_cpu(model.state_dict())))

@@ -12,7 +12,7 @@ from clcrkit import CLCR, Batch, CLCRConfig, ConfigError, DataError
 from clcrkit.baselines import EarlyFusion, LateFusion
 from clcrkit.training import TrainConfig, TrainingError, evaluate, fit, predict
 from clcrkit.training import folder as run_folder
-from clcrkit.training.config import make_optimizer, schedule
+from clcrkit.training.config import default_device, make_optimizer, schedule
 
 QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
 
@@ -229,3 +229,10 @@ def test_classes_the_model_does_not_know_are_refused(make_model, parts):
     strange = replace(valid, labels=valid.labels + 5)
     with pytest.raises(DataError, match="the valid part holds class 7, but classes must be below 3"):
         fit(fresh(make_model, train), train, strange, QUICK, progress=False)
+
+
+def test_a_model_of_float64_stays_off_a_device_without_it(model, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert default_device(model) == "mps"
+    assert default_device(model.double()) == "cpu"
