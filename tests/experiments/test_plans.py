@@ -8,16 +8,8 @@ from clcrkit import ABLATIONS
 from clcrkit.baselines import BASELINES
 from clcrkit.experiments import plans
 from clcrkit.experiments.plans import SWEEPS, TABLES, ablation, budgets, comparison, sweep
-from clcrkit.experiments.trials import Setup, Trial
-from clcrkit.training import TrainConfig
-
-TINY = Setup(
-    "tiny",
-    "asynchrony",
-    {"samples": [64, 16, 16], "evidence": "redundant"},
-    {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2},
-    TrainConfig(epochs=1, batch_size=16, device="cpu"),
-)
+from clcrkit.experiments.trials import Trial
+from tests.experiments.tiny import TINY
 
 
 def test_the_ablation_table_has_the_papers_rows():

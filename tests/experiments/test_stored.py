@@ -13,8 +13,9 @@ import pytest
 from clcrkit import ConfigError, DataError
 from clcrkit.experiments import stored
 from clcrkit.experiments.plans import MOSI, SETUPS, TABLES
-from clcrkit.experiments.trials import Setup, Trial
+from clcrkit.experiments.trials import Trial
 from clcrkit.training import TrainConfig
+from tests.experiments.tiny import TINY
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
 
@@ -29,13 +30,6 @@ def script(name: str) -> ModuleType:
 
 
 make_tables = script("make_tables")
-TINY = Setup(
-    "tiny",
-    "asynchrony",
-    {"samples": [64, 16, 16], "evidence": "redundant"},
-    {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2},
-    TrainConfig(epochs=1, batch_size=16, device="cpu"),
-)
 
 
 def test_a_table_is_stored_with_what_made_it(tmp_path: Path):
