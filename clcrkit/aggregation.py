@@ -4,7 +4,8 @@
 as query and the modalities' shared summaries as keys weighs the modalities; eta_m = sigmoid(w^T LayerNorm(W p_m))
 gates each modality's private summary ('confidence-gated aggregation').
 [ours] How anchors meet the context (joined, one MLP for all levels); the LayerNorm on the summaries; the shared
-summary weighted by the allocation, so that unfunded tokens do not dilute it; the mean over modalities as the global
+summary weighted by the allocation, so that unfunded tokens do not dilute it; the head reads the shared code level by
+level, before the sum over levels, since levels that share the same few coordinates hide each other; the mean over modalities as the global
 context, and linear maps for query and keys; the private code as the gated *mean*, which divides by the sum of eta and
 so keeps only its proportions (the plain gated sum is as near to the text); missing modalities leave every mean and
 softmax; and level gates that start uniform: from a random start they closed on the first level that helped, and a
@@ -24,7 +25,8 @@ from clcrkit.ops import masked_mean, weighted_mean
 
 
 class Aggregated(NamedTuple):
-    """The output of InterCAD. `pooled_*` are the summaries before their LayerNorm."""
+    """The output of InterCAD. `pooled_*` are the summaries before their LayerNorm. `level_codes` are the parts of which
+    the shared code is the sum."""
 
     pooled_shared: dict[str, Float[Tensor, "batch level rank"]]
     pooled_private: dict[str, Float[Tensor, "batch level private_rank"]]
@@ -34,16 +36,28 @@ class Aggregated(NamedTuple):
     level_gate: Float[Tensor, "batch level"]
     modality_gate: Float[Tensor, "batch modality"]
     private_gate: Float[Tensor, "batch modality"]
+    level_codes: Float[Tensor, "batch level rank"]
     shared_code: Float[Tensor, "batch rank"]
     private_code: Float[Tensor, "batch private_rank"]
 
 
 class InterCAD(nn.Module):
-    """Summaries, level gates, modality gates and private gates. gates=False makes all of them uniform."""
+    """Summaries, level gates, modality gates and private gates. gates=False makes all of them uniform.
 
-    def __init__(self, levels: int, rank: int, private_rank: int, gates: bool = True) -> None:
+    weighted=False: shared summaries are plain means. private_sum=True: the private code is a sum, not a mean.
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        rank: int,
+        private_rank: int,
+        gates: bool = True,
+        weighted: bool = True,
+        private_sum: bool = False,
+    ) -> None:
         super().__init__()
-        self.gates = gates
+        self.gates, self.weighted, self.private_sum = gates, weighted, private_sum
         self.shared_norm = LevelNorm(levels, rank)
         self.private_norm = LevelNorm(levels, private_rank)
         if not gates:
@@ -66,7 +80,8 @@ class InterCAD(nn.Module):
         allocation: dict[str, Float[Tensor, "batch level _"]],
         masks: dict[str, Bool[Tensor, "batch _"]],
     ) -> Aggregated:
-        pooled_shared = {m: weighted_mean(x, allocation[m]) for m, x in exchanged.items()}
+        weight = allocation if self.weighted else {m: mask[:, None].float() for m, mask in masks.items()}
+        pooled_shared = {m: weighted_mean(x, weight[m]) for m, x in exchanged.items()}
         pooled_private = {m: masked_mean(x, masks[m][:, None]) for m, x in private.items()}
         present = {m: mask.any(1)[:, None, None] for m, mask in masks.items()}
         shared_summary = {m: self.shared_norm(x) * present[m] for m, x in pooled_shared.items()}
@@ -81,6 +96,8 @@ class InterCAD(nn.Module):
         p_bar = torch.einsum("bl,bmlk->bmk", level_gate, p)
         modality_gate = self._modality_gate(s_bar, here)
         private_gate = self._private_gate(p_bar, here)
+        level_codes = torch.einsum("bm,bl,bmlk->blk", modality_gate, level_gate, s)
+        private_sum = torch.einsum("bm,bmk->bk", private_gate, p_bar)
         return Aggregated(
             pooled_shared,
             pooled_private,
@@ -90,8 +107,9 @@ class InterCAD(nn.Module):
             level_gate,
             modality_gate,
             private_gate,
-            shared_code=torch.einsum("bm,bmk->bk", modality_gate, s_bar),
-            private_code=weighted_mean(p_bar, private_gate),
+            level_codes,
+            shared_code=level_codes.sum(1),
+            private_code=private_sum if self.private_sum else weighted_mean(p_bar, private_gate),
         )
 
     def _level_gate(self, context: Tensor) -> Tensor:

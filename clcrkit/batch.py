@@ -183,6 +183,14 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
     return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids)
 
 
+def repeat_tokens(batch: Batch, times: int) -> Batch:
+    """The batch with each modality's tokens, masks and evidence `times` times in a row, on the token axis."""
+    tokens = {m: t.repeat(1, times, *[1] * (t.ndim - 2)) for m, t in batch.tokens.items()}
+    masks = {m: mask.repeat(1, times) for m, mask in batch.masks.items()}
+    evidence = {m: e.repeat(1, 1, times) for m, e in batch.evidence.items()}
+    return replace(batch, tokens=tokens, masks=masks, evidence=evidence)
+
+
 def concatenate(parts: Sequence[Batch]) -> Batch:
     """Join batches of the same modalities along the batch axis, padding to the longest.
 

@@ -2,6 +2,9 @@
 
 [paper] Each modality queries the shared tokens of the others only, and its budget scales what it receives:
 out_t = allocation_t Attention(Q_t, K of the others, V of the others).
+The formula scales the listener's output; the prose says that the budget bounds how many tokens enter the exchange pool,
+which are the speakers'. With `budgeted="speakers"` a token's share weighs it as a key instead (log allocation is added
+to its logits, so that an unfunded token is not heard), and with "both" each token is weighed on either side.
 [ours] Queries, keys, values and output all live in shared coordinates, so no private channel can reach another
 modality, whatever the weights are. The projections are common to all modalities, as the shared frame is. A residual
 connection adds what is received to what the token already held.
@@ -24,9 +27,9 @@ from clcrkit.subspaces import Subspaces
 class Exchange(nn.Module):
     """Multi-head attention from each modality's tokens to the tokens of all others, separately at every level."""
 
-    def __init__(self, levels: int, rank: int, heads: int) -> None:
+    def __init__(self, levels: int, rank: int, heads: int, budgeted: str = "listeners") -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.budgeted = heads, budgeted
         self.query, self.key, self.value, self.out = (nn.Parameter(torch.empty(levels, rank, rank)) for _ in range(4))
         for weight in (self.query, self.key, self.value, self.out):
             for level in range(levels):
@@ -51,7 +54,10 @@ class Exchange(nn.Module):
             keys[m], values[m] = self._heads(k), self._heads(v)
         received, attention = {}, {}
         for m, x in shared.items():
-            share, batch = allocation[m], len(x)
+            batch = len(x)
+            share = (
+                masks[m][:, None].expand_as(allocation[m]).to(x.dtype) if self.budgeted == "speakers" else allocation[m]
+            )
             funded = None if keep_attention else funded_tokens(share)
             if funded is not None:
                 share = share.gather(2, funded)  # (batch, level, funded)
@@ -62,23 +68,36 @@ class Exchange(nn.Module):
             key = torch.cat([keys[n] for n in others], dim=-2)
             value = torch.cat([values[n] for n in others], dim=-2)
             key_mask = torch.cat([masks[n] for n in others], dim=-1)  # (batch, other token)
-            any_key = key_mask.any(-1)
             # If no key is valid, all keys are unmasked to avoid NaN; the output is zeroed below.
-            unmasked = ~key_padding_mask(key_mask)
-            unmasked = unmasked.repeat(len(self.query), 1)[:, None, None]  # (level * batch, 1, 1, other token)
+            if self.budgeted == "listeners":
+                bias = None
+                any_key = key_mask.any(-1)[:, None].expand(-1, len(self.query))
+                unmasked = (~key_padding_mask(key_mask)).repeat(len(self.query), 1)[:, None, None]
+            else:
+                spoken = torch.cat([allocation[n] for n in others], dim=-1)  # (batch, level, other token)
+                any_key = (spoken > 0).any(-1)
+                silent = (spoken <= 0) & any_key[..., None]
+                bias = (
+                    spoken.clamp(min=1e-6)
+                    .log()
+                    .masked_fill(silent, -torch.inf)
+                    .transpose(0, 1)
+                    .flatten(0, 1)[:, None, None]
+                )
             if keep_attention:
                 logits = (query / query.shape[-1] ** 0.5) @ key.mT
-                weights = logits.masked_fill_(~unmasked, -torch.inf).softmax(-1)
+                logits = logits.masked_fill_(~unmasked, -torch.inf) if bias is None else logits + bias
+                weights = logits.softmax(-1)
                 mixed = weights @ value
                 weights = weights.unflatten(0, (-1, batch)).transpose(0, 1)  # (batch, level, head, token, other token)
-                attention[m] = weights * (masks[m] & any_key[:, None])[:, None, None, :, None]
+                attention[m] = weights * (masks[m][:, None] & any_key[..., None])[:, :, None, :, None]
             else:
                 # the mask has one row for all queries of a sample: one for each would be as large as the weights
-                attn_mask = None if all_true(key_mask) else unmasked
+                attn_mask = bias if bias is not None else None if all_true(key_mask) else unmasked
                 mixed = F.scaled_dot_product_attention(query, key, value, attn_mask)
             # (level * batch, head, token, feature) to (batch, level, token, rank)
             joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, batch)).transpose(0, 1)
-            output = (share * any_key[:, None, None])[..., None] * at_each_level(joined, self.out)
+            output = (share * any_key[..., None])[..., None] * at_each_level(joined, self.out)
             received[m] = output if funded is None else output.new_zeros(shared[m].shape).scatter(2, funded, output)
         return received, attention
 
@@ -115,6 +134,7 @@ class IntraCED(nn.Module):
 
     sparse=False replaces the budget by a share of 1 for every real token (dense exchange);
     exchange=False leaves out both budget and exchange and keeps the split (the ablation 'no IntraCED').
+    split=False leaves out the frames too: both streams are the level tokens themselves.
     """
 
     def __init__(
@@ -127,11 +147,13 @@ class IntraCED(nn.Module):
         heads: int,
         sparse: bool = True,
         exchange: bool = True,
+        budgeted: str = "listeners",
+        split: bool = True,
     ) -> None:
         super().__init__()
-        self.subspaces = Subspaces(modalities, levels, width, rank, private_rank)
+        self.subspaces = Subspaces(modalities, levels, width, rank, private_rank) if split else None
         self.budget = TokenBudget(levels) if sparse and exchange else None
-        self.exchange = Exchange(levels, rank, heads) if exchange else None
+        self.exchange = Exchange(levels, rank, heads, budgeted) if exchange else None
 
     def forward(
         self,
@@ -141,7 +163,7 @@ class IntraCED(nn.Module):
         mute: dict[str, Bool[Tensor, "batch level _"]] | None = None,
         keep_attention: bool = False,
     ) -> Exchanged:
-        shared, private = self.subspaces(tokens)
+        shared, private = (tokens, tokens) if self.subspaces is None else self.subspaces(tokens)
         allocate = dense_allocation if self.budget is None else self.budget
         allocations = {m: allocate(x, masks[m], gamma, (mute or {}).get(m)) for m, x in shared.items()}
         if self.exchange is None:

@@ -3,9 +3,10 @@
 [paper] Three levels. Vision and sound: a three-stage TCN with a growing receptive field. Language: hidden states of
 an early, a middle and a late layer of a pretrained BERT. Then H_l = LayerNorm(Z_l W_l + P_l) with one width for all.
 [ours] A small transformer trained from scratch stands in for BERT (`pretrained.with_stages` brings the real one); the
-dilations; P, a learned level embedding plus a faint sinusoid of the position; and the GELU after the LayerNorm, which
-improved every model we measured. At full strength the sinusoid is as large as the content, and long-range relations
-were learned later or not at all.
+dilations; P, a learned level embedding plus a faint sinusoid of the position (at full strength it is as large as the
+content, and long-range relations were learned later or not at all); and the GELU after the LayerNorm, which improved
+every model we measured. The GELU leaves nearly the same constant in every coordinate of every token. A frame turns
+that one direction into any other, where no LayerNorm of a summary finds it again, so `centred` takes it out here.
 """
 
 from __future__ import annotations
@@ -89,11 +90,36 @@ def transformer_block(width: int, heads: int, dropout: float) -> nn.TransformerE
     )
 
 
+def mix_levels(
+    tokens: dict[str, Float[Tensor, "batch level _ width"]],
+    masks: dict[str, Bool[Tensor, "batch _"]],
+    mix: str,
+    training: bool,
+) -> tuple[dict[str, Float[Tensor, "batch mixed _ width"]], dict[str, Bool[Tensor, "batch _"]]]:
+    """[ours] Readings of the paper's 'full mix', in which levels that do not belong together meet.
+
+    'rotated': the levels of the i-th modality are rotated by i. The next linear maps are learned with that, so it is
+    hardly a mixing. 'shuffled': a random order of levels for each modality and batch; outside training always the same
+    order. 'pooled': one level, which holds the tokens of all levels.
+    """
+    if mix == "rotated":
+        return {m: h.roll(i, dims=1) for i, (m, h) in enumerate(tokens.items())}, masks
+    levels = next(iter(tokens.values())).shape[1]
+    if mix == "pooled":
+        pooled = {m: h.flatten(1, 2)[:, None] for m, h in tokens.items()}
+        return pooled, {m: mask.repeat(1, levels) for m, mask in masks.items()}
+    generator = None if training else torch.Generator().manual_seed(0)
+    return {m: h[:, torch.randperm(levels, generator=generator)] for m, h in tokens.items()}, masks
+
+
 class HierarchyEncoder(nn.Module):
     """One modality's encoder: stages Z by a TCN (features) or transformer taps (token ids), then level tokens H."""
 
-    def __init__(self, size: int, ids: bool, width: int, levels: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, size: int, ids: bool, width: int, levels: int, dropout: float = 0.0, centred: bool = True
+    ) -> None:
         super().__init__()
+        self.centred = centred
         self.stages: nn.Module = (
             TransformerTaps(size, width, levels, dropout=dropout) if ids else TCN(size, width, levels, dropout)
         )
@@ -117,4 +143,7 @@ class HierarchyEncoder(nn.Module):
         position = POSITION_SCALE * position_signal(mask, width).flatten(0, 1) + self.level_embedding
         h = torch.baddbmm(position, stages.flatten(1, 2), self.project)  # (level, batch * token, width)
         h = F.layer_norm(h.unflatten(1, mask.shape), (width,)) * self.scale[:, None] + self.shift[:, None]
-        return (F.gelu(h) * mask[..., None]).transpose(0, 1)
+        h = F.gelu(h)
+        if self.centred:
+            h = h - h.mean(-1, keepdim=True)
+        return (h * mask[..., None]).transpose(0, 1)

@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clcrkit.aggregation import Aggregated, InterCAD
-from clcrkit.batch import Batch
+from clcrkit.batch import Batch, repeat_tokens
 from clcrkit.budget import Allocation, participation
 from clcrkit.config import CLCRConfig, ready
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.exchange import Exchanged, IntraCED
-from clcrkit.hierarchy import HierarchyEncoder
+from clcrkit.hierarchy import HierarchyEncoder, mix_levels
 from clcrkit.objective import Losses, regularisers
 from clcrkit.tasks import TASKS
 from clcrkit.trace import Task, Trace
@@ -42,15 +42,28 @@ class CLCR(nn.Module):
         super().__init__()
         self.config = c = config
         self.modalities = tuple(c.modalities)
-        self.levels = c.levels if c.hierarchy else 1
+        self.levels = c.levels if c.hierarchy and c.mix != "pooled" else 1
         self.encoders = nn.ModuleDict(
-            {m: HierarchyEncoder(x.size, x.ids, c.width, c.levels, c.dropout) for m, x in c.modalities.items()}
+            {
+                m: HierarchyEncoder(x.size, x.ids, c.width, c.levels, c.dropout, c.centred)
+                for m, x in c.modalities.items()
+            }
         )
         self.intraced = IntraCED(
-            self.modalities, self.levels, c.width, c.rank, c.private_rank, c.heads, c.sparse, c.intraced
+            self.modalities,
+            self.levels,
+            c.width,
+            c.rank,
+            c.private_rank,
+            c.heads,
+            c.sparse,
+            c.intraced,
+            c.budgeted,
+            c.split,
         )
-        self.intercad = InterCAD(self.levels, c.rank, c.private_rank, c.intercad)
-        self.head = make_head(c.rank + c.private_rank, c)
+        rank, private_rank = (c.rank, c.private_rank) if c.split else (c.width, c.width)
+        self.intercad = InterCAD(self.levels, rank, private_rank, c.intercad, c.weighted, c.private_sum)
+        self.head = make_head((self.levels if c.joined_levels else 1) * rank + private_rank, c)
 
     def forward(self, batch: Batch, gamma: float = 1.0) -> Float[Tensor, "batch output"]:
         return self._pass(batch, gamma).prediction
@@ -61,12 +74,15 @@ class CLCR(nn.Module):
         tokens = {m: encoder(batch.tokens[m], masks[m]) for m, encoder in self.encoders.items()}
         if not self.config.hierarchy:
             tokens = {m: h[:, -1:] for m, h in tokens.items()}
-        elif self.config.shuffle_levels:
-            tokens = {m: h.roll(i, dims=1) for i, (m, h) in enumerate(tokens.items())}
+        elif self.config.mix:
+            tokens, masks = mix_levels(tokens, masks, self.config.mix, self.training)
         exchanged = self.intraced(tokens, masks, gamma, mute, keep_attention)
         allocation = {m: a.allocation for m, a in exchanged.allocations.items()}
         aggregated = self.intercad(exchanged.exchanged, exchanged.private, allocation, masks)
-        prediction = self.head(torch.cat([aggregated.shared_code, aggregated.private_code], dim=-1))
+        code = aggregated.shared_code
+        if self.config.joined_levels:  # times their number, so that each is as large as the shared code
+            code = self.levels * aggregated.level_codes.flatten(1)
+        prediction = self.head(torch.cat([code, aggregated.private_code], dim=-1))
         return Pass(tokens, exchanged, aggregated, prediction)
 
     def losses(self, batch: Batch) -> Losses:
@@ -95,6 +111,8 @@ class CLCR(nn.Module):
             result = self._pass(batch, gamma, muted, keep_attention=True)
         finally:
             self.train(training)
+        if self.config.mix == "pooled":  # one level, with the tokens of all levels one after the other
+            batch = repeat_tokens(batch, self.config.levels)
         exchanged, aggregated = result.exchanged, result.aggregated
         allocations, budget = exchanged.allocations, self.intraced.budget
         uniform = result.prediction.new_ones(self.levels)
@@ -128,6 +146,8 @@ class CLCR(nn.Module):
         return ready(batch, self.config.modalities)
 
     def _check_mute(self, batch: Batch, mute: Mute) -> None:
+        if self.config.mix == "pooled":
+            batch = repeat_tokens(batch, self.config.levels)
         for m, mask in mute.items():
             if m not in self.modalities:
                 raise DataError(f"mute: {m} is no modality; there are {', '.join(self.modalities)}")

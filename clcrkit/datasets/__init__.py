@@ -17,6 +17,7 @@ from clcrkit.datasets.spoken_digits import spoken_digits
 from clcrkit.datasets.streaming.convert import convert
 from clcrkit.datasets.streaming.shards import Shards, sharded
 from clcrkit.datasets.ucf101 import ucf101
+from clcrkit.datasets.worlds import world
 
 __all__ = [
     "Report",
@@ -40,4 +41,5 @@ __all__ = [
     "sharded",
     "spoken_digits",
     "ucf101",
+    "world",
 ]
