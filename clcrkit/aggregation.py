@@ -5,11 +5,11 @@ as query and the modalities' shared summaries as keys weighs the modalities; eta
 gates each modality's private summary ('confidence-gated aggregation').
 [ours] How anchors meet the context (joined, one MLP for all levels); the LayerNorm on the summaries; the shared
 summary weighted by the allocation, so that unfunded tokens do not dilute it; the head reads the shared code level by
-level, before the sum over levels, since levels that share the same few coordinates hide each other; the mean over modalities as the global
-context, and linear maps for query and keys; the private code as the gated *mean*, which divides by the sum of eta and
-so keeps only its proportions (the plain gated sum is as near to the text); missing modalities leave every mean and
-softmax; and level gates that start uniform: from a random start they closed on the first level that helped, and a
-long-range factor was learned late or not at all.
+level, before the sum over levels, since levels that share the same few coordinates hide each other; the mean over
+modalities as the global context, and linear maps for query and keys; the private code as the gated *mean*, which
+divides by the sum of eta and so keeps only its proportions (the plain gated sum is as near to the text); missing
+modalities leave every mean and softmax; and level gates that start uniform: from a random start they closed on the
+first level that helped, and a long-range factor was learned late or not at all.
 """
 
 from __future__ import annotations

@@ -116,7 +116,9 @@ class CLCR(nn.Module):
         exchanged, aggregated = result.exchanged, result.aggregated
         allocations, budget = exchanged.allocations, self.intraced.budget
         uniform = result.prediction.new_ones(self.levels)
-        threshold = budget.threshold * self.config.rank**0.5 if budget is not None else torch.zeros_like(uniform)
+        root = self.config.rank**0.5  # evidence is measured in it
+        threshold = budget.threshold * root if budget is not None else torch.zeros_like(uniform)
+        scale = budget.log_scale.exp() / root if budget is not None else uniform
         return Trace(
             batch=batch,
             gamma=float(gamma),
@@ -135,6 +137,7 @@ class CLCR(nn.Module):
             modality_gate=aggregated.modality_gate,
             private_gate=aggregated.private_gate,
             threshold=threshold.repeat(len(batch), 1),
+            scale=scale.repeat(len(batch), 1),
             rho=(budget.rho if budget is not None else uniform).repeat(len(batch), 1),
             shared_code=aggregated.shared_code,
             private_code=aggregated.private_code,

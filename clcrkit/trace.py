@@ -29,7 +29,7 @@ class Trace:
       shared, private   (batch, level, token, rank)     coordinates in the shared and the private frame
       exchanged         (batch, level, token, rank)     shared coordinates after the exchange
       evidence          (batch, level, token)           length of the shared coordinates
-      activation        (batch, level, token)           what is projected: sigmoid(scale (evidence/sqrt(k) - threshold))
+      activation        (batch, level, token)           what is projected: scale (evidence - threshold)
       allocation        (batch, level, token)           share of the budget, in [0, 1]
       attention         (batch, level, head, token, other)  rows are this modality's tokens; columns are the tokens
                         of the other modalities, joined in the order of `others(modality)`
@@ -41,8 +41,9 @@ class Trace:
       level_gate        (batch, level)                  omega; each row sums to 1
       modality_gate     (batch, modality)               how much of the shared code each modality gives; sums to 1
       private_gate      (batch, modality)               eta in (0, 1), or 1 where gates are uniform
-      threshold         (batch, level)                  the evidence at which the activation is one half, learned for
-                        each level, in the unit of `evidence`; 0 without a budget, so that every token reaches it
+      threshold, scale  (batch, level)                  learned for each level: the evidence at which the activation is
+                        0, and how it rises with the evidence. So a token has a share where its evidence is above the
+                        cut, threshold + cutoff / scale. Without a budget 0 and 1, which say nothing
       rho               (batch, level)                  tokens' worth of budget for each real token at gamma 1, so that
                         budget = gamma * rho * real tokens; 1 without a budget
       shared_code, private_code        (batch, rank)
@@ -74,6 +75,7 @@ class Trace:
     modality_gate: Float[Tensor, "batch modality"]
     private_gate: Float[Tensor, "batch modality"]
     threshold: Float[Tensor, "batch level"]
+    scale: Float[Tensor, "batch level"]
     rho: Float[Tensor, "batch level"]
     shared_code: Float[Tensor, "batch rank"]
     private_code: Float[Tensor, "batch private_rank"]

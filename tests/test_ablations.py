@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import permutations
 
 import pytest
 import torch
 from torch import Tensor
 
 from clcrkit import ABLATIONS, CLCR, Batch, CLCRConfig, ConfigError, Trace, ablated
+from clcrkit.config import READINGS
 from clcrkit.objective import Losses
 from clcrkit.tasks import TASKS
 
@@ -32,12 +34,66 @@ def check_runs(model: CLCR, batch: Batch) -> None:
         assert all(t.isfinite().all() for t in tensors), field.name
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", [*ABLATIONS, *READINGS])
 @pytest.mark.parametrize("task", TASKS)
-def test_every_ablation_learns_every_task(make_batch, make_model, name, task):
+def test_every_ablation_and_reading_learns_every_task(make_batch, make_model, name, task):
     for levels, modalities in ((1, 2), (2, 4), (3, 3), (4, 2)):
         batch = make_batch(task=task, modalities=modalities)
-        check_runs(make_model(batch, levels=levels, dropout=0.1, **ABLATIONS[name]), batch)
+        check_runs(make_model(batch, levels=levels, dropout=0.1, **{**ABLATIONS, **READINGS}[name]), batch)
+
+
+def test_the_paper_s_plain_reading_is_the_model_without_what_we_added(batch, make_model):
+    """The head reads the sum over levels, summaries are plain means, tokens keep what GELU leaves in all of them."""
+    model = CLCR(make_model(batch).config.paper()).eval()
+    trace = model.trace(batch)
+    assert_close(model.head(torch.cat([trace.shared_code, trace.private_code], dim=-1)), trace.prediction)
+    for m in batch.modalities:
+        count = batch.masks[m].sum(1).clamp(min=1)[:, None, None]
+        mean = (trace.exchanged[m] * batch.masks[m][:, None, :, None]).sum(2) / count
+        expected = model.intercad.shared_norm(mean) * batch.masks[m].any(1)[:, None, None]
+        assert_close(trace.shared_summary[m], expected, atol=1e-5)
+        centred = make_model(batch).trace(batch).tokens[m].mean(-1)
+        assert (
+            centred.abs().max() < 1e-6 < 0.1 < trace.tokens[m].mean(-1)[batch.masks[m][:, None].expand(-1, 3, -1)].min()
+        )
+
+
+def test_a_pool_of_levels_is_one_level_with_all_their_tokens(batch, make_model):
+    pooled, plain = with_weights_of(make_model(batch, levels=1), mix="pooled"), make_model(batch)
+    assert pooled.levels == 1
+    deep = make_model(batch, mix="pooled")
+    deep.encoders.load_state_dict(plain.encoders.state_dict())
+    mixed, apart = deep.trace(batch), plain.trace(batch)
+    for m in batch.modalities:
+        assert torch.equal(mixed.tokens[m], apart.tokens[m].flatten(1, 2)[:, None])
+        assert torch.equal(mixed.batch.masks[m], batch.masks[m].repeat(1, 3))
+
+
+def test_levels_are_shuffled_anew_in_training_and_always_alike_outside(batch, make_model):
+    model = make_model(batch, mix="shuffled", dropout=0.0)
+    assert torch.equal(model(batch), model(batch))
+    model.train()
+    assert len({tuple(model(batch).flatten().tolist()) for _ in range(20)}) > 3
+    trace, plain = model.trace(batch), with_weights_of(model, mix="").trace(batch)
+    for m in batch.modalities:
+        orders = [torch.equal(trace.tokens[m], plain.tokens[m][:, list(order)]) for order in permutations(range(3))]
+        assert sum(orders) == 1
+
+
+def test_without_a_split_both_streams_are_the_level_tokens(batch, make_model):
+    trace = make_model(batch, intraced=False, split=False).trace(batch)
+    for m in batch.modalities:
+        assert trace.shared[m] is trace.private[m] or torch.equal(trace.shared[m], trace.private[m])
+        assert torch.equal(trace.shared[m], trace.tokens[m])
+
+
+def test_the_private_sum_keeps_how_sure_the_gates_are(batch, model):
+    trace = with_weights_of(model, private_sum=True).trace(batch)
+    summed = sum(
+        trace.private_gate[:, [i]] * torch.einsum("bl,blk->bk", trace.level_gate, trace.private_summary[m])
+        for i, m in enumerate(batch.modalities)
+    )
+    assert_close(trace.private_code, summed)
 
 
 def test_a_single_sample_and_a_modality_that_is_missing_throughout(make_batch, make_model, batch):
@@ -98,7 +154,7 @@ def test_without_intercad_gates_are_uniform(batch, model):
 
 
 def test_full_mix_rotates_levels_by_the_place_of_the_modality(batch, model):
-    mixed, plain = with_weights_of(model, shuffle_levels=True).trace(batch), model.trace(batch)
+    mixed, plain = with_weights_of(model, mix="rotated").trace(batch), model.trace(batch)
     for place, m in enumerate(batch.modalities):
         order = [(level - place) % 3 for level in range(3)]
         assert torch.equal(mixed.tokens[m], plain.tokens[m][:, order])

@@ -242,7 +242,7 @@ def test_token_budget_follows_its_formulas(token_budget):
     for b in range(3):
         for level in range(2):
             length = np.sqrt(np.square(x[b, level]).sum(-1))
-            activation = 1 / (1 + np.exp(-np.exp(log_scale[level]) * (length / 2 - threshold[level]))) * real[b]
+            activation = np.exp(log_scale[level]) * (length / 2 - threshold[level]) * real[b]
             budget = 0.8 / (1 + np.exp(-logit[level])) * real[b].sum()
             share = by_breakpoints(activation, budget) * real[b]
             for found, expected in (

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clcrkit.config import BUDGETED
 from clcrkit.exchange import Exchange, IntraCED
 
 NAMES = ("a", "b", "c")
@@ -52,33 +53,38 @@ def loop_exchange(exchange: Exchange, shared, masks, allocation) -> tuple[dict, 
                     for head in range(HEADS):
                         part = slice(head * size, (head + 1) * size)
                         q = (x[m][b, level, t] @ query[level])[part]
-                        column, logits, spoken, places = 0, [], [], []
+                        column, logits, spoken, places, shares = 0, [], [], [], []
                         for n in others[m]:
                             for u in range(x[n].shape[2]):
-                                if real[n][b, u]:
+                                key_share = float(allocation[n][b, level, u]) if exchange.budgeted != "listeners" else 1
+                                if real[n][b, u] and key_share > 0:
+                                    shares.append(key_share)
                                     logits.append(q @ (x[n][b, level, u] @ key[level])[part] / np.sqrt(size))
                                     spoken.append((x[n][b, level, u] @ value[level])[part])
                                     places.append(column)
                                 column += 1
                         mixed = np.zeros(size)
                         if logits:
-                            weights = np.exp(np.array(logits) - max(logits))
+                            weights = np.exp(np.array(logits) - max(logits)) * shares
                             weights /= weights.sum()
                             attention[m][b, level, head, t, places] = weights
                             mixed = weights @ np.array(spoken)
                         joined.append(mixed)
-                    share = float(allocation[m][b, level, t])
+                    share = float(allocation[m][b, level, t]) if exchange.budgeted != "speakers" else 1
                     received[m][b, level, t] = share * (np.concatenate(joined) @ out[level])
     return received, attention
 
 
+@pytest.mark.parametrize("budgeted", BUDGETED)
 @pytest.mark.parametrize("padded", [True, False])
-def test_the_exchange_equals_its_loops(masks, padded):
+def test_the_exchange_equals_its_loops(masks, padded, budgeted):
     if not padded:  # where nothing is masked, no mask is given to the fused attention
         masks = {m: torch.ones_like(mask) for m, mask in masks.items()}
-    exchange = Exchange(LEVELS, RANK, HEADS)
+    exchange = Exchange(LEVELS, RANK, HEADS, budgeted)
     shared = {m: torch.randn(SAMPLES, LEVELS, LENGTHS[m], RANK) * masks[m][:, None, :, None] for m in NAMES}
     allocation = {m: torch.rand(SAMPLES, LEVELS, LENGTHS[m]) * masks[m][:, None, :] for m in NAMES}
+    allocation = {m: a * (a > 0.4) for m, a in allocation.items()}  # about half are not funded
+    allocation["b"][1] = 0  # and here nobody of a modality is
     expected, expected_attention = loop_exchange(exchange, shared, masks, allocation)
     fused, nothing = exchange(shared, masks, allocation)
     kept, attention = exchange(shared, masks, allocation, keep_attention=True)
@@ -208,6 +214,7 @@ def largest_leak(exchange_by, intraced: IntraCED, tokens, masks) -> float:
     Tokens are moved along U_pr; three random sums of all exchanged entries are derived, in which any entry of the
     Jacobian would show.
     """
+    assert intraced.subspaces is not None
     _, frames = intraced.subspaces.frames()
     worst = 0.0
     for n in NAMES:
@@ -234,6 +241,7 @@ def test_without_the_split_private_channels_leak(mutant, intraced, tokens, masks
 
 
 def test_far_along_the_private_frame_in_float32(intraced, tokens, masks):
+    assert intraced.subspaces is not None
     _, frames = intraced.subspaces.frames()
     step = 100 * torch.randn(SAMPLES, LEVELS, LENGTHS["b"], PRIVATE) @ frames["b"].mT * masks["b"][:, None, :, None]
     before = intraced(tokens, masks)

@@ -92,10 +92,13 @@ def test_a_row_is_found_by_its_id(trace):
 def test_threshold_and_rho_explain_activation_and_budget(model, batch, make_model, gamma):
     trace = model.trace(batch, gamma=gamma)
     assert trace.sparse
-    scale = model.intraced.budget.log_scale.exp()[:, None] / model.config.rank**0.5
     for m, mask in batch.masks.items():
-        wanted = torch.sigmoid(scale * (trace.evidence[m] - trace.threshold[..., None])) * mask[:, None]
+        wanted = trace.scale[..., None] * (trace.evidence[m] - trace.threshold[..., None]) * mask[:, None]
         torch.testing.assert_close(trace.activation[m], wanted)
+        cut = trace.threshold + trace.cutoff[m] / trace.scale
+        above = (trace.evidence[m] > cut[..., None]) & mask[:, None]
+        near = (trace.evidence[m] - cut[..., None]).abs() < 1e-4
+        assert ((trace.allocation[m] > 0) == above)[~near].all()
         torch.testing.assert_close(trace.budget[m], gamma * trace.rho * mask.sum(1, keepdim=True))
     for ablation in ({"sparse": False}, {"intraced": False}):
         dense = make_model(batch, **ablation).trace(batch, gamma=gamma)

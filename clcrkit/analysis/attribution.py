@@ -128,7 +128,7 @@ def attribute_level_tokens(
     at once. A level that the model does not use gets 0.
 
     Why not from H = 0: the summaries' LayerNorm sees directions only, so that nearly all of the output would change
-    in the first thousandth of that line. Levels are the encoders' own: where `shuffle_levels` is set they are not
+    in the first thousandth of that line. Levels are the encoders' own: where `mix` is set they are not
     the trace's. `target`, `steps` and the warning are as for `attribute_tokens`.
     """
     _check_steps(steps)

@@ -12,6 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.errors import DataError, require
+from clcrkit.errors import ConfigError
 from clcrkit.model import CLCR
 from clcrkit.trace import Trace
 
@@ -75,6 +76,8 @@ def frame_angles(model: CLCR) -> pd.DataFrame:
 
     Frames of one level: 'shared' with each private one, and the private ones with each other; `angle` counts the
     angles of one pair from 1, smallest first."""
+    if model.intraced.subspaces is None:
+        raise ConfigError("model: it was made without frames (split=False)")
     shared, private = model.intraced.subspaces.frames()
     frames = {"shared": shared, **{f"private {m}": private[m] for m in model.modalities}}
     names, rows = list(frames), []

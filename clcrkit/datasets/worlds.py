@@ -1,19 +1,19 @@
 """Worlds: small synthetic data, each made so that one mechanism of CLCR is needed, or, with `needed=False`, idle.
 
 Everything here is [ours]. As in `asynchrony`, a token is a pattern (a direction that all samples of a seed share, of
-root mean square 1, orthogonal to all other patterns) or a distractor (a direction of its own), plus Gaussian noise; which
-tokens tell something, and at which level, is known. One idea a world:
+root mean square 1, orthogonal to all other patterns) or a distractor (a direction of its own), plus Gaussian noise;
+which tokens tell something, and at which level, is known. One idea a world:
 
 exchange       'ask' holds one of 6 keys, 'store' holds the 6 keys, each joined with one of 4 values in one token; the
                label is the value of the asked key. 'ask' alone knows nothing (0.25). Whoever takes the mean of 'store'
-               and then looks at 'ask' knows how often each value is stored, not with which key: 0.49 (the mean
+               and then looks at 'ask' knows how often each value is stored, not with which key: 0.47 (the mean
                share of the most frequent of 4 values among 6). Idle: only the asked key is stored.
 budget         one token of 60, in one of two modalities drawn for each sample, names the class of 8; all others are
                distractors. Nothing bounds a model that weighs all tokens alike, but the mean over tokens holds a
                sixtieth of the pattern. Idle: half of the tokens name the class.
 level gates    the shallow pattern, the mid order (two neighbours) and the deep order (two tokens 9 apart) each claim
                one of 4 classes, independently; a referee token names the level that is right. Whoever does not know
-               which level to believe reaches 0.5: a vote is right where two agree or by lot. Idle: all levels
+               which level to believe reaches 0.57, by a vote. Idle: all levels
                claim the label.
 modality gates each of three modalities claims one of 4 classes, and a second token says whether its claim is the truth
                or a lie, which is a coin for each (at least one is the truth; a lie is any of 4 classes). Which claim
@@ -79,8 +79,8 @@ def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000,
         raise ConfigError(f"samples: {samples}, but three numbers of at least 1 are needed (train, valid, test)")
     if seed < 0:
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
-    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2)]
-    canvases, labels, attributes = WORLDS[mechanism](*streams, sum(samples), needed)
+    patterns, random = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
+    canvases, labels, attributes = WORLDS[mechanism](patterns, random, sum(samples), needed)
     noisy = {m: c.tokens + NOISE * c.random.standard_normal(c.tokens.shape) for m, c in canvases.items()}
     tokens = {m: x.astype(np.float32) for m, x in noisy.items()}
     evidence = {m: c.evidence for m, c in canvases.items()}
@@ -100,7 +100,11 @@ def _exchange(world: Random, random: Random, size: int, needed: bool) -> World:
     for key in range(keys):
         pair = (store.patterns[key] + store.patterns[keys + stored[:, key]]) / 2**0.5
         store.show([pair], 0, who=None if needed else asked == key)
-    return {"ask": ask, "store": store}, stored[np.arange(size), asked], {"key": asked}
+    return (
+        {"ask": ask, "store": store},
+        stored[np.arange(size), asked],
+        {"key": asked, **{f"value of key {k}": stored[:, k] for k in range(keys)}},
+    )
 
 
 def _budget(world: Random, random: Random, size: int, needed: bool) -> World:

@@ -88,7 +88,8 @@ class Block(TypedDict):
     picked: NotRequired[int]
     lanes: dict[str, Lane]  # by modality
     texts: list[str]
-    threshold: NotRequired[Packed]  # (sample, level); only for a model with a budget
+    threshold: NotRequired[Packed]  # (sample, level); this and `scale` only for a model with a budget
+    scale: NotRequired[Packed]  # (sample, level): of the activation, for each unit of evidence
 
 
 class Listener(TypedDict):
@@ -279,6 +280,7 @@ class Payload:
         block: Block = {"ids": pack(trace.batch.ids[chosen], "f8"), "lanes": lanes, "texts": list(texts)}
         if trace.sparse:
             block["threshold"] = pack(trace.threshold[chosen].float())
+            block["scale"] = pack(trace.scale[chosen].float())
         return block
 
     def attention(self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str]) -> Attention:

@@ -39,13 +39,14 @@ def test_attention_arrives_whole(shared_trace: Trace, level: int, modality: str,
 def test_thresholds_are_the_models_in_the_unit_of_evidence(trace: Trace, model: CLCR) -> None:
     rank = trace.shared["vision"].shape[-1]
     budget: Any = model.intraced.budget
-    sent_threshold = unpacked(Payload(trace).block([3, 7])["threshold"])
-    for row in sent_threshold:
-        np.testing.assert_allclose(row, budget.threshold.detach().numpy() * rank**0.5, rtol=1e-3)
-    for m in trace.modalities:  # above its level's threshold, and there only, a token's activation is above one half
+    block = Payload(trace).block([3, 7])
+    for threshold, scale in zip(unpacked(block["threshold"]), unpacked(block["scale"]), strict=True):
+        np.testing.assert_allclose(threshold, budget.threshold.detach().numpy() * rank**0.5, rtol=1e-3)
+        np.testing.assert_allclose(scale, budget.log_scale.exp().detach().numpy() / rank**0.5, rtol=1e-3)
+    for m in trace.modalities:  # above its level's threshold, and there only, a token's activation is positive
         above = trace.evidence[m] > trace.threshold[..., None]
         real = trace.batch.masks[m][:, None].expand_as(above)
-        assert torch.equal(above[real], (trace.activation[m] > 0.5)[real])
+        assert torch.equal(above[real], (trace.activation[m] > 0)[real])
 
 
 def test_a_trace_at_gamma_0_still_knows_its_budget(trace: Trace, model: CLCR, batch: Batch) -> None:
