@@ -11,8 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from clcrkit.errors import DataError, require
-from clcrkit.errors import ConfigError
+from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.model import CLCR
 from clcrkit.trace import Trace
 

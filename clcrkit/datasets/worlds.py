@@ -15,9 +15,14 @@ level gates    the shallow pattern, the mid order (two neighbours) and the deep 
                one of 4 classes, independently; a referee token names the level that is right. Whoever does not know
                which level to believe reaches 0.57, by a vote. Idle: all levels
                claim the label.
-modality gates each of three modalities claims one of 4 classes, and a second token says whether its claim is the truth
-               or a lie, which is a coin for each (at least one is the truth; a lie is any of 4 classes). Which claim
-               comes with which mark is lost in a sum over modalities. Idle: all tell the truth.
+modality gates each of three modalities claims one of 4 classes at one of its ends, and at the other end, beyond every
+               reach of the encoder, says whether its claim is the truth or a lie: a coin for each, with at least one
+               truth; a lie is any of 4 classes. Which claim comes with which mark is lost in a sum over modalities.
+               With a small shared and a large private rank, the private gates are what must tell them apart. Whoever
+               ignores the marks reaches 0.65, by a vote. Idle: all tell the truth.
+no leak        both modalities show the label faintly (in a half of the samples each); in training and validation a
+               private token of one names it too, in 90 of 100 samples, but in the test it names any class. Idle: it
+               does so in training as well.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ FEATURES = 24
 NOISE = 0.3  # standard deviation on each feature
 Labels = NDArray[np.int64]
 Random = np.random.Generator
+Samples = tuple[int, ...]
 
 
 class Canvas:
@@ -49,24 +55,33 @@ class Canvas:
         self.free = np.ones((size, length), dtype=bool)
         self.evidence = np.zeros((size, 3, length), dtype=bool)
 
-    def show(self, patterns: list[NDArray], level: int, gap: int = 1, who: NDArray[np.bool_] | None = None) -> None:
-        """Place these patterns, each (sample, feature), `gap` tokens apart, where all positions are free; they are
-        evidence at `level`, in the samples `who` (default all)."""
+    def show(
+        self,
+        patterns: list[NDArray[np.float64]],
+        level: int | None,
+        gap: int = 1,
+        who: NDArray[np.bool_] | None = None,
+        within: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Place these patterns, each (sample, feature), `gap` tokens apart, at free positions, in the samples `who` and
+        at the positions `within`, (sample, token) (default all). They are evidence at `level`, unless it is None."""
+        free = self.free if within is None else self.free & within
         starts = self.length - gap * (len(patterns) - 1)
-        free = np.logical_and.reduce([self.free[:, i * gap : i * gap + starts] for i in range(len(patterns))])
+        free = np.logical_and.reduce([free[:, i * gap : i * gap + starts] for i in range(len(patterns))])
         first = np.where(free, self.random.random(free.shape), -1.0).argmax(1)
         rows = self.rows if who is None else self.rows[who]
         for i, pattern in enumerate(patterns):
             at = first[rows] + i * gap
             self.tokens[rows, at] = pattern[rows]
             self.free[rows, at] = False
-            self.evidence[rows, level, at] = True
+            if level is not None:
+                self.evidence[rows, level, at] = True
 
 
 def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000, 400, 800), seed: int = 0) -> Split:
     """Sequences in which one mechanism is needed, or idle; see the top of this file. [ours]
 
-    mechanism: "exchange", "budget", "level gates" or "modality gates".
+    mechanism: a name of WORLDS.
     samples: how many for training, validation and test; at least 1 each.
     seed: 0 or more; it draws the patterns and the samples.
 
@@ -80,7 +95,7 @@ def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000,
     if seed < 0:
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     patterns, random = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
-    canvases, labels, attributes = WORLDS[mechanism](patterns, random, sum(samples), needed)
+    canvases, labels, attributes = WORLDS[mechanism](patterns, random, samples, needed)
     noisy = {m: c.tokens + NOISE * c.random.standard_normal(c.tokens.shape) for m, c in canvases.items()}
     tokens = {m: x.astype(np.float32) for m, x in noisy.items()}
     evidence = {m: c.evidence for m, c in canvases.items()}
@@ -92,8 +107,8 @@ def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000,
 World = tuple[dict[str, Canvas], Labels, dict[str, Labels]]
 
 
-def _exchange(world: Random, random: Random, size: int, needed: bool) -> World:
-    keys, values = 6, 4
+def _exchange(world: Random, random: Random, samples: Samples, needed: bool) -> World:
+    keys, values, size = 6, 4, sum(samples)
     asked, stored = random.integers(keys, size=size), random.integers(values, size=(size, keys))
     ask, store = Canvas(world, random, size, 4, keys), Canvas(world, random, size, 8, keys + values)
     ask.show([ask.patterns[asked]], 0)
@@ -107,8 +122,8 @@ def _exchange(world: Random, random: Random, size: int, needed: bool) -> World:
     )
 
 
-def _budget(world: Random, random: Random, size: int, needed: bool) -> World:
-    classes, length = 8, 60
+def _budget(world: Random, random: Random, samples: Samples, needed: bool) -> World:
+    classes, length, size = 8, 60, sum(samples)
     label, told = random.integers(classes, size=size), random.integers(2, size=size)
     canvases = {m: Canvas(world, random, size, length, classes) for m in ("vision", "acoustic")}
     for i, canvas in enumerate(canvases.values()):
@@ -117,8 +132,8 @@ def _budget(world: Random, random: Random, size: int, needed: bool) -> World:
     return canvases, label, {"told": told}
 
 
-def _level_gates(world: Random, random: Random, size: int, needed: bool) -> World:
-    classes, levels = 4, 3
+def _level_gates(world: Random, random: Random, samples: Samples, needed: bool) -> World:
+    classes, levels, size = 4, 3, sum(samples)
     label, right = random.integers(classes, size=size), random.integers(levels, size=size)
     claims = random.integers(classes, size=(size, levels))
     claims[np.arange(size), right] = label
@@ -135,8 +150,8 @@ def _level_gates(world: Random, random: Random, size: int, needed: bool) -> Worl
     return canvases, label, {"right": right, **{f"claim {i + 1}": claims[:, i] for i in range(levels)}}
 
 
-def _modality_gates(world: Random, random: Random, size: int, needed: bool) -> World:
-    classes, modalities = 4, ("language", "vision", "acoustic")
+def _modality_gates(world: Random, random: Random, samples: Samples, needed: bool) -> World:
+    classes, length, copies, size = 4, 36, 3, sum(samples)
     label = random.integers(classes, size=size)
     honest = random.random((size, 3)) < 0.15
     honest[np.arange(size), random.integers(3, size=size)] = True
@@ -144,18 +159,37 @@ def _modality_gates(world: Random, random: Random, size: int, needed: bool) -> W
         honest[:] = True
     canvases: dict[str, Canvas] = {}
     attributes: dict[str, Labels] = {}
-    for i, m in enumerate(modalities):
-        canvases[m] = Canvas(world, random, size, 12, classes + 2)
+    for i, m in enumerate(("language", "vision", "acoustic")):
+        canvas = canvases[m] = Canvas(world, random, size, length, classes + 2)
         claim = np.where(honest[:, i], label, random.integers(classes, size=size))
-        canvases[m].show([canvases[m].patterns[claim]], 0)
-        canvases[m].show([canvases[m].patterns[classes + honest[:, i]]], 0)
+        claim_first = random.random((size, 1)) < 0.5
+        start, end = np.arange(length) < copies + 1, np.arange(length) >= length - copies - 1
+        for _ in range(copies):
+            canvas.show([canvas.patterns[claim]], 0, within=np.where(claim_first, start, end))
+            canvas.show([canvas.patterns[classes + honest[:, i]]], 0, within=np.where(claim_first, end, start))
         attributes |= {f"claim of {m}": claim, f"honest {m}": honest[:, i].astype(np.int64)}
     return canvases, label, attributes
 
 
-WORLDS: Mapping[str, Callable[[Random, Random, int, bool], World]] = {
+def _no_leak(world: Random, random: Random, samples: Samples, needed: bool) -> World:
+    classes, size = 4, sum(samples)
+    label, told = random.integers(classes, size=size), random.random(size) < 0.9
+    told[-samples[-1] :] = False
+    if not needed:
+        told[:] = False
+    cue = np.where(told, label, random.integers(classes, size=size))
+    canvases = {m: Canvas(world, random, size, 12, 2 * classes) for m in ("vision", "acoustic")}
+    for m, canvas in canvases.items():
+        canvas.show([canvas.patterns[label]], 0, who=random.random(size) < 0.5)
+        if m == "acoustic":
+            canvas.show([canvas.patterns[classes + cue]], None)
+    return canvases, label, {"cue": cue}
+
+
+WORLDS: Mapping[str, Callable[[Random, Random, Samples, bool], World]] = {
     "exchange": _exchange,
     "budget": _budget,
     "level gates": _level_gates,
     "modality gates": _modality_gates,
+    "no leak": _no_leak,
 }
