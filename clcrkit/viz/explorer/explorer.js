@@ -22,24 +22,24 @@ ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,y],i)=>{if(i)ctx.line
 ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){
 ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
 .",gamma:"γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",evidence:"\
-Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",threshold:"Thres\
-hold: the evidence at which the activation is one half, learned for each level.",activation:"Activation a: evidence sque\
-ezed to 0..1 around the threshold. It is what a token asks for.",cutoff:"Cut-off λ: what the budget takes from every act\
-ivation. A token below the line gets nothing.",allocation:"Allocation α: what a token gets, a − λ, never below 0. It wei\
-ghs its attention and its part in the summary.",budget:"Budget B: tokens' worth of shares that one modality may spend at\
- this level, γ times what was learned.",participation:"Participation r: allocated share for each real token, between 0 \
-(silent) and 1 (all take part).",prediction:"Prediction: what the model's head says. The small tick is the answer as tra\
-ced.",attention:"Attention: of what a token hears, the part that comes from each token of the other modalities.",weighted:"\
-Weighted: attention times the listener's allocation α, which is what really enters the token.",levelgate:"Level gate ω:\
- how much each level counts in the codes. The three sum to 1, so each sample is one point.",modalitygate:"Modality gate:\
- how much each modality gives to the shared code. The gates sum to 1.",privategate:"Private gate η: how far each modalit\
-y's private summary is let in; each lies between 0 and 1 on its own.",space:"Shared: what modalities can exchange. Priva\
-te: what each keeps. The codes are what the prediction is made from.",projection:"The two directions drawn. PCA keeps th\
-e largest spread; UMAP keeps neighbours, not distances.",zoom:"Enlarge the picture around its points. Off, the range is \
-fixed, so that pictures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated.\
- Only what stands above its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels:\
- what the number of samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to th\
-e selection; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
+Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",cut:"Cut: the ev\
+idence above which a token gets a share. It follows the budget: threshold plus λ over the scale.",activation:"Activatio\
+n a: scale times the evidence above the threshold, both learned. It is what a token asks for.",cutoff:"Cut-off λ: what t\
+he budget takes from every activation. A token below the line gets nothing.",allocation:"Allocation α: what a token gets\
+, a − λ, never below 0. It weighs its attention and its part in the summary.",budget:"Budget B: tokens' worth of shar\
+es that one modality may spend at this level, γ times what was learned.",participation:"Participation r: allocated shar\
+e for each real token, between 0 (silent) and 1 (all take part).",prediction:"Prediction: what the model's head says. Th\
+e small tick is the answer as traced.",attention:"Attention: of what a token hears, the part that comes from each token \
+of the other modalities.",weighted:"Weighted: attention times the listener's allocation α, which is what really enters t\
+he token.",levelgate:"Level gate ω: how much each level counts in the codes. The three sum to 1, so each sample is one p\
+oint.",modalitygate:"Modality gate: how much each modality gives to the shared code. The gates sum to 1.",privategate:"P\
+rivate gate η: how far each modality's private summary is let in; each lies between 0 and 1 on its own.",space:"Shared:\
+ what modalities can exchange. Private: what each keeps. The codes are what the prediction is made from.",projection:"Th\
+e two directions drawn. PCA keeps the largest spread; UMAP keeps neighbours, not distances.",zoom:"Enlarge the picture a\
+round its points. Off, the range is fixed, so that pictures can be compared.",probe:"A linear classifier reads each targ\
+et from this space, cross-validated. Only what stands above its shuffled control is really there.",shuffled:"The same cl\
+assifier trained on shuffled labels: what the number of samples alone would give.",selection:"Click a point, or draw a l\
+oop around several. Shift adds to the selection; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
 const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
 "pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
 "blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h3",
@@ -92,23 +92,25 @@ length)return null;const start=(row*levels+level)*length;const take=values=>posi
 map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;return{modality,
 positions,evidence:take(lane.evidence),activation:take(lane.activation).map((a,i)=>muted[i]?0:a),muted,text:positions.map(
 t=>block.texts[lane.text.v[row*length+t]]),truth:lane.truth?take(lane.truth):null,bins,features:lane.features&&bins?strips(
-lane.features,row,positions):null,threshold:block.threshold?block.threshold.v[row*levels+level]:null,budget:lane.budget.
-v[row*levels+level]}}function strips(features,row,positions){const[,length,bins]=features.shape;const bytes=new Uint8Array(
-positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<bins;b++)bytes[i*bins+b]=features.v[(row*length+t)*bins+b]});
-return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)return{budget:tokens.budget,cutoff:0,allocation:tokens.activation};
-const budget=tokens.budget*gamma;return{budget,...project(tokens.activation,budget)}}function weightsOf(attention,sample,modality,level,head,tokensAt){
-const tokens=tokensAt(modality);const listener=attention.of[modality];const at=attention.levels.indexOf(level);if(!tokens||
-!listener||at<0)return null;const row=Array.from(attention.ids.v).indexOf(sample);const[,levels,heads,length,width]=listener.
-weights.shape;const speakers=[];let offset=0;for(const[other,padded]of listener.others){const its=tokensAt(other);its?.positions.
-forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+position,text:its.text[i]})});offset+=padded}if(!speakers.
-length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(rows*
-columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){
-const line2=((row*levels+at)*heads+h2)*length+t;const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++){
-weights[i*columns+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
-let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
-most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
-if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
-part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+lane.features,row,positions):null,threshold:block.threshold?block.threshold.v[row*levels+level]:null,scale:block.scale?block.
+scale.v[row*levels+level]:1,budget:lane.budget.v[row*levels+level]}}function strips(features,row,positions){const[,length,
+bins]=features.shape;const bytes=new Uint8Array(positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<bins;b++)
+bytes[i*bins+b]=features.v[(row*length+t)*bins+b]});return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)return{
+budget:tokens.budget,cutoff:0,allocation:tokens.activation};const budget=tokens.budget*gamma;return{budget,...project(tokens.
+activation,budget)}}function cutOf(tokens,cutoff){return tokens.threshold===null?null:tokens.threshold+cutoff/tokens.scale}
+function weightsOf(attention,sample,modality,level,head,tokensAt){const tokens=tokensAt(modality);const listener=attention.
+of[modality];const at=attention.levels.indexOf(level);if(!tokens||!listener||at<0)return null;const row=Array.from(attention.
+ids.v).indexOf(sample);const[,levels,heads,length,width]=listener.weights.shape;const speakers=[];let offset=0;for(const[
+other,padded]of listener.others){const its=tokensAt(other);its?.positions.forEach((position,i)=>{speakers.push({modality:other,
+i,position,at:offset+position,text:its.text[i]})});offset+=padded}if(!speakers.length)return null;const rows=tokens.positions.
+length;const columns=speakers.length;const weights=new Float32Array(rows*columns);const chosen=head<0?Array.from({length:heads},
+(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*heads+h2)*length+
+t;const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++){weights[i*columns+j]+=listener.weights.
+v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,weights}}function strongest(weights,most){let all=0;
+let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>most?Float32Array.
+from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){if(!(weights[q]>
+0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,part:total?carried/
+total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
 function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
 min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
 speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
@@ -191,12 +193,12 @@ d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app
 places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
 data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
-index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.step=0;this.every=1;this.hasText=
-false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=app.data.table.audible.includes(modality)?h("button",
-{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):null;const head=h("div",{class:"clcr-lane-h\
-ead"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-modality":modality},head);parent.append(this.el);
-const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter mutes one.`;this.canvas=new Canvas(app,this.el,
-120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();this.listenToKeys()}listenToPointer(){
+index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.highest=1;this.step=0;this.
+every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=app.data.table.audible.includes(
+modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):null;const head=h("div",
+{class:"clcr-lane-head"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-modality":modality},head);parent.
+append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter mutes one.`;this.canvas=new Canvas(
+app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();this.listenToKeys()}listenToPointer(){
 const{app,modality}=this;const{el}=this.canvas;el.addEventListener("pointermove",event=>{const i=this.under(event);app.point(
 i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))});el.addEventListener("pointerleave",()=>{
 app.point(null);app.untip()});el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,
@@ -208,58 +210,58 @@ canvas.at(event)[0]-LEFT3)/this.step);return this.tokens&&this.step&&i>=0&&i<thi
 app}=this;if(i<0||!this.tokens)return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, mod\
 el)");const token=[this.modality,app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.
 filter(other=>other.some((part,k)=>part!==token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){
-const{tokens,share}=this;if(!tokens)return[];const{threshold,truth}=tokens;const a=tokens.activation[i];const text=tokens.
-text[i]?`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(
-tokens.evidence[i])}${threshold===null?"":`, threshold ${fmt(threshold)}`}`,tokens.muted[i]?"muted by you: activation se\
-t to 0":`activation a = ${fmt(a)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α\
- = a − λ = ${fmt(share.allocation[i])}`);else if(tokens.muted[i])lines.push("allocation α = 0");else lines.push(`cut\
- off: short of λ by ${fmt(share.cutoff-a,3)}`);if(truth)lines.push(truth[i]?"known to carry shared evidence at this lev\
-el":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,this.
-app.get("level"));if(this.tokens)this.share=data.share(this.tokens)}update(here,mostEvidence){const{app,tokens,canvas}=this;
-this.mostEvidence=mostEvidence;this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);
-this.caption.replaceChildren(h("i",{class:"clcr-dot",style:`background:${app.theme.modality(this.index)}`}),h("strong",{
-text:this.modality}));if(!tokens)return this.caption.append(" this modality is missing in this sample");this.caption.append(
-...this.captionOf(tokens));const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.
-el.clientWidth||700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*
-6.6+6)/step));const strip=tokens.bins?stripHeight(tokens.bins)+3:0;canvas.setHeight(BASE+6+(tokens.truth?TRUTH:0)+STICKS+
-4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){const{app}=this;const sound=app.data.soundOf(this.modality);
-const playing=app.player.playing?.modality===this.modality;const why=app.data.kernel?"the sound is on its way":"this pag\
-e does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=!this.tokens;listen.textContent=playing?"\
-■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-label",`${playing?"Stop":"Play"} the sound of\
- ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,cutoff}=this.share;const[n,spent]=[tokens.
-positions.length,sum(allocation)];const funded=allocation.filter(share=>share>0).length;const unbound=app.data.table.sparse?
-" 0: the budget does not bind, every token keeps its activation":" 0: this model has no budget, every token has a share \
-of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens funded`}),h("span",{},term(app,"budget","budge\
-t B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"participation","r"),` ${fmt(spent/n)}`),h("span",{class:"\
-clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){const{theme}=this.app;const n=tokens.
-positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.font=theme.font(11);this.drawBars(ctx,
-tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+6;if(tokens.truth){this.drawTruth(ctx,tokens.truth,below);below+=
-TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.features,tokens.
-bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
+const{tokens,share}=this;if(!tokens)return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const a=tokens.activation[i];
+const text=tokens.text[i]?`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,
+`evidence e = ${fmt(tokens.evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation \
+set to 0":`activation a = ${fmt(a)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation\
+ α = a − λ = ${fmt(share.allocation[i])}`);else if(tokens.muted[i])lines.push("allocation α = 0");else lines.push(`\
+cut off: short of λ by ${fmt(share.cutoff-a,3)}`);if(truth)lines.push(truth[i]?"known to carry shared evidence at this \
+level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
+this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens)}update(here,mostEvidence,highest){const{app,tokens,
+canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)
+this.updateListen(this.listen);this.caption.replaceChildren(h("i",{class:"clcr-dot",style:`background:${app.theme.modality(
+this.index)}`}),h("strong",{text:this.modality}));if(!tokens)return this.caption.append(" this modality is missing in th\
+is sample");this.caption.append(...this.captionOf(tokens));const widest=Math.max(...tokens.text.map(text=>text.length));
+const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.
+every=Math.max(1,Math.ceil((widest*6.6+6)/step));const strip=tokens.bins?stripHeight(tokens.bins)+3:0;canvas.setHeight(BASE+
+6+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){const{app}=this;const sound=app.
+data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.data.kernel?"the so\
+und is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=!this.tokens;
+listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-label",`${playing?
+"Stop":"Play"} the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,cutoff}=this.share;
+const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>0).length;const unbound=app.
+data.table.sparse?" 0: the budget does not bind, every token keeps its activation":" 0: this model has no budget, every \
+token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens funded`}),h("span",{},term(app,
+"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"participation","r"),` ${fmt(spent/n)}`),
+h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){const{theme}=this.
+app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.font=theme.font(11);
+this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+6;if(tokens.truth){this.drawTruth(ctx,tokens.truth,
+below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
+features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
 app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-TOP3+(this.hasText?16:
 4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
 app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
-ctx,"1",LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"a, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(.65));write(ctx,
-"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-
-v*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=
-theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);
-ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+
-width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){
-pen(ctx,this.app.theme.warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){
-const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-cutoff*HIGH;pen(ctx,theme.warning,1.6);
-line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,
-clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.
-fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,
-Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
-const{step,mostEvidence}=this;const{theme}=this.app;const{threshold}=tokens;const foot=top+STICKS;const y=v=>foot-v/mostEvidence*
-STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach(
-(e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(threshold===
-null||!(threshold>0&&threshold<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(threshold)],[LEFT3+tokens.
-evidence.length*step+4,y(threshold)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(
-bins);const cell=height/bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.
-ramp(value/255);ctx.fillRect(LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+
-4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*
-this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
+ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"a, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(
+.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+
+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+
+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-
+y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,
+width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(
+.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[
+1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>
+0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[
+LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),
+"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);
+truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));
+ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;
+const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;
+write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{
+const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>
+0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(
+cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
+bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.ramp(value/255);ctx.fillRect(
+LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){
+for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
 levels}=app.data.table;const height=(ROW*levels.length+HEAD)*modalities.length+22;const label="Participation for each mo\
 dality and level: the middle 80 % and the median of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,
 height,label,(ctx,width)=>this.draw(ctx,width-LEFT4-RIGHT4))}update(){this.canvas.paint()}draw(ctx,width){const{theme,data}=this.
@@ -295,22 +297,23 @@ left:${this.percent(traced[i])}%`})),h("span",{class:"clcr-number",text:isValue?
 if(now.length>MOST)this.el.append(note(`the ${MOST} likeliest of ${now.length}`));if(isValue&&truth.size)this.el.append(
 note(`true value ${[...truth][0]}`));this.el.append(note(answer.note+(truth.size&&!isValue?", ✓ is true":""),"clcr-sai\
 d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation a"],["line","cutoff","cut-off λ"],["s\
-tick","evidence","evidence e"],["dots","threshold","threshold"]];var Budget=class{constructor(app){this.app=app;const{data}=app;
-const main=h("div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","To\
-ken budget","budget",[],[main,side]);const key=KEY.flatMap(([swatch,word,label])=>[h("i",{class:`clcr-swatch clcr-${swatch}`}),
-term(app,word,label)]);this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.
-lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,
-data.sounds?.ids.v.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",
-data.blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation bec\
-omes 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
+tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructor(app){this.app=app;const{data}=app;const main=h(
+"div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","Token budget","\
+budget",[],[main,side]);const key=KEY.flatMap(([swatch,word,label])=>[h("i",{class:`clcr-swatch clcr-${swatch}`}),term(app,
+word,label)]);this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.lanes=
+data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,data.
+sounds?.ids.v.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.
+blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes \
+0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
 term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samp\
 les"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This\
  page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.
 data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
 this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids.v[0]??Number.NaN));
 this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
-lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;for(const lane of this.lanes)lane.
-update(here,most);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(
+lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,
+highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
 app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
 modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,

@@ -81,16 +81,17 @@ def _budget(explorer: Explorer) -> list[str]:
     name = explorer.levels[explorer.level]
     drawn = [_text(4, 16, f"Token budget: id {explorer.picked}, {name}, γ = {explorer.gamma:.2f}", font_weight="600")]
     lane = 210 / len(now.modalities)
+    top = max(1.0, *(float(a[0, explorer.level].max()) for a in now.activation.values()))  # of all axes
     for k, m in enumerate(now.modalities):
         mask = now.batch.masks[m][0]
         a, share = (v[m][0, explorer.level][mask].numpy() for v in (now.activation, now.allocation))
-        cutoff, base, high = float(now.cutoff[m][0, explorer.level]), 28 + (k + 1) * lane - 6, lane - 24
+        cutoff, base, high = float(now.cutoff[m][0, explorer.level]), 28 + (k + 1) * lane - 6, (lane - 24) / top
         drawn.append(
-            _text(4, base - high - 3, f"{m}: {int((share > 0).sum())} of {len(a)} tokens funded, λ = {cutoff:.2f}")
+            _text(4, base - lane + 21, f"{m}: {int((share > 0).sum())} of {len(a)} tokens funded, λ = {cutoff:.2f}")
         )
         step = 330 / max(len(a), 1)
         for t, (height, got) in enumerate(zip(a, share, strict=True)):
-            x, w, low = 4 + t * step, max(step - 1, 0.5), min(float(height), cutoff)
+            x, w, low = 4 + t * step, max(step - 1, 0.5), max(min(float(height), cutoff), 0.0)
             across = f'<rect x="{x:.1f}" width="{w:.1f}" '
             drawn.append(f'{across}y="{base - low * high:.0f}" height="{low * high:.0f}" fill="{palette.PALE}"/>')
             if got > 0:

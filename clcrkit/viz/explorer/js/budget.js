@@ -15,7 +15,7 @@ const KEY = [
   ["pale", "activation", "activation a"],
   ["line", "cutoff", "cut-off λ"],
   ["stick", "evidence", "evidence e"],
-  ["dots", "threshold", "threshold"],
+  ["dots", "cut", "cut"],
 ];
 
 export class Budget {
@@ -77,7 +77,9 @@ export class Budget {
     for (const lane of this.lanes) lane.read();
     const evidence = this.lanes.flatMap((lane) => lane.tokens?.evidence ?? []);
     const most = Math.max(0, ...evidence) * 1.05 || 1; // one scale for all lanes of the sample
-    for (const lane of this.lanes) lane.update(here, most);
+    const asked = this.lanes.flatMap((lane) => lane.tokens?.activation ?? []);
+    const highest = Math.max(1, ...asked); // likewise
+    for (const lane of this.lanes) lane.update(here, most, highest);
     this.predictions.update();
     this.participation.update();
   }

@@ -3,8 +3,8 @@ export const EXPLAIN = {
   level: "Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches.",
   gamma: "γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",
   evidence: "Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",
-  threshold: "Threshold: the evidence at which the activation is one half, learned for each level.",
-  activation: "Activation a: evidence squeezed to 0..1 around the threshold. It is what a token asks for.",
+  cut: "Cut: the evidence above which a token gets a share. It follows the budget: threshold plus λ over the scale.",
+  activation: "Activation a: scale times the evidence above the threshold, both learned. It is what a token asks for.",
   cutoff: "Cut-off λ: what the budget takes from every activation. A token below the line gets nothing.",
   allocation:
     "Allocation α: what a token gets, a − λ, never below 0. It weighs its attention and its part in the summary.",

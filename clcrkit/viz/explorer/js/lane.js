@@ -3,6 +3,7 @@ import { Canvas, line, mark, pen, write } from "./canvas.js";
 import { term, walkTokens } from "./controls.js";
 import { h } from "./dom.js";
 import { clamp, fmt, sum } from "./numbers.js";
+import { cutOf } from "./tokens.js";
 
 /** @import {App} from "./app.js" */
 /** @import {Mute, Share, Tokens} from "./types.js" */
@@ -11,7 +12,7 @@ import { clamp, fmt, sum } from "./numbers.js";
 const LEFT = 58;
 const RIGHT = 62;
 const TOP = 8;
-const HIGH = 66; // of an activation of 1
+const HIGH = 66; // of the highest activation of the sample, or of 1 where that is more
 const BASE = TOP + HIGH;
 const TRUTH = 12;
 const STICKS = 24;
@@ -31,6 +32,7 @@ export class TokenLane {
     /** @type {Share} */
     this.share = { budget: 0, cutoff: 0, allocation: [] };
     this.mostEvidence = 1;
+    this.highest = 1;
     this.step = 0; // width of one token
     this.every = 1; // so many tokens share one text
     this.hasText = false;
@@ -112,12 +114,13 @@ export class TokenLane {
   describe(i) {
     const { tokens, share } = this;
     if (!tokens) return [];
-    const { threshold, truth } = tokens;
+    const { truth } = tokens;
+    const cut = cutOf(tokens, share.cutoff);
     const a = tokens.activation[i];
     const text = tokens.text[i] ? `: ${tokens.text[i]}` : "";
     const lines = [
       `${this.modality}, token ${tokens.positions[i]}${text}`,
-      `evidence e = ${fmt(tokens.evidence[i])}${threshold === null ? "" : `, threshold ${fmt(threshold)}`}`,
+      `evidence e = ${fmt(tokens.evidence[i])}${cut === null ? "" : `, cut ${fmt(cut)}`}`,
       tokens.muted[i]
         ? "muted by you: activation set to 0"
         : `activation a = ${fmt(a)}, cut-off λ = ${fmt(share.cutoff)}`,
@@ -136,10 +139,15 @@ export class TokenLane {
     if (this.tokens) this.share = data.share(this.tokens);
   }
 
-  /** @param {boolean} here are the sample's tokens in the browser? @param {number} mostEvidence */
-  update(here, mostEvidence) {
+  /**
+   * @param {boolean} here are the sample's tokens in the browser?
+   * @param {number} mostEvidence
+   * @param {number} highest activation
+   */
+  update(here, mostEvidence, highest) {
     const { app, tokens, canvas } = this;
     this.mostEvidence = mostEvidence;
+    this.highest = highest;
     this.el.hidden = !here;
     canvas.el.hidden = !tokens;
     if (this.listen) this.updateListen(this.listen);
@@ -223,7 +231,7 @@ export class TokenLane {
     const { cutoff, allocation } = this.share;
     const gap = step > 9 ? 2 : step > 4 ? 1 : 0.4;
     const end = LEFT + tokens.positions.length * step;
-    write(ctx, "1", LEFT - 8, TOP + 8, "right", theme.ink(0.65));
+    write(ctx, fmt(this.highest, 1), LEFT - 8, TOP + 8, "right", theme.ink(0.65));
     write(ctx, "a, α", LEFT - 8, TOP + HIGH / 2 + 4, "right", theme.ink(0.65));
     write(ctx, "0", LEFT - 8, BASE, "right", theme.ink(0.65));
     pen(ctx, theme.ink(0.14), 1);
@@ -232,7 +240,7 @@ export class TokenLane {
       [end, TOP + 0.5],
     ]);
     /** @param {number} v */
-    const y = (v) => BASE - v * HIGH;
+    const y = (v) => BASE - (clamp(v, 0, this.highest) / this.highest) * HIGH;
     tokens.activation.forEach((a, i) => {
       const [x, width, low] = [LEFT + i * step + gap / 2, step - gap, Math.min(a, cutoff)];
       ctx.fillStyle = theme.ink(allocation[i] > 0 ? 0.2 : 0.13);
@@ -267,7 +275,7 @@ export class TokenLane {
     const { theme } = this.app;
     const { cutoff } = this.share;
     if (!(cutoff > 0)) return;
-    const y = BASE - cutoff * HIGH;
+    const y = BASE - (clamp(cutoff, 0, this.highest) / this.highest) * HIGH;
     pen(ctx, theme.warning, 1.6);
     line(
       ctx,
@@ -294,11 +302,11 @@ export class TokenLane {
     write(ctx, "truth", LEFT - 8, top + 7, "right", theme.ink(0.65));
   }
 
-  /** Evidence, and the threshold. @param {CanvasRenderingContext2D} ctx @param {Tokens} tokens @param {number} top */
+  /** Evidence, and the cut. @param {CanvasRenderingContext2D} ctx @param {Tokens} tokens @param {number} top */
   drawEvidence(ctx, tokens, top) {
     const { step, mostEvidence } = this;
     const { theme } = this.app;
-    const { threshold } = tokens;
+    const cut = cutOf(tokens, this.share.cutoff);
     const foot = top + STICKS;
     /** @param {number} v */
     const y = (v) => foot - (v / mostEvidence) * STICKS;
@@ -308,13 +316,13 @@ export class TokenLane {
       const x = LEFT + (i + 0.5) * step - Math.min(2, step / 3);
       ctx.fillRect(x, y(e), Math.min(4, step / 1.5), foot - y(e));
     });
-    if (threshold === null || !(threshold > 0 && threshold < mostEvidence)) return;
+    if (cut === null || !(cut > 0 && cut < mostEvidence)) return;
     pen(ctx, theme.ink(0.75), 1);
     line(
       ctx,
       [
-        [LEFT - 4, y(threshold)],
-        [LEFT + tokens.evidence.length * step + 4, y(threshold)],
+        [LEFT - 4, y(cut)],
+        [LEFT + tokens.evidence.length * step + 4, y(cut)],
       ],
       [2, 2],
     );

@@ -36,6 +36,7 @@ export function tokensOf(block, row, modality, level, mutes) {
     bins,
     features: lane.features && bins ? strips(lane.features, row, positions) : null,
     threshold: block.threshold ? block.threshold.v[row * levels + level] : null,
+    scale: block.scale ? block.scale.v[row * levels + level] : 1,
     budget: lane.budget.v[row * levels + level],
   };
 }
@@ -66,6 +67,15 @@ export function shareOf(tokens, gamma, sparse) {
   if (!sparse) return { budget: tokens.budget, cutoff: 0, allocation: tokens.activation };
   const budget = tokens.budget * gamma;
   return { budget, ...project(tokens.activation, budget) };
+}
+
+/**
+ * The evidence above which a token gets a share; null without a budget.
+ * @param {Tokens} tokens
+ * @param {number} cutoff
+ */
+export function cutOf(tokens, cutoff) {
+  return tokens.threshold === null ? null : tokens.threshold + cutoff / tokens.scale;
 }
 
 /**

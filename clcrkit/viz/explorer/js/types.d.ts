@@ -84,6 +84,7 @@ export interface Block {
   lanes: Record<string, Lane>;
   texts: string[];
   threshold?: Values;
+  scale?: Values;
 }
 
 export interface Listener {
@@ -192,6 +193,7 @@ export interface Tokens {
   bins: number;
   features: Uint8Array | null;
   threshold: number | null;
+  scale: number;
   budget: number;
 }
 

@@ -21,17 +21,18 @@ const activations = (count, seed) => Array.from({ length: count }, (_, i) => sca
 
 test("the projection stays in the truncated simplex and spends the budget where it binds", () => {
   for (let seed = 0; seed < 50; seed++) {
-    const a = activations(1 + seed, seed);
-    for (const budget of [0, 0.1, 1, seed / 3, sum(a), 2 * a.length]) {
+    const a = activations(1 + seed, seed).map((v) => 9 * v - 1); // below 0 and far above 1 as well
+    const asked = sum(a.map((v) => clamp(v, 0, 1)));
+    for (const budget of [0, 0.1, 1, seed / 3, asked, 2 * a.length]) {
       const { cutoff, allocation } = project(a, budget);
       assert.ok(allocation.every((share) => share >= 0 && share <= 1));
-      near([sum(allocation)], [Math.min(budget, sum(a))]);
+      near([sum(allocation)], [Math.min(budget, asked)]);
       near(
         allocation,
         a.map((v) => clamp(v - cutoff, 0, 1)),
         1e-9,
       );
-      assert.equal(cutoff > 0, sum(a) > budget + 1e-9);
+      assert.equal(cutoff > 0, asked > budget + 1e-9);
     }
   }
 });

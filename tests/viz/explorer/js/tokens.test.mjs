@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { shareOf, strongest, tokensOf, weightsOf } from "../../../../clcrkit/viz/explorer/js/tokens.js";
+import { cutOf, shareOf, strongest, tokensOf, weightsOf } from "../../../../clcrkit/viz/explorer/js/tokens.js";
 import { near } from "./near.mjs";
 
 const values = (shape, v) => ({ shape, v: Float32Array.from(v) });
@@ -68,6 +68,19 @@ test("gamma turns the budget, and dense exchange knows none", () => {
   near(shareOf(tokens, 1, true).allocation, tokens.activation);
   assert.equal(shareOf(tokens, 0, true).allocation.filter((share) => share > 1e-9).length, 0);
   assert.deepEqual(shareOf(tokens, 0, false), { budget: 2, cutoff: 0, allocation: tokens.activation });
+});
+
+test("above the cut tokens have a share, below it none", () => {
+  // activation = scale (evidence - threshold)
+  const tokens = { ...tokensOf(block, 0, "see", 1, []), evidence: [1, 1.5, 2], threshold: 0.5, scale: 4 };
+  tokens.activation = tokens.evidence.map((e) => 4 * (e - 0.5));
+  for (const gamma of [0.1, 0.4, 1]) {
+    const { cutoff, allocation } = shareOf(tokens, gamma, true);
+    tokens.evidence.forEach((e, i) => {
+      assert.equal(allocation[i] > 1e-9, e > cutOf(tokens, cutoff) + 1e-9);
+    });
+  }
+  assert.equal(cutOf({ ...tokens, threshold: null }, 0), null);
 });
 
 // sample 11, level 1: two heads, three listening tokens of "see" (the second is padding), two tokens of "hear"
