@@ -1,0 +1,95 @@
+"""Does the budget fund what counts? Measures on data whose evidence is known, such as `asynchrony`. All [ours].
+
+The AUROC of planted tokens (`probes.evidence_auroc`) asks whether they are the ones with the largest shares. But an
+encoder copies what a token knows to its neighbours within reach, deeper levels keep what shallower ones found, and with
+redundant data one modality at one level is enough: a model may fund other tokens and lose nothing. So ask as well what
+happens when the planted tokens are muted, and where the funded summary's part in the prediction comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from clcrkit.analysis.attribution import evaluating, target_columns
+from clcrkit.batch import Batch
+from clcrkit.errors import DataError
+from clcrkit.model import CLCR
+
+_ROWS = 100  # samples traced at a time
+
+
+def muting(model: CLCR, batch: Batch, factors: Mapping[str, Int64[Tensor, "class"]], seed: int = 0) -> pd.DataFrame:
+    """The accuracy of each factor when nothing, the planted tokens, or as many others drawn by lot are muted.
+
+    A muted token has no share at any level: it neither receives in the exchange nor counts in a summary. factors: by
+    name, of which each class of the model has a value: the factor is read from the predicted class, and its truth from
+    the label's. Tokens by lot are real ones that are not planted, as many in each sample and modality (or all there
+    are). Columns: factor, muted ("nothing", "planted", "by lot"), accuracy. Raises DataError where the batch has no
+    evidence or no labels.
+    """
+    if not batch.evidence or batch.labels is None:
+        raise DataError("batch: labels and known evidence are needed, such as those of datasets.asynchrony")
+    planted = {m: e.any(1) & batch.masks[m] for m, e in batch.evidence.items()}
+    generator = torch.Generator().manual_seed(seed)
+    by_lot = {}
+    for m, marked in planted.items():
+        order = torch.rand(marked.shape, generator=generator).masked_fill(marked | ~batch.masks[m], 2.0)
+        count = torch.minimum(marked.sum(1), (order < 2).sum(1))
+        by_lot[m] = order.argsort(1).argsort(1) < count[:, None]
+    nothing = {m: torch.zeros_like(mask) for m, mask in batch.masks.items()}
+    rows = []
+    for name, muted in (("nothing", {}), ("planted", planted), ("by lot", by_lot)):
+        mute = {m: mask[:, None].expand(-1, model.levels, -1) for m, mask in {**nothing, **muted}.items()}
+        predicted = torch.cat(
+            [
+                model.trace(part, mute={m: x[start : start + _ROWS] for m, x in mute.items()}).prediction.argmax(1)
+                for start, part in ((s, batch.select(slice(s, s + _ROWS))) for s in range(0, len(batch), _ROWS))
+            ]
+        )
+        for factor, of_class in factors.items():
+            right = of_class[predicted.cpu()] == of_class[batch.labels]
+            rows.append((factor, name, float(right.double().mean())))
+    return pd.DataFrame(rows, columns=["factor", "muted", "accuracy"])
+
+
+def credit(
+    model: CLCR, batch: Batch, target: Int64[Tensor, "batch"] | None = None
+) -> dict[str, Float[Tensor, "batch level _"]]:
+    """Each token's part in the prediction through the shared summary: gradient times input of the weighted mean.
+
+    The summary is the mean of the exchanged tokens, weighted by their shares. A token's credit is the product of the
+    explained output's gradient by the summary with what the token adds to it; at one level and modality, credits sum to
+    gradient times summary. By modality; 0 for tokens without a share. target: the column to explain, by default the
+    largest.
+    """
+    with evaluating(model, batch) as inputs, torch.enable_grad():
+        column = target_columns(model, inputs, target)
+        result = model._pass(inputs)
+        pooled = result.aggregated.pooled_shared
+        output = result.prediction.gather(1, column[:, None]).sum()
+        gradients = torch.autograd.grad(output, list(pooled.values()))
+        credits = {}
+        for (m, allocation), gradient in zip(result.exchanged.allocations.items(), gradients, strict=True):
+            weight = allocation.allocation / allocation.allocation.sum(-1, keepdim=True).clamp(min=1e-6)
+            credits[m] = weight * torch.einsum("blk,bltk->blt", gradient, result.exchanged.exchanged[m])
+    return {m: x.detach() for m, x in credits.items()}
+
+
+def lift(
+    weight: Float[Tensor, "sample level token"],
+    evidence: Bool[Tensor, "sample level token"],
+    mask: Bool[Tensor, "sample token"],
+) -> list[float]:
+    """For each level, how much more often than by chance a unit of weight lies on a planted token.
+
+    The part of all weight that lies on planted tokens, over their part of the real tokens: 1 for weights that do not
+    know the evidence. NaN where a level has no weight or no evidence."""
+    real = mask[:, None, :].expand_as(evidence)
+    share = weight.double() * real
+    precision = (share * evidence).sum((0, 2)) / share.sum((0, 2))
+    return (precision / ((evidence & real).sum((0, 2)) / real.sum((0, 2)))).tolist()
