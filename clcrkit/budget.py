@@ -125,3 +125,19 @@ def participation(
 ) -> Float[Tensor, "batch level"]:
     """r: the allocated share per real token, in [0, 1]; 0 where the modality is missing."""
     return allocation.sum(-1) / mask.sum(1, keepdim=True).clamp(min=1)
+
+
+def spending(
+    allocations: dict[str, Allocation], masks: dict[str, Bool[Tensor, "batch _"]], rho: Float[Tensor, "level"]
+) -> dict[str, Float[Tensor, ""]]:
+    """What became of the budget in a batch, for each level, counted from 1: 'rho 1', and the means over samples and
+    their present modalities of the participation, the share of tokens that are funded and the cut-off lambda."""
+    here = torch.stack([mask.any(1) for mask in masks.values()])[..., None]  # (modality, batch, 1)
+    figures = {"rho": rho}
+    for name, values in (
+        ("participation", [participation(a.allocation, masks[m]) for m, a in allocations.items()]),
+        ("funded", [participation((a.allocation > 0).float(), masks[m]) for m, a in allocations.items()]),
+        ("cutoff", [a.cutoff for a in allocations.values()]),
+    ):
+        figures[name] = (torch.stack(values) * here).sum((0, 1)) / here.sum((0, 1)).clamp(min=1)
+    return {f"{name} {i}": x for name, xs in figures.items() for i, x in enumerate(xs.detach().unbind(), 1)}

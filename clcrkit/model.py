@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from clcrkit.aggregation import Aggregated, InterCAD
 from clcrkit.batch import Batch, repeat_tokens
-from clcrkit.budget import Allocation, participation
+from clcrkit.budget import Allocation, participation, spending
 from clcrkit.config import CLCRConfig, ready
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.exchange import Exchanged, IntraCED
@@ -87,11 +87,13 @@ class CLCR(nn.Module):
 
     def losses(self, batch: Batch) -> Losses:
         """The objective on a batch. Raises DataError where it has no labels, or labels of another kind."""
-        c, result = self.config, self._pass(batch)
+        c, result, masks = self.config, self._pass(batch), {m: batch.masks[m] for m in self.modalities}
         task = TASKS[c.task].loss(result.prediction, batch.labels)
-        terms = regularisers(result.aggregated, {m: batch.masks[m] for m in self.modalities})
+        terms = regularisers(result.aggregated, masks)
         total = task + c.lambda_intra * terms["intra"] + c.lambda_inter * terms["inter"]
-        return Losses(total, task, terms)
+        budget = self.intraced.budget
+        figures = {} if budget is None else spending(result.exchanged.allocations, masks, budget.rho)
+        return Losses(total, task, terms, figures)
 
     @torch.no_grad()
     def trace(self, batch: Batch, gamma: float = 1.0, mute: Mute | None = None) -> Trace:

@@ -13,7 +13,9 @@ lambdas mean the same for any number of levels and modalities.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -30,12 +32,14 @@ class Losses(NamedTuple):
     """What a model minimises: `total`, made of the task loss and of `terms` that each model names; all scalars.
 
     CLCR's terms are `intra`, `inter`, and the three parts of which `inter` is the sum: `inter_private`,
-    `inter_leakage`, `inter_mix`. Terms are not weighted; `total` is.
+    `inter_leakage`, `inter_mix`. Terms are not weighted; `total` is. `figures` are no part of it, only worth watching:
+    CLCR's are those of `budget.spending`.
     """
 
     total: Float[Tensor, ""]
     task: Float[Tensor, ""]
     terms: dict[str, Float[Tensor, ""]]
+    figures: Mapping[str, Float[Tensor, ""]] = MappingProxyType({})
 
     def by_name(self) -> dict[str, Float[Tensor, ""]]:
         """total, task and all terms."""

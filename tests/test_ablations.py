@@ -181,5 +181,5 @@ def test_ablated_changes_one_setting(batch):
     config = CLCRConfig.of(batch)
     assert ablated(config, "full") == config
     assert ablated(config, "no hierarchy") == replace(config, hierarchy=False)
-    with pytest.raises(ConfigError, match="no head: no such ablation; there are full, no hierarchy"):
+    with pytest.raises(ConfigError, match="no head: no such ablation or reading; there are full, no hierarchy"):
         ablated(config, "no head")

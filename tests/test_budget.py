@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
-from clcrkit.budget import TokenBudget, participation, project_truncated_simplex
+from clcrkit.budget import TokenBudget, participation, project_truncated_simplex, spending
 
 VALUES = arrays(np.float64, st.integers(1, 12), elements=st.floats(-2, 3, width=32))
 UNIT = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1, width=32))
@@ -274,4 +274,26 @@ def test_gamma_turns_the_budget_from_nothing_to_all(token_budget):
     used = [token_budget(shared, mask, gamma).allocation.sum() for gamma in (0.0, 0.5, 1.0, 10.0)]
     assert used[0] == 0
     assert all(a <= b + 1e-6 for a, b in itertools.pairwise(used))
-    torch.testing.assert_close(used[3], token_budget(shared, mask, 10.0).activation.sum())
+    torch.testing.assert_close(used[3], token_budget(shared, mask, 10.0).activation.clamp(0, 1).sum())
+
+
+def test_spending_is_the_mean_over_present_modalities(token_budget):
+    masks = {
+        "a": torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]]).bool(),
+        "b": torch.tensor([[1, 1], [0, 0], [1, 1]]).bool(),
+    }
+    allocations = {m: token_budget(torch.randn(3, 2, mask.shape[1], 4), mask) for m, mask in masks.items()}
+    figures = spending(allocations, masks, token_budget.rho)
+    for level in range(2):
+        present = [(m, i) for m, mask in masks.items() for i in range(3) if mask[i].any()]
+        shares = [allocations[m].allocation[i, level] for m, i in present]
+        counts = [int(masks[m][i].sum()) for m, i in present]
+        expected = {
+            "rho": float(token_budget.rho[level]),
+            "participation": np.mean([float(s.sum()) / n for s, n in zip(shares, counts, strict=True)]),
+            "funded": np.mean([int((s > 0).sum()) / n for s, n in zip(shares, counts, strict=True)]),
+            "cutoff": np.mean([float(allocations[m].cutoff[i, level]) for m, i in present]),
+        }
+        for name, value in expected.items():
+            assert float(figures[f"{name} {level + 1}"]) == pytest.approx(value, rel=1e-5)
+    assert not any(x.requires_grad for x in figures.values())

@@ -82,7 +82,7 @@ def test_each_tap_is_one_block_further():
 
 @pytest.mark.parametrize("ids", [False, True])
 def test_level_tokens_follow_the_formula(ids):
-    """H = GELU(LayerNorm(Z W + P)), zero where masked."""
+    """H = GELU(LayerNorm(Z W + P)) less its mean over the width, zero where masked."""
     encoder = HierarchyEncoder(6, ids, width=8, levels=2).eval()
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -107,6 +107,7 @@ def test_level_tokens_follow_the_formula(ids):
                 )
                 h = (h - h.mean()) / np.sqrt(h.var() + 1e-5)
                 h = gelu(h * as_numpy(encoder.scale)[level, 0] + as_numpy(encoder.shift)[level, 0])
+                h -= h.mean()
                 np.testing.assert_allclose(found[b, level, t], h, atol=2e-5)
                 position += 1
 

@@ -69,7 +69,8 @@ def test_bfloat16_is_finite_and_near_float32(make_batch, make_model, task):
     torch.testing.assert_close(rough.by_name(), exact.by_name(), atol=0.02, rtol=0.02)
     assert all(g.isfinite().all() for g in found)
     a, b = (torch.cat([g.flatten() for g in gradients]) for gradients in (wanted, found))
-    assert float(torch.cosine_similarity(a, b, dim=0)) > 0.99
+    # less near than without a budget: its scale of 8 makes the errors of evidence larger
+    assert float(torch.cosine_similarity(a, b, dim=0)) > 0.95
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -40,8 +40,8 @@ class Trainable(Protocol):
 class Fit:
     """The result of `fit`, which leaves the best epoch's weights in the model.
 
-    history      one row for each epoch: epoch, total, task, the model's other loss terms by their names (means over the
-                 epoch), valid_task, valid_score, learning_rate
+    history      one row for each epoch: epoch, total, task, the model's other loss terms and figures by their names
+                 (means over the epoch), valid_task, valid_score, learning_rate
     best_epoch   the row the weights come from, counted from 1; 0 where no epoch was finished
     score        its validation score: accuracy, minus the mean absolute error, or accuracy over all labels
     stopped      'finished', 'early' (patience) or 'interrupted'

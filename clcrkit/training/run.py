@@ -89,7 +89,7 @@ class Run:
             losses = self.losses(batch)
         self.optimizer.zero_grad()
         losses.total.backward()
-        by_name = losses.by_name()
+        by_name = {**losses.by_name(), **losses.figures}
         self.terms = list(by_name)
         values = torch.stack([*by_name.values(), torch.full_like(losses.total, float(interrupt.asked))]).detach()
         means = self.processes.average_gradients(self.model, values)
