@@ -41,11 +41,11 @@ def agreement(trace: Trace, attribution: Attribution) -> pd.DataFrame:
     rows = []
     for m in trace.modalities:
         score, share = attribution.scores[m].abs(), trace.allocation[m].cpu()
+        names = [str(level + 1) for level in range(share.shape[1])]
         if score.ndim == 1:
             raise DataError(f"scores: {attribution.method} gives one for each sample, but one for each token is needed")
         if score.ndim == 2:
-            score, share = score[:, None], level_weighted(trace, m).cpu()[:, None]
-        names = ["all"] if attribution.scores[m].ndim == 2 else [str(level + 1) for level in range(score.shape[1])]
+            score, share, names = score[:, None], level_weighted(trace, m).cpu()[:, None], ["all"]
         for level, name in enumerate(names):
             pairs = [
                 _agreement(share[i, level][real].numpy(), score[i, level][real].numpy())
@@ -127,13 +127,10 @@ def _ranks(batch: Batch, scores: Mapping[str, Tensor], ties: Mapping[str, Tensor
 
 def _agreement(share: Shaped[np.ndarray, "token"], score: Shaped[np.ndarray, "token"]) -> tuple[float, float] | None:
     require("scipy", "analysis")
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu, spearmanr
 
     if len(share) < 2 or np.ptp(share) == 0 or np.ptp(score) == 0:
         return None
-    ranks = rankdata(share)
-    important = np.zeros(len(score), dtype=bool)
-    important[np.argsort(-score, kind="stable")[: math.ceil(_IMPORTANT * len(score))]] = True
-    high, low = important.sum(), (~important).sum()
-    auroc = (ranks[important].sum() - high * (high + 1) / 2) / (high * low) if low else math.nan
-    return float(np.corrcoef(ranks, rankdata(score))[0, 1]), float(auroc)
+    order, count = np.argsort(-score, kind="stable"), math.ceil(_IMPORTANT * len(score))
+    wins = mannwhitneyu(share[order[:count]], share[order[count:]], method="asymptotic").statistic
+    return float(spearmanr(share, score).statistic), float(wins / (count * (len(score) - count)))
