@@ -84,7 +84,6 @@ def attribute_tokens(
     method: str = "integrated gradients",
     target: Int64[Tensor, "batch"] | None = None,
     steps: int = 64,
-    seed: int = 0,
 ) -> Attribution:
     """The contribution of each input token, (batch, token) by modality, for any model of the kit.
 
@@ -92,7 +91,7 @@ def attribute_tokens(
     summed over a token's features; 'ablation', how far the output falls when this token alone is removed; 'shapley
     sampling', its mean effect where tokens come in random order.
     target: the output column to explain in each sample; default is the largest one, the predicted class.
-    steps: points on the line, or random orders; ablation takes none. seed: of the random orders.
+    steps: points on the line, or random orders; ablation takes none.
     Warns (CompletenessWarning) where integrated gradients leave more than 5 % of the effect unexplained.
     Raises ConfigError for another method, and for token ids whose embedding cannot be reached.
     """
@@ -102,7 +101,7 @@ def attribute_tokens(
 
     def explain(part: Batch, aim: Tensor) -> _Scores:
         if method != "integrated gradients":
-            return _by_masks(model, part, aim, method, steps, seed)
+            return _by_masks(model, part, aim, method, steps)
         embeddings = _embeddings(model, part)
         values = {m: embeddings[m](x).detach() if m in embeddings else x for m, x in part.tokens.items()}
         return _integrate(
@@ -220,7 +219,7 @@ def evaluating(model: Any, batch: Batch) -> Iterator[Batch]:
         model.train(training)
 
 
-def target_columns(model: Any, batch: Batch, target: Tensor | None) -> Int64[Tensor, "batch"]:
+def target_columns(model: Any, batch: Batch, target: Tensor | None = None) -> Int64[Tensor, "batch"]:
     """The column to explain, checked; by default the largest."""
     outputs = model.config.outputs
     if target is None:
@@ -273,7 +272,7 @@ def _integrate(
     return {m: score.sum(-1) for m, score in zip(names, scores, strict=True)}, empty
 
 
-def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int, seed: int) -> _Scores:
+def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int) -> _Scores:
     """Ablation or sampled Shapley values: captum sets the masks, as numbers, to 0 one by one."""
     require("captum", "analysis")
     from captum.attr import FeatureAblation, ShapleyValueSampling
@@ -289,7 +288,7 @@ def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int,
     tokens = tuple(batch.tokens[m] for m in names)
     more = {"additional_forward_args": tokens, "target": target, "perturbations_per_eval": max(1, _ROWS // len(batch))}
     with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(seed)  # captum draws its orders from the global generator
+        torch.manual_seed(0)  # captum draws its orders from the global generator
         if method == "ablation":
             scores = FeatureAblation(forward).attribute(inputs, **more)
         else:
