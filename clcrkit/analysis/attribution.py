@@ -323,9 +323,10 @@ def _embeddings(model: Any, batch: Batch) -> dict[str, nn.Module]:
     embeddings = {}
     for m, tokens in batch.tokens.items():
         if not tokens.is_floating_point():
-            embeddings[m] = getattr(getattr(model.encoders[m], "stages", None), "embed", None)
-            if not isinstance(embeddings[m], nn.Module):
+            embedding = getattr(getattr(model.encoders[m], "stages", None), "embed", None)
+            if not isinstance(embedding, nn.Module):
                 raise ConfigError(f"{m}: token ids without an embedding at encoders[...].stages.embed; use 'ablation'")
+            embeddings[m] = embedding
     return embeddings
 
 
