@@ -72,13 +72,14 @@ class Batch:
         if not tokens:
             raise DataError("tokens: no modality given; at least 1 is needed")
         sequences = {name: _as_sequences(name, values) for name, values in tokens.items()}
-        first = next(iter(sequences))
-        size = len(sequences[first])
-        for name, values in sequences.items():
-            if len(values) != size:
-                raise DataError(f"{name}: {len(values)} samples, but {first} has {size}")
-        _check_names("masks", masks, sequences)
-        _check_names("evidence", evidence, sequences)
+        (first, size), *others = ((name, len(values)) for name, values in sequences.items())
+        for name, count in others:
+            if count != size:
+                raise DataError(f"{name}: {count} samples, but {first} has {size}")
+        for what, by_modality in (("masks", masks), ("evidence", evidence)):
+            unknown = set(by_modality or ()) - set(sequences)
+            if unknown:
+                raise DataError(f"{what}: {_names(unknown)} is no modality; there are {_names(sequences)}")
         real = {name: _as_mask(name, (masks or {}).get(name), values) for name, values in sequences.items()}
         id_tensor = torch.arange(size) if ids is None else _as_tensor("ids", ids).long()
         if id_tensor.shape != (size,):
@@ -211,12 +212,6 @@ def pad_axis(values: Shaped[Tensor, "..."], axis: int, length: int) -> Shaped[Te
 
 def _names(names: Iterable[Any]) -> str:
     return ", ".join(sorted(map(str, names)))
-
-
-def _check_names(what: str, by_modality: Mapping[str, Any] | None, modalities: Iterable[str]) -> None:
-    unknown = set(by_modality or ()) - set(modalities)
-    if unknown:
-        raise DataError(f"{what}: {_names(unknown)} is no modality; there are {_names(modalities)}")
 
 
 def _as_tensor(name: str, values: Any) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
@@ -56,7 +56,14 @@ class Pretrained(nn.Module):
     def __init__(self, encoder: Any, levels: int = 3, tuned: int = 0, local_files_only: bool = False) -> None:
         super().__init__()
         if isinstance(encoder, str | os.PathLike):
-            encoder = _loaded(encoder, local_files_only)
+            transformers = require("transformers", "pretrained")
+            try:
+                encoder = transformers.AutoModel.from_pretrained(
+                    encoder, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
+                )
+            except (OSError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise DataError(f"{encoder}: no encoder with weights in safetensors ({reason})") from error
         self.encoder = encoder
         layers = encoder.config.num_hidden_layers
         for name, value, least in (("levels", levels, 1), ("tuned", tuned, 0)):
@@ -165,20 +172,20 @@ class PretrainedImage(Pretrained):
     """Hidden states of a ViT-like image encoder (ViT, DeiT, BEiT, DINOv2), averaged over the places of a frame.
 
     A token is a frame: `channels` x height x width numbers from 0 to 1, flattened; `Modality(image.pixels)`.
-    mean, scale: what the encoder's pictures were centred on and divided by; 0.5 for ViT.
+    mean, scale: what the encoder's pictures were centred on and divided by; 0.5 for ViT. more: as for `Pretrained`.
     """
 
     def __init__(
         self,
         encoder: Any,
-        levels: int = 3,
-        tuned: int = 0,
-        local_files_only: bool = False,
+        *,
         mean: float | tuple[float, ...] = 0.5,
         scale: float | tuple[float, ...] = 0.5,
+        **more: Any,
     ) -> None:
-        super().__init__(encoder, levels, tuned, local_files_only)
-        self.shape = (self.encoder.config.num_channels, self.encoder.config.image_size, self.encoder.config.image_size)
+        super().__init__(encoder, **more)
+        config = self.encoder.config
+        self.shape = (config.num_channels, config.image_size, config.image_size)
         for name, value in (("mean", mean), ("scale", scale)):
             each = torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1).expand(self.shape[0], 1, 1)
             self.register_buffer(name, each.clone(), persistent=False)
@@ -204,13 +211,11 @@ def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
     """The same model, CLCR or baseline, with these stages in the encoders of these modalities.
 
     A stage is a module (tokens, mask) -> (batch, level, token, width) with attributes `levels` and `width`, which
-    may be another width than the model's: the encoder's projection is made anew. Call it before training. A stage is
-    part of the model's state, but not of its configuration: `training.load` cannot make such a model, so make it the
-    same way and load its state into it.
+    may be another width than the model's: the encoder's projection is made anew. Call it before training.
+    `training.load` cannot make such a model: make it the same way and load its state into it.
     Raises ConfigError for an unknown modality and for other levels than the model's.
     """
-    encoders: Any = model.encoders
-    config: Any = model.config
+    encoders, config = cast(Any, model.encoders), cast(Any, model.config)
     for m, stage in stages.items():
         if m not in encoders:
             raise ConfigError(f"stages: {m} is no modality; there are {', '.join(encoders)}")
@@ -221,13 +226,3 @@ def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
         for weight in encoders[m].project:
             nn.init.xavier_uniform_(weight)
     return model
-
-
-def _loaded(name: str | os.PathLike[str], local_files_only: bool) -> Any:
-    transformers = require("transformers", "pretrained")
-    try:
-        return transformers.AutoModel.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: no encoder with weights in safetensors ({str(error).splitlines()[0]})") from error

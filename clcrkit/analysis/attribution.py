@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError, require
+from clcrkit.errors import ConfigError, DataError, check_choice, require
 from clcrkit.ops import zero_padding
 from clcrkit.tasks import TASKS
 
@@ -95,8 +95,7 @@ def attribute_tokens(
     Warns (CompletenessWarning) where integrated gradients leave more than 5 % of the effect unexplained.
     Raises ConfigError for another method, and for token ids whose embedding cannot be reached.
     """
-    if method not in METHODS:
-        raise ConfigError(f"method: {method!r}, but one of {', '.join(METHODS)} is needed")
+    check_choice("method", method, METHODS)
     _check_steps(steps)
 
     def explain(part: Batch, aim: Tensor) -> _Scores:

@@ -140,17 +140,14 @@ def degradation(
 ) -> pd.DataFrame:
     """Every model's score on the batch under every corruption, strength and seed; with the same draws for all models.
 
-    models: trained ones, by name (CLCR and baselines alike). batch: with labels. corruptions: from
-    `corruptions(train)`, or a selection. score: (model, batch) -> float; default is `training.evaluate`'s score
-    (accuracy, minus the mean absolute error, or accuracy over all labels).
+    models: trained ones, by name (CLCR and baselines alike). batch: with labels (else DataError). corruptions: from
+    `corruptions(train)`, or a selection. score: (model, batch) -> float; default is `training.evaluate`'s score.
 
     Returns a tidy table with the columns model, corruption, unit, strength, seed, score, fall; `fall` is the score
-    of the untouched batch minus this one. One row for each combination: strength 0 is measured once for each model
-    and written for every seed, so that curves begin at one point. For several trainings of one model, call once for
-    each and add a column `run` before joining the tables; `viz.figures.degradation` then draws intervals over runs.
+    of the untouched batch minus this one. Strength 0 is measured once for each model and written for every seed, so
+    that curves begin at one point. For several trainings of one model, call once for each and add a column `run`
+    before joining the tables; `viz.figures.degradation` then draws intervals over runs.
     """
-    if batch.labels is None:
-        raise DataError("labels: this batch has none, and a score needs them")
     for name, kind in corruptions.items():
         if not kind.strengths or kind.strengths[0] != 0:
             raise ConfigError(f"{name}: strengths {kind.strengths}, but the first must be 0")

@@ -20,6 +20,7 @@ from clcrkit.experiments.trials import Setup, Trial, run
 from clcrkit.training import TrainConfig
 
 SEEDS = tuple(range(10))
+_ABLATIONS = ("CLCR", *(name for name in ABLATIONS if name != "full"))
 SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "levels": [{"levels": n} for n in (1, 2, 3, 4)],
     "rank split": [{"rank": shared, "private_rank": 32 - shared} for shared in (8, 16, 24)],
@@ -31,12 +32,12 @@ SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 def comparison(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR, its ablations, the baselines, and each modality alone."""
-    return [Trial(setup, model, seed) for seed in seeds for model in (*_ablations(), *BASELINES, *_alone(setup))]
+    return _over(seeds, [Trial(setup, model) for model in (*_ABLATIONS, *BASELINES, *_alone(setup))])
 
 
 def baselines(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR, the baselines, and each modality alone."""
-    return [Trial(setup, model, seed) for seed in seeds for model in ("CLCR", *BASELINES, *_alone(setup))]
+    return _over(seeds, [Trial(setup, model) for model in ("CLCR", *BASELINES, *_alone(setup))])
 
 
 def budgets(
@@ -61,11 +62,7 @@ def ablation(
 ) -> pd.DataFrame:
     """The ablation table on any data: every row of `config.ABLATIONS`, which says what is [paper]; the full model is
     called CLCR. Arguments and columns are those of `trials.run`."""
-    return run([Trial(setup, model, seed) for seed in seeds for model in _ablations()], folder, n_jobs, progress)
-
-
-def _ablations() -> list[str]:
-    return ["CLCR", *(name for name in ABLATIONS if name != "full")]
+    return run(_over(seeds, [Trial(setup, model) for model in _ABLATIONS]), folder, n_jobs, progress)
 
 
 def _alone(setup: Setup) -> list[str]:

@@ -179,7 +179,13 @@ def run(
         bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
         if folder is not None:
             write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
-    return pd.DataFrame([{**_names(trial), **rows[key]} for key, trial in by_key.items()])
+    table = []
+    for key, trial in by_key.items():
+        changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
+        changes = ", ".join(f"{name}={value}" for name, value in changed.items())
+        names = {"data": trial.setup.name, "model": trial.model, "changes": changes, "seed": trial.seed, "key": key}
+        table.append({**names, **rows[key]})
+    return pd.DataFrame(table)
 
 
 def _row(trial: Trial) -> tuple[str, dict[str, Any]]:
@@ -231,8 +237,8 @@ def _decisions(model: CLCR, test: Batch, gamma: float = 1.0) -> dict[str, float]
 @lru_cache(maxsize=2)
 def _split(data: str, settings: str, seed: int) -> Split:
     """Cached, since `run` goes through all models of a seed."""
-    make = getattr(datasets, data) if data in datasets.__all__ else None
-    if make is None or not inspect.isfunction(make):
+    make: Any = getattr(datasets, data, None)
+    if data not in datasets.__all__ or not inspect.isfunction(make):
         raise ConfigError(f"data: {data!r}, but a data set's function of clcrkit.datasets is needed")
     arguments, parameters = json.loads(settings), inspect.signature(make).parameters
     unknown = set(arguments) - set(parameters)
@@ -240,12 +246,6 @@ def _split(data: str, settings: str, seed: int) -> Split:
         raise ConfigError(f"{data}: no argument {', '.join(sorted(unknown))}")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
     return make(**arguments, **({"seed": seed} if "seed" in parameters else {}))
-
-
-def _names(trial: Trial) -> dict[str, Any]:
-    changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
-    changes = ", ".join(f"{name}={value}" for name, value in changed.items())
-    return {"data": trial.setup.name, "model": trial.model, "changes": changes, "seed": trial.seed, "key": trial.key}
 
 
 def _check_writable(folder: Path) -> None:
