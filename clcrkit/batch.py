@@ -123,8 +123,12 @@ class Batch:
         unknown = set(modalities) - set(self.tokens)
         if unknown or not modalities:
             raise DataError(f"modalities: {_names(unknown) or 'none'} asked for, but there are {_names(self.tokens)}")
-        by_modality = {"tokens": self.tokens, "masks": self.masks, "evidence": self.evidence}
-        return replace(self, **{name: {m: by[m] for m in modalities if m in by} for name, by in by_modality.items()})
+        return replace(
+            self,
+            tokens={m: self.tokens[m] for m in modalities},
+            masks={m: self.masks[m] for m in modalities},
+            evidence={m: e for m, e in self.evidence.items() if m in modalities},
+        )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy on `device`."""

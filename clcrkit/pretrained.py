@@ -172,18 +172,19 @@ class PretrainedImage(Pretrained):
     """Hidden states of a ViT-like image encoder (ViT, DeiT, BEiT, DINOv2), averaged over the places of a frame.
 
     A token is a frame: `channels` x height x width numbers from 0 to 1, flattened; `Modality(image.pixels)`.
-    mean, scale: what the encoder's pictures were centred on and divided by; 0.5 for ViT. more: as for `Pretrained`.
+    mean, scale: what the encoder's pictures were centred on and divided by; 0.5 for ViT.
     """
 
     def __init__(
         self,
         encoder: Any,
-        *,
+        levels: int = 3,
+        tuned: int = 0,
+        local_files_only: bool = False,
         mean: float | tuple[float, ...] = 0.5,
         scale: float | tuple[float, ...] = 0.5,
-        **more: Any,
     ) -> None:
-        super().__init__(encoder, **more)
+        super().__init__(encoder, levels, tuned, local_files_only)
         config = self.encoder.config
         self.shape = (config.num_channels, config.image_size, config.image_size)
         for name, value in (("mean", mean), ("scale", scale)):

@@ -37,8 +37,7 @@ class Projection:
     def transform(self, values: Float[ndarray, "row feature"]) -> Float[ndarray, "row 2"]:
         """The positions of these rows in the plane, float32; cached by a hash of the rows."""
         values = _checked(values)
-        points: Any = _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
-        return points
+        return _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
 
 
 def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 0) -> Projection:
@@ -52,8 +51,7 @@ def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 
         raise ConfigError(f"method: {method!r}, but one of {', '.join(METHODS)} is needed")
     values = _checked(values)
     key = f"{method}:{seed}:{_digest(values)}"
-    projection: Any = _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
-    return projection
+    return _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
 
 
 def align(

@@ -89,16 +89,11 @@ class Trial:
     @property
     def described(self) -> dict[str, Any]:
         """All that decides the result, defaults included, as plain values; without the setup's name."""
-        shared = asdict(self.setup)
-        return {
-            "data": shared["data"],
-            "data_settings": shared["data_settings"],
-            "model": self.model,
-            "settings": {**DEFAULTS, **shared["settings"], **self.settings},
-            "training": {**shared["training"], "seed": self.seed},
-            "rho": self.rho,
-            "seed": self.seed,
-        }
+        own = asdict(self)
+        shared = own.pop("setup")
+        del shared["name"]
+        settings = {**DEFAULTS, **shared["settings"], **self.settings}
+        return {**shared, **own, "settings": settings, "training": {**shared["training"], "seed": self.seed}}
 
     @property
     def key(self) -> str:

@@ -89,8 +89,6 @@ def _values(trace: Trace, names: list[str]) -> list[Column]:
 def _attributes(trace: Trace, split: Split | None) -> list[Column]:
     attributes = []
     for name, tensor in trace.batch.attributes.items():
-        if tensor.ndim != 1:
-            continue  # (batch, ...) facts of more than one number have no single colour
         values, names = tensor.numpy(), (split.attribute_names if split else {}).get(name)
         distinct, position = np.unique(values, return_inverse=True)
         if names and values.min() >= -1 and values.max() < len(names):
