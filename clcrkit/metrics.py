@@ -21,7 +21,7 @@ from clcrkit.errors import DataError, require
 
 def classification(prediction: Any, labels: Any) -> dict[str, float]:
     """accuracy, f1_macro, f1_weighted, calibration_error; prediction: (sample, class) logits, labels: (sample,)."""
-    p, y = _checked("classification", np.asarray(prediction), np.asarray(labels), axes=2, label_axes=1)
+    p, y = _checked("classification", prediction, labels, axes=2, label_axes=1)
     predicted, probability = p.argmax(1), torch.from_numpy(p.astype(np.float64)).softmax(1).numpy()
     scores = {"accuracy": float((predicted == y).mean()), **_f1(y, predicted)}
     return {**scores, "calibration_error": calibration_error(probability, y)}
@@ -29,7 +29,7 @@ def classification(prediction: Any, labels: Any) -> dict[str, float]:
 
 def multilabel(prediction: Any, labels: Any) -> dict[str, float]:
     """accuracy over all labels, f1_macro, f1_weighted; prediction: (sample, label) logits, labels: 0 or 1 each."""
-    p, y = _checked("multilabel", np.asarray(prediction), np.asarray(labels), axes=2, label_axes=2)
+    p, y = _checked("multilabel", prediction, labels, axes=2, label_axes=2)
     return {"accuracy": float(((p > 0) == (y > 0.5)).mean()), **_f1(y > 0.5, p > 0)}
 
 
@@ -80,7 +80,8 @@ def _values(kind: str, prediction: Any, labels: Any) -> tuple[Float[ndarray, "sa
     return p.astype(np.float64), y.astype(np.float64)
 
 
-def _checked(kind: str, p: ndarray, y: ndarray, axes: int, label_axes: int) -> tuple[ndarray, ndarray]:
+def _checked(kind: str, prediction: Any, labels: Any, axes: int, label_axes: int) -> tuple[ndarray, ndarray]:
+    p, y = np.asarray(prediction), np.asarray(labels)
     if p.ndim != axes or y.shape != p.shape[:label_axes] or not p.size:
         raise DataError(f"prediction: shape {p.shape} with labels of shape {y.shape}, which do not make a {kind}")
     if not np.isfinite(p).all():

@@ -138,11 +138,10 @@ def fit(
 def _resume(folder: Folder, run: Run) -> None:
     """Continue from the state in the folder, if there is one; the main process reads it for all."""
     stored = run.processes.from_main(lambda: folder.open(run.state()))
-    if stored is None:
-        return
-    state, run.traces = stored
     try:
-        run.restore(state)
+        if stored is not None:
+            state, run.traces = stored
+            run.restore(state)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(f"{folder.state}: a training state of another version, or damaged ({error})") from error
 

@@ -102,7 +102,10 @@ def _spaces(explorer: Explorer) -> dict[str, Any]:
 
 def _tokens(explorer: Explorer, gammas: Sequence[float]) -> dict[str, Any]:
     """Tokens, attention, sound and the model's answers, for as many samples as there is room for."""
-    trace, source, order = explorer.trace, explorer.payload, _order(explorer)
+    trace, source = explorer.trace, explorer.payload
+    # the picked sample, the selection, then the rest, so that any first part is evenly spread
+    spread = np.random.default_rng(0).permutation(len(trace)).tolist()
+    order = list(dict.fromkeys([*(trace.row(i) for i in (explorer.picked, *explorer.selection)), *spread]))
     rows = order[: max(1, TOKEN_BYTES // _size(source.block(order[:1], fine=False)))]
     state: dict[str, Any] = {"_block": source.block(rows, fine=False)}
     if "budget" in explorer.views and source.table()["audible"]:
@@ -122,14 +125,6 @@ def _tokens(explorer: Explorer, gammas: Sequence[float]) -> dict[str, Any]:
         state["_answer"] = payload.answer(passes, steps)
         state["gamma"] = min(steps, key=lambda g: abs(g - explorer.gamma))
     return state
-
-
-def _order(explorer: Explorer) -> list[int]:
-    """All sample positions: the picked one, the selection, then the rest, so that any first part is evenly spread."""
-    trace = explorer.trace
-    first = [trace.row(sample) for sample in (explorer.picked, *explorer.selection)]
-    spread = np.random.default_rng(0).permutation(len(trace)).tolist()
-    return list(dict.fromkeys([*first, *spread]))
 
 
 def _sound(explorer: Explorer, rows: Sequence[int]) -> payload.Sound:
