@@ -72,10 +72,11 @@ class Batch:
         if not tokens:
             raise DataError("tokens: no modality given; at least 1 is needed")
         sequences = {name: _as_sequences(name, values) for name, values in tokens.items()}
-        (first, size), *others = ((name, len(values)) for name, values in sequences.items())
-        for name, count in others:
-            if count != size:
-                raise DataError(f"{name}: {count} samples, but {first} has {size}")
+        first = next(iter(sequences))
+        size = len(sequences[first])
+        for name, values in sequences.items():
+            if len(values) != size:
+                raise DataError(f"{name}: {len(values)} samples, but {first} has {size}")
         for what, by_modality in (("masks", masks), ("evidence", evidence)):
             unknown = set(by_modality or ()) - set(sequences)
             if unknown:

@@ -109,9 +109,15 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                 data = output.get("data", {})
                 if _PLOTLY in data:
                     figures += 1
-                    config = {"displaylogo": False, "responsive": True}
-                    some = {"include_plotlyjs": False, "full_html": False, "auto_play": False, "validate": False}
-                    html = plotly.io.to_html(data[_PLOTLY], config, div_id=f"figure-{figures}", **some)
+                    html = plotly.io.to_html(
+                        data[_PLOTLY],
+                        config={"displaylogo": False, "responsive": True},
+                        include_plotlyjs=False,
+                        full_html=False,
+                        auto_play=False,
+                        validate=False,
+                        div_id=f"figure-{figures}",
+                    )
                     output["data"] = {"text/html": html}
                 elif data.pop(_WIDGET, None) is not None and "text/html" not in data:
                     if "%|" in data.get("text/plain", ""):

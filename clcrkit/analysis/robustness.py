@@ -126,7 +126,7 @@ def missing_modality(batch: Batch, strength: float, seed: int, modality: str) ->
     if modality not in batch.masks:
         raise DataError(f"missing: {modality} is no modality of the batch; there are {', '.join(batch.masks)}")
     real = batch.masks[modality]
-    alone = torch.stack([mask.any(1) for mask in batch.masks.values()]).sum(0) <= real.any(1)
+    alone = torch.stack([mask.any(1) for mask in batch.masks.values()]).sum(0) == 1
     drawn = torch.from_numpy(_random(modality, seed).random(len(batch))).to(real.device)
     return _masked(batch, {**batch.masks, modality: real & ((drawn >= strength) | alone)[:, None]})
 

@@ -135,8 +135,10 @@ def _sound(explorer: Explorer, rows: Sequence[int]) -> payload.Sound:
 
 
 def _size(value: Any) -> int:
-    if isinstance(value, Mapping | list):
-        return sum(_size(inner) for inner in (value.values() if isinstance(value, Mapping) else value))
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return sum(map(_size, value))
     return len(value) if isinstance(value, bytes) else 0
 
 

@@ -304,5 +304,5 @@ class Payload:
         for m, waveform in (self.split.sound if self.split else {}).items():
             if m in trace.modalities:
                 waves = (waveform(int(trace.batch.ids[i])) if trace.batch.masks[m][i].any() else None for i in rows)
-                files[m] = [wave if wave is None else pack(np.frombuffer(wav(*wave), np.uint8), "u1") for wave in waves]
+                files[m] = [None if w is None else pack(np.frombuffer(wav(*w), np.uint8), "u1") for w in waves]
         return {"ids": pack(trace.batch.ids[list(rows)], "f8"), "of": files}
