@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exercises import Exercise, expect_close
+from exercises import Exercise, expect, expect_close
 
 Convolve = Callable[[Tensor, Tensor, int], Tensor]
 Encode = Callable[[Tensor], Tensor]
@@ -251,17 +251,22 @@ receptive_field.mistakes = [
 
 @partial(Exercise, "the tokens of all levels", difficulty=2, importance=4, minutes=10)
 def level_tokens(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
-    """H = GELU(LayerNorm(Z W + P)) for all levels at once, 0 where the mask is False.
+    """H = GELU(LayerNorm(Z W + P)), each token less its mean, for all levels at once; 0 where the mask is False.
 
     stages Z: (batch, level, token, width); project W: (level, width, width); place P: (level, token, width);
     mask: (batch, token). H has the shape of Z.
     """
-    h = F.layer_norm(stages @ project + place, (stages.shape[-1],))
-    return F.gelu(h) * mask[:, None, :, None]
+    h = F.gelu(F.layer_norm(stages @ project + place, (stages.shape[-1],)))
+    h = h - h.mean(-1, keepdim=True)
+    return h * mask[:, None, :, None]
 
 
 _LEVELS_OVER_ALL = "a large token changed its neighbours: normalise over the width only"
-_LEVELS_GELU_FIRST = "LayerNorm first, GELU after it: your result is not GELU(LayerNorm(Z))"
+_LEVELS_CENTRED_OVER_TOKENS = (
+    "you took the mean over tokens away, and with it content: each token's own mean is over `dim=-1`"
+)
+_LEVELS_UNCENTRED = "a token's numbers do not have mean 0: after the GELU, take the mean over the width away"
+_LEVELS_GELU_FIRST = "LayerNorm first, GELU after it: your result is not GELU(LayerNorm(Z)) less its mean"
 _LEVELS_ONE_MAP = "level 1 went through the map of level 0: `stages @ project` picks the right one by broadcasting"
 _LEVELS_PLACE_AFTER = "P belongs inside: add it before the LayerNorm"
 _LEVELS_UNMASKED = "a padded token is not 0: LayerNorm of P alone is not 0, so multiply by the mask at the end"
@@ -273,8 +278,12 @@ def _level_case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _normal(values: Tensor) -> Tensor:
-    centered = values - values.mean(-1, keepdim=True)
-    return centered / (centered.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    centred = _centred(values)
+    return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean(-1, keepdim=True)
 
 
 @level_tokens.case("each token is normalised by itself")
@@ -285,17 +294,24 @@ def _each_token_by_itself(answer: Levels) -> None:
     expect_close(result[:, :, 0], answer(stages, project, place, mask)[:, :, 0], _LEVELS_OVER_ALL)
 
 
+@level_tokens.case("each token's numbers have mean 0")
+def _no_constant_is_left(answer: Levels) -> None:
+    result = answer(*_level_case())
+    expect(result.mean(-2).abs().max() > 1e-4, _LEVELS_CENTRED_OVER_TOKENS)
+    expect_close(result.mean(-1), torch.zeros(2, 2, 5), _LEVELS_UNCENTRED)
+
+
 @level_tokens.case("GELU comes after the LayerNorm")
 def _gelu_comes_last(answer: Levels) -> None:
     stages, project, place, mask = _level_case()
-    expect_close(answer(stages, project, place, mask), F.gelu(_normal(stages)), _LEVELS_GELU_FIRST)
+    expect_close(answer(stages, project, place, mask), _centred(F.gelu(_normal(stages))), _LEVELS_GELU_FIRST)
 
 
 @level_tokens.case("each level has a map of its own")
 def _a_map_for_each_level(answer: Levels) -> None:
     stages, project, place, mask = _level_case()
     project[1] = torch.eye(4).flip(0)
-    expected = F.gelu(_normal(stages[:, 1].flip(-1)))
+    expected = _centred(F.gelu(_normal(stages[:, 1].flip(-1))))
     expect_close(answer(stages, project, place, mask)[:, 1], expected, _LEVELS_ONE_MAP)
 
 
@@ -303,7 +319,8 @@ def _a_map_for_each_level(answer: Levels) -> None:
 def _place_is_inside(answer: Levels) -> None:
     stages, project, place, mask = _level_case()
     place = place + 3 * torch.randn(2, 5, 4)
-    expect_close(answer(stages, project, place, mask), F.gelu(_normal(stages + place)), _LEVELS_PLACE_AFTER)
+    expected = _centred(F.gelu(_normal(stages + place)))
+    expect_close(answer(stages, project, place, mask), expected, _LEVELS_PLACE_AFTER)
 
 
 @level_tokens.case("a padded token is 0")
@@ -316,7 +333,17 @@ def _masked_is_zero(answer: Levels) -> None:
 
 
 def _levels_over_all(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
-    return F.gelu(F.layer_norm(stages @ project + place, tuple(stages.shape[-2:]))) * mask[:, None, :, None]
+    h = F.gelu(F.layer_norm(stages @ project + place, tuple(stages.shape[-2:])))
+    return _centred(h) * mask[:, None, :, None]
+
+
+def _levels_uncentred(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
+    return F.gelu(F.layer_norm(stages @ project + place, (stages.shape[-1],))) * mask[:, None, :, None]
+
+
+def _levels_centred_over_tokens(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
+    h = F.gelu(F.layer_norm(stages @ project + place, (stages.shape[-1],)))
+    return (h - h.mean(-2, keepdim=True)) * mask[:, None, :, None]
 
 
 def _levels_gelu_first(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
@@ -324,7 +351,7 @@ def _levels_gelu_first(stages: Tensor, project: Tensor, place: Tensor, mask: Ten
 
 
 def _levels_place_after(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
-    return F.gelu(F.layer_norm(stages @ project, (stages.shape[-1],)) + place) * mask[:, None, :, None]
+    return _centred(F.gelu(F.layer_norm(stages @ project, (stages.shape[-1],)) + place)) * mask[:, None, :, None]
 
 
 def _levels_unmasked(stages: Tensor, project: Tensor, place: Tensor, mask: Tensor) -> Tensor:
@@ -333,6 +360,8 @@ def _levels_unmasked(stages: Tensor, project: Tensor, place: Tensor, mask: Tenso
 
 level_tokens.mistakes = [
     (_levels_over_all, _LEVELS_OVER_ALL),
+    (_levels_uncentred, _LEVELS_UNCENTRED),
+    (_levels_centred_over_tokens, _LEVELS_CENTRED_OVER_TOKENS),
     (_levels_gelu_first, _LEVELS_GELU_FIRST),
     (lambda stages, project, place, mask: level_tokens.solution(stages, project[:1], place, mask), _LEVELS_ONE_MAP),
     (_levels_place_after, _LEVELS_PLACE_AFTER),
