@@ -44,18 +44,23 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
             os.unlink(scratch)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, all of it or nothing. One process at a time may write a file."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, all of it or nothing. One process at a time may write a file."""
     scratch = path.with_name(f".{path.name}.writing")
     try:
-        with open(scratch, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(scratch, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
     except OSError as error:
         scratch.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written ({error})") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file with `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, values: Any) -> None:
