@@ -23,15 +23,13 @@ from torch import Tensor, nn
 
 from clcrkit.batch import Batch
 from clcrkit.budget import TokenBudget
-from clcrkit.config import CLCRConfig
 from clcrkit.errors import ConfigError, require
 from clcrkit.files import write_bytes
-from clcrkit.hierarchy import HierarchyEncoder, mix_levels
+from clcrkit.hierarchy import mix_levels
 from clcrkit.model import CLCR
+from clcrkit.onnx_check import check, feeds, random_inputs, traced
 from clcrkit.subspaces import Subspaces
-from clcrkit.trace import Trace
 
-TOLERANCE = 1e-4  # of a value up to 1; of a larger one, times the value
 _EXAMPLE = (5, 7, 9, 11)  # samples, and tokens of the modalities in turn; only their being different matters
 
 
@@ -64,7 +62,7 @@ def export_onnx(model: CLCR, path: str | os.PathLike[str], label_names: Sequence
     }
     proto.metadata_props.add(key="clcrkit", value=json.dumps(about))
     content = proto.SerializeToString()
-    _check(content, reference)
+    check(content, reference)
     write_bytes(Path(path), content)
 
 
@@ -96,7 +94,7 @@ class ExactBudget(TokenBudget):
 class ReorderedEncoder(nn.Module):
     """An encoder whose levels come in this order: ONNX would draw another one."""
 
-    def __init__(self, encoder: HierarchyEncoder, order: Sequence[int]) -> None:
+    def __init__(self, encoder: nn.Module, order: Sequence[int]) -> None:
         super().__init__()
         self.encoder, self.order = encoder, list(order)
 
@@ -137,8 +135,8 @@ def _frozen(model: CLCR) -> CLCR:
 
 def _exported(model: CLCR) -> Any:
     """The ModelProto, without the notes on each node's origin, which are half of its size."""
-    inputs = _random(model.config, _EXAMPLE, np.random.default_rng(0))
-    outputs = list(_traced(model, inputs).by_name())
+    inputs = random_inputs(model.config, _EXAMPLE, np.random.default_rng(0))
+    outputs = list(traced(model, inputs).by_name())
     free = torch.export.Dim.DYNAMIC
     checks = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)  # to compare a free size with a number would fix it
@@ -146,7 +144,7 @@ def _exported(model: CLCR) -> Any:
         program = torch.onnx.export(
             Recorder(_frozen(model)).eval(),
             kwargs=inputs,
-            input_names=list(_feeds(inputs)),
+            input_names=list(feeds(inputs)),
             output_names=outputs,
             dynamic_shapes={
                 "tokens": {m: {0: free, 1: free} for m in model.modalities},
@@ -160,7 +158,7 @@ def _exported(model: CLCR) -> Any:
         )
     finally:
         jaxtyping.config.update("jaxtyping_disable", checks)
-    proto = program.model_proto
+    proto: Any = program.model_proto  # type: ignore[union-attr]  # None only for an older exporter
     del proto.graph.value_info[:], proto.graph.metadata_props[:], proto.metadata_props[:]
     for node in [*proto.graph.node, *(node for function in proto.functions for node in function.node)]:
         del node.metadata_props[:]
@@ -182,58 +180,3 @@ def _name_axes(graph: Any, modalities: Sequence[str]) -> None:
 
 def _axes(values: Any) -> dict[str, list[str | int]]:
     return {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
-
-
-def _random(config: CLCRConfig, sizes: Sequence[int], rng: np.random.Generator, gamma: float = 1.0) -> dict[str, Any]:
-    """Random inputs, of `sizes` samples and tokens of each modality in turn: ragged, each modality missing in some
-    samples, some tokens muted, and in the padding what must not matter."""
-    samples, *lengths = sizes
-    levels = config.levels if config.hierarchy and config.mix != "pooled" else 1
-    times = config.levels if config.hierarchy and config.mix == "pooled" else 1
-    tokens, masks, mute = {}, {}, {}
-    for place, (m, spec) in enumerate(config.modalities.items()):
-        length = lengths[place % len(lengths)] + place // len(lengths)
-        real = rng.integers(1, length + 1, samples) * (np.arange(samples) % 4 != place + 1)
-        mask = np.arange(length) < real[:, None]
-        if spec.ids:
-            values = np.where(mask, rng.integers(0, spec.size, mask.shape), -1)
-        else:
-            values = np.where(mask[..., None], rng.normal(size=(*mask.shape, spec.size)), np.nan).astype(np.float32)
-        tokens[m], masks[m] = torch.from_numpy(values), torch.from_numpy(mask)
-        mute[m] = torch.from_numpy(rng.random((samples, levels, times * length)) < 0.1)
-    return {"tokens": tokens, "masks": masks, "mute": mute, "gamma": torch.tensor(gamma)}
-
-
-def _feeds(inputs: dict[str, Any]) -> dict[str, Tensor]:
-    """The inputs under their names in the file."""
-    named = {"batch.tokens": inputs["tokens"], "batch.masks": inputs["masks"], "mute": inputs["mute"]}
-    return {f"{name}/{m}": x for name, group in named.items() for m, x in group.items()} | {"gamma": inputs["gamma"]}
-
-
-def _traced(model: CLCR, inputs: dict[str, Any]) -> Trace:
-    masks = inputs["masks"]
-    batch = Batch(inputs["tokens"], masks, None, torch.arange(len(next(iter(masks.values())))))
-    return model.trace(batch, float(inputs["gamma"]), inputs["mute"])
-
-
-def _check(content: bytes, model: CLCR) -> None:
-    """Raise ConfigError where the file computes something else than the model on random inputs."""
-    runtime = require("onnxruntime", "onnx")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    rng = np.random.default_rng(1)
-    for sizes, gamma in (((6, 9, 4, 12), 1.0), ((4, 5, 17, 2), 0.0), ((1, 1, 3, 2), 0.5), ((5, 30, 8, 21), 2.0)):
-        inputs = _random(model.config, sizes, rng, gamma)
-        wanted = _traced(model, inputs).by_name()
-        outputs = session.run(names, {name: x.numpy() for name, x in _feeds(inputs).items()})
-        for name, output in zip(names, outputs, strict=True):
-            expected = wanted[name].float().numpy()
-            error = np.abs(output - expected) / np.maximum(1, np.abs(expected))
-            if output.shape != expected.shape or not (error <= TOLERANCE).all():
-                found = f"by {error.max():.2g}" if output.shape == expected.shape else f"in shape {output.shape}"
-                raise ConfigError(
-                    f"{name}: the exported model differs from torch {found}, but at most {TOLERANCE} is allowed; "
-                    f"nothing was written (does a part of the model look at values, or draw at random?)"
-                )
