@@ -99,7 +99,8 @@ class ReorderedEncoder(nn.Module):
         self.encoder, self.order = encoder, list(order)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        return torch.stack([self.encoder(tokens, mask)[:, level] for level in self.order], dim=1)
+        h = self.encoder(tokens, mask)
+        return torch.stack([h[:, level] for level in self.order], dim=1)
 
 
 class Recorder(nn.Module):
