@@ -8,6 +8,7 @@ from clcrkit.batch import Batch, collate
 from clcrkit.config import ABLATIONS, CLCRConfig, Modality, ablated
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.model import CLCR
+from clcrkit.onnx_export import export_onnx
 from clcrkit.trace import Trace
 
 __version__ = "0.1.0"
@@ -22,4 +23,5 @@ __all__ = [
     "Trace",
     "ablated",
     "collate",
+    "export_onnx",
 ]

@@ -12,6 +12,7 @@ inference.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,31 +22,37 @@ from torch import Tensor, nn
 from clcrkit.ops import at_least_float32
 
 
+def bisect(values: Float[Tensor, "*batch token"], budget: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """The lambda >= 0 at which clip(values - lambda, 0, 1) sums to the budget, to float precision of its bracket."""
+    high = values.amax(-1).clamp(min=0)
+    low = torch.zeros_like(high)
+    for _ in range(28 if values.dtype == torch.float32 else 58):
+        middle = (low + high) / 2
+        exceeds = (values - middle[..., None]).clamp_(0, 1).sum(-1) > budget
+        low, high = torch.where(exceeds, middle, low), torch.where(exceeds, high, middle)
+    return (low + high) / 2
+
+
 def project_truncated_simplex(
     values: Float[Tensor, "*batch token"],
     budget: Float[Tensor, "*batch"],
     mask: Bool[Tensor, "*batch token"] | None = None,
+    bracket: Callable[[Tensor, Tensor], Tensor] = bisect,
 ) -> tuple[Float[Tensor, "*batch token"], Float[Tensor, "*batch"]]:
     """The point of {0 <= a <= 1, sum a <= budget} nearest to `values`, and the cut-off lambda that gives it.
 
     The point is clip(values - lambda, 0, 1) with one lambda >= 0 for each row: 0 where the budget does not bind, else
     such that the row sums to the budget (>= 0). Tokens outside the mask get 0 and do not count.
 
-    Bisection outside the graph brackets lambda, which settles the free set F: the tokens strictly between 0 and 1.
+    `bracket`, outside the graph, approaches lambda, which settles the free set F: the tokens strictly between 0 and 1.
     One linear equation over F then gives lambda to float precision. Its derivative is the closed form: for an
     incoming gradient g, g - mean_F(g) on F for the values, and mean_F(g) for the budget.
     """
     if mask is not None:
         values = values.masked_fill(~mask, -1)  # below every cut-off, so the share is 0
     with torch.no_grad():
-        high = values.amax(-1).clamp(min=0)
-        low = torch.zeros_like(high)
         binds = values.clamp(0, 1).sum(-1) > budget
-        for _ in range(28 if values.dtype == torch.float32 else 58):
-            middle = (low + high) / 2
-            exceeds = (values - middle[..., None]).clamp_(0, 1).sum(-1) > budget
-            low, high = torch.where(exceeds, middle, low), torch.where(exceeds, high, middle)
-        bracketed = (low + high) / 2
+        bracketed = bracket(values, budget)
         share = (values - bracketed[..., None]).clamp_(0, 1)
         # ones and zeros as floats, since sums of booleans are several times slower
         full = share.floor()
@@ -76,6 +83,8 @@ class TokenBudget(nn.Module):
     left whole levels without a funded token, from which no gradient leads back.
     """
 
+    bracket = staticmethod(bisect)
+
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.full((levels,), math.log(8.0)))
@@ -91,7 +100,7 @@ class TokenBudget(nn.Module):
         self,
         shared: Float[Tensor, "batch level token rank"],
         mask: Bool[Tensor, "batch token"],
-        gamma: float = 1.0,
+        gamma: float | Float[Tensor, ""] = 1.0,
         mute: Bool[Tensor, "batch level token"] | None = None,
     ) -> Allocation:
         """Allocate; `mute` marks tokens whose activation is set to 0, so that they get no share."""
@@ -102,14 +111,14 @@ class TokenBudget(nn.Module):
         if mute is not None:
             activation = activation.masked_fill(mute, 0)
         budget = gamma * self.rho * mask.sum(1, keepdim=True)
-        allocation, cutoff = project_truncated_simplex(activation, budget, real)
+        allocation, cutoff = project_truncated_simplex(activation, budget, real, self.bracket)
         return Allocation(evidence, activation, allocation, budget, cutoff)
 
 
 def dense_allocation(
     shared: Float[Tensor, "batch level token rank"],
     mask: Bool[Tensor, "batch token"],
-    gamma: float = 1.0,
+    gamma: float | Float[Tensor, ""] = 1.0,
     mute: Bool[Tensor, "batch level token"] | None = None,
 ) -> Allocation:
     """`TokenBudget.forward` without a budget: a share of 1 for every real token that is not muted, at any gamma."""

@@ -54,7 +54,7 @@ class Exchange(nn.Module):
             keys[m], values[m] = self._heads(k), self._heads(v)
         received, attention = {}, {}
         for m, x in shared.items():
-            batch = len(x)
+            batch = x.shape[0]
             share = (
                 masks[m][:, None].expand_as(allocation[m]).to(x.dtype) if self.budgeted == "speakers" else allocation[m]
             )
@@ -159,7 +159,7 @@ class IntraCED(nn.Module):
         self,
         tokens: dict[str, Float[Tensor, "batch level _ width"]],
         masks: dict[str, Bool[Tensor, "batch _"]],
-        gamma: float = 1.0,
+        gamma: float | Float[Tensor, ""] = 1.0,
         mute: dict[str, Bool[Tensor, "batch level _"]] | None = None,
         keep_attention: bool = False,
     ) -> Exchanged:

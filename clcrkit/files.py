@@ -48,10 +48,15 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
         save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file; all of it or nothing, else DataError."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file; all of it or nothing, else DataError."""
     with _all_or_nothing(path) as scratch:
-        Path(scratch).write_text(text, encoding="utf-8", newline="")
+        Path(scratch).write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -68,7 +68,13 @@ class CLCR(nn.Module):
     def forward(self, batch: Batch, gamma: float = 1.0) -> Float[Tensor, "batch output"]:
         return self._pass(batch, gamma).prediction
 
-    def _pass(self, batch: Batch, gamma: float = 1.0, mute: Mute | None = None, keep_attention: bool = False) -> Pass:
+    def _pass(
+        self,
+        batch: Batch,
+        gamma: float | Float[Tensor, ""] = 1.0,
+        mute: Mute | None = None,
+        keep_attention: bool = False,
+    ) -> Pass:
         """From the batch to the prediction, with everything on the way; `forward`, `losses` and `trace` use it."""
         masks = {m: batch.masks[m] for m in self.modalities}
         tokens = {m: encoder(batch.tokens[m], masks[m]) for m, encoder in self.encoders.items()}
@@ -113,17 +119,22 @@ class CLCR(nn.Module):
             result = self._pass(batch, gamma, muted, keep_attention=True)
         finally:
             self.train(training)
+        return self.as_trace(batch, float(gamma), result).to(home)
+
+    def as_trace(self, batch: Batch, gamma: float, result: Pass) -> Trace:
+        """What a pass with `keep_attention` computed, as a Trace. It looks at no value, so that it can be exported."""
         if self.config.mix == "pooled":  # one level, with the tokens of all levels one after the other
             batch = repeat_tokens(batch, self.config.levels)
         exchanged, aggregated = result.exchanged, result.aggregated
         allocations, budget = exchanged.allocations, self.intraced.budget
         uniform = result.prediction.new_ones(self.levels)
+        samples = result.prediction.shape[0]  # not len(), which a symbolic size does not have
         root = self.config.rank**0.5  # evidence is measured in it
         threshold = budget.threshold * root if budget is not None else torch.zeros_like(uniform)
         scale = budget.log_scale.exp() / root if budget is not None else uniform
         return Trace(
             batch=batch,
-            gamma=float(gamma),
+            gamma=gamma,
             task=cast(Task, self.config.task),
             sparse=budget is not None,
             tokens=result.tokens,
@@ -138,13 +149,13 @@ class CLCR(nn.Module):
             level_gate=aggregated.level_gate,
             modality_gate=aggregated.modality_gate,
             private_gate=aggregated.private_gate,
-            threshold=threshold.repeat(len(batch), 1),
-            scale=scale.repeat(len(batch), 1),
-            rho=(budget.rho if budget is not None else uniform).repeat(len(batch), 1),
+            threshold=threshold.repeat(samples, 1),
+            scale=scale.repeat(samples, 1),
+            rho=(budget.rho if budget is not None else uniform).repeat(samples, 1),
             shared_code=aggregated.shared_code,
             private_code=aggregated.private_code,
             prediction=result.prediction,
-        ).to(home)
+        )
 
     def ready(self, batch: Batch) -> Batch:
         """The batch with this model's modalities in its order. Raises DataError where it does not fit."""

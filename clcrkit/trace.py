@@ -159,14 +159,13 @@ class Trace:
         streams = iter(zip(*(_tensors(part) for part in padded), strict=True))
         return padded[0]._map(lambda _name, _modality, _tensor: torch.cat(next(streams)), batch)
 
+    def by_name(self) -> dict[str, Tensor]:
+        """Its tensors, those of a modality as `name/modality`; the batch apart. The names in files and exports."""
+        return _by_name(self)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to one safetensors file, atomically."""
-        tensors: dict[str, Tensor] = {}
-        for name, value in [*_entries(self), *_entries(self.batch, prefix="batch.")]:
-            if isinstance(value, dict):
-                tensors.update({f"{name}/{inner}": tensor for inner, tensor in value.items()})
-            elif value is not None:
-                tensors[name] = value
+        tensors = {**self.by_name(), **_by_name(self.batch, "batch.")}
         about = {
             "kind": "trace",
             "gamma": self.gamma,
@@ -210,6 +209,16 @@ class Trace:
 def _entries(holder: Trace | Batch, prefix: str = "") -> list[tuple[str, Any]]:
     skipped = _OF_THE_PASS if isinstance(holder, Trace) else ()
     return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in skipped]
+
+
+def _by_name(holder: Trace | Batch, prefix: str = "") -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, value in _entries(holder, prefix):
+        if isinstance(value, dict):
+            tensors.update({f"{name}/{inner}": tensor for inner, tensor in value.items()})
+        elif value is not None:
+            tensors[name] = value
+    return tensors
 
 
 def _tensors(trace: Trace) -> list[Tensor]:

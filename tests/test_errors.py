@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clcrkit import datasets
+from clcrkit import CLCR, CLCRConfig, Modality, datasets, export_onnx
 from clcrkit.datasets.extract import _sound_tokens
 from clcrkit.datasets.readers.array_files import read_array
 from clcrkit.datasets.readers.frames import open_image
@@ -18,6 +18,7 @@ from clcrkit.errors import require
 from clcrkit.pretrained import PretrainedText
 from tests.datasets.writers_media import write_ave, write_wav
 
+MODEL = CLCR(CLCRConfig({"a": Modality(1), "b": Modality(1)}, outputs=2))
 USES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "an h5 file": ("h5py", "data", lambda folder: read_array(folder / "a.h5")),
     "AVE": ("h5py", "data", lambda folder: datasets.ave(folder)),
@@ -26,6 +27,7 @@ USES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "digits": ("sklearn", "data", lambda folder: datasets.digits(size=200)),
     "drawn parts": ("sklearn", "data", lambda folder: draw_parts(np.arange(20) % 2)),
     "sound at another rate": ("scipy", "data", lambda folder: _sound_tokens(folder / "a.wav", 320)),
+    "an ONNX file": ("onnx", "onnx", lambda folder: export_onnx(MODEL, folder / "a.onnx")),
     "a pretrained encoder": ("transformers", "pretrained", lambda folder: PretrainedText(folder)),
 }
 
