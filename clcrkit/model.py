@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,7 +17,7 @@ from clcrkit.exchange import Exchanged, IntraCED
 from clcrkit.hierarchy import HierarchyEncoder
 from clcrkit.objective import Losses, regularisers
 from clcrkit.tasks import TASKS
-from clcrkit.trace import Task, Trace
+from clcrkit.trace import Trace
 
 Mute = dict[str, Bool[Tensor, "batch level _"]]
 
@@ -102,7 +102,7 @@ class CLCR(nn.Module):
         return Trace(
             batch=batch,
             gamma=float(gamma),
-            task=cast(Task, self.config.task),
+            task=self.config.task,
             sparse=budget is not None,
             tokens=result.tokens,
             shared=exchanged.shared,
