@@ -13,7 +13,7 @@ deep     the order in which markers of three kinds, 6 tokens apart, follow each 
 The label is the triple: 8 classes, chance 0.125. Each modality also has a private factor of four values,
 independent of all others, on four tokens and in two input directions that nothing else uses.
 
-The setting `evidence` says how the modalities relate:
+The setting `relation` says how the modalities relate:
 
 redundant      every modality shows every factor, so exchange cannot add anything
 complementary  at each level two modalities are witnesses, and a referee token in the third says which one is right.
@@ -76,7 +76,7 @@ class _World:
 def asynchrony(
     samples: tuple[int, ...] = (3000, 500, 1000),
     seed: int = 0,
-    evidence: str = "complementary",
+    relation: str = "complementary",
     lies: float = 0.5,
     noise: float = 0.4,
     missing: float = 0.0,
@@ -86,7 +86,7 @@ def asynchrony(
 
     samples: how many for training, validation and test; at least 1 each.
     seed: 0 or more. It sets the world (what the patterns look like) and the samples; all parts share the world.
-    evidence: "complementary" (single modalities hold a part only) or "redundant" (each could do alone).
+    relation: "complementary" (single modalities hold a part only) or "redundant" (each could do alone).
     lies: probability, 0 to 1, that the wrong witness shows a coin toss and not nothing; matters only for
         complementary evidence.
     noise: standard deviation of the Gaussian noise on every feature of every token, 0 to 10; the tokens
@@ -105,7 +105,7 @@ def asynchrony(
     if len(samples) != 3 or min(map(operator.index, samples)) < 1:
         raise ConfigError(f"samples: {samples}, but three numbers of at least 1 are needed (train, valid, test)")
     chunks = asynchrony_chunks(
-        sum(samples), seed=seed, evidence=evidence, lies=lies, noise=noise, missing=missing, noisy=noisy
+        sum(samples), seed=seed, relation=relation, lies=lies, noise=noise, missing=missing, noisy=noisy
     )
     batch = concatenate(list(chunks))
     ends = np.cumsum((0, *samples)).tolist()
@@ -127,7 +127,7 @@ def asynchrony_chunks(
     samples: int,
     chunk: int = 1024,
     seed: int = 0,
-    evidence: str = "complementary",
+    relation: str = "complementary",
     lies: float = 0.5,
     noise: float = 0.4,
     missing: float = 0.0,
@@ -141,22 +141,22 @@ def asynchrony_chunks(
     for name, count, least in (("samples", samples, 1), ("chunk", chunk, 1), ("seed", seed, 0)):
         if count < least:
             raise ConfigError(f"{name}: {count}, but at least {least} is needed")
-    if evidence not in ("complementary", "redundant"):
-        raise ConfigError(f'evidence: "{evidence}", but "complementary" or "redundant" is needed')
+    if relation not in ("complementary", "redundant"):
+        raise ConfigError(f'relation: "{relation}", but "complementary" or "redundant" is needed')
     for name, value, most in (("lies", lies, 1), ("noise", noise, 10), ("missing", missing, 1), ("noisy", noisy, 1)):
         if not 0 <= value <= most:
             raise ConfigError(f"{name}: {value}, but a number from 0 to {most} is needed")
-    return _chunks(samples, chunk, seed, evidence, lies, noise, missing, noisy)
+    return _chunks(samples, chunk, seed, relation, lies, noise, missing, noisy)
 
 
 def _chunks(
-    samples: int, chunk: int, seed: int, evidence: str, lies: float, noise: float, missing: float, noisy: float
+    samples: int, chunk: int, seed: int, relation: str, lies: float, noise: float, missing: float, noisy: float
 ) -> Iterator[Batch]:
     world = _make_world(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))))
     waiting: list[Batch] = []
     for start in range(0, samples, _BLOCK):
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, start // _BLOCK)))
-        block = _make_block(world, stream, start, evidence, lies, noise, missing, noisy)
+        block = _make_block(world, stream, start, relation, lies, noise, missing, noisy)
         waiting.append(block.select(slice(samples - start)))
         count = sum(map(len, waiting))
         if count >= chunk or start + _BLOCK >= samples:
@@ -195,7 +195,7 @@ def _make_block(
     world: dict[str, _World],
     random: np.random.Generator,
     start: int,
-    evidence: str,
+    relation: str,
     lies: float,
     noise: float,
     missing: float,
@@ -214,7 +214,7 @@ def _make_block(
     witnesses = np.zeros(3, dtype=np.int64)  # per level, so far
     for m, modality in enumerate(MODALITIES):
         claims, referees = factors.copy(), None
-        if evidence == "complementary":
+        if relation == "complementary":
             referees = LEVELS.index(REFEREES[modality])
             claims = np.where(believed == witnesses, factors, wrong)
             claims[:, referees] = SILENT

@@ -82,14 +82,14 @@ SETUPS: Mapping[str, Setup] = {
         Setup(
             "asynchrony redundant",
             "asynchrony",
-            {"evidence": "redundant", "samples": [600, 300, 800]},
+            {"relation": "redundant", "samples": [600, 300, 800]},
             SMALL,
             TrainConfig(epochs=10, learning_rate=5e-3),
         ),
         Setup(
             "asynchrony complementary",
             "asynchrony",
-            {"evidence": "complementary", "samples": [1500, 300, 800]},
+            {"relation": "complementary", "samples": [1500, 300, 800]},
             SMALL,
             TrainConfig(epochs=12, learning_rate=5e-3),
         ),
