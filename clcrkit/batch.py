@@ -149,7 +149,7 @@ class Batch:
         )
 
 
-def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any = None) -> Batch:
+def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any = None, attributes: Any = None) -> Batch:
     """Pad samples of different lengths into one Batch.
 
     samples: one mapping per sample, modality -> (token, feature) floats or (token,) integers. A modality that
@@ -180,7 +180,7 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
         for i, row in rows.items():
             tokens[name][i, : len(row)] = row
             masks[name][i, : len(row)] = True
-    return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids)
+    return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids, attributes=attributes)
 
 
 def concatenate(parts: Sequence[Batch]) -> Batch:

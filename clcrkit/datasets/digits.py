@@ -6,11 +6,9 @@ data sheet. The sound file is clean: noise, lost frames and typing errors are dr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
@@ -103,13 +101,10 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
             )
             errors.append(typing_errors)
         scan_index, utterance_index = pairs.T
-        attributes = {name: sound[name][utterance_index] for name in NAMED}
+        attributes = {name: sound[name][utterance_index].astype(np.int64) for name in NAMED}
         attributes |= {"scan": scan_index, "utterance": utterance_index, "typing_errors": np.array(errors)}
         ids = np.arange(first_id, first_id + len(pairs))
-        batch = collate(samples, labels=scan_digits[scan_index], ids=ids)
-        parts[part] = replace(
-            batch, attributes={name: torch.as_tensor(v.astype(np.int64)) for name, v in attributes.items()}
-        )
+        parts[part] = collate(samples, labels=scan_digits[scan_index], ids=ids, attributes=attributes)
         first_id += len(pairs)
     return Split(
         train=parts["train"],

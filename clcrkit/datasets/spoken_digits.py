@@ -11,11 +11,9 @@ import io
 import os
 import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy import ndarray
 
 from clcrkit.batch import Batch, collate
@@ -83,11 +81,7 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": images[i]}
         for wave, i in zip(waves, scan, strict=True)
     ]
-    attributes = {"group": speaker, "take": take, "scan": scan}
-    batch = replace(
-        collate(tokens, labels=digit),
-        attributes={name: torch.as_tensor(values.astype(np.int64)) for name, values in attributes.items()},
-    )
+    batch = collate(tokens, labels=digit, attributes={"group": speaker, "take": take, "scan": scan})
 
     def shuffled_part(name: str) -> Batch:
         rows = random.permutation(np.flatnonzero(part == name))
