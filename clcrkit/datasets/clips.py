@@ -25,7 +25,7 @@ from clcrkit.datasets.streaming.shards import sharded
 from clcrkit.errors import DataError
 
 FEATURES = (".npy", ".npz", ".safetensors")
-VALID, TEST = 0.1, 0.2  # shares of the samples
+VALID = 0.1  # share of the samples
 
 Read = Callable[[str], Num[ndarray, "token ..."]]
 
@@ -141,7 +141,7 @@ def published_parts(train: Sequence[Row], test: Sequence[Row], seed: int) -> dic
 def parts_by_group(rows: Sequence[Row], seed: int) -> dict[str, Sequence[Row]]:
     """Three parts that share no group: about 20 % of the rows for the test and 10 % for validation."""
     labels, groups = np.array([row.label for row in rows]), np.array([row.group for row in rows])
-    part_of = draw_parts(labels, groups, (VALID, TEST), seed)
+    part_of = draw_parts(labels, groups, seed=seed)
     return {part: [row for row, its in zip(rows, part_of, strict=True) if its == part] for part in PARTS}
 
 

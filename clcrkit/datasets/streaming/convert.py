@@ -49,10 +49,9 @@ def convert(
     functions (`describe`, `sound`) cannot be written. Only one shard (`shard_bytes` of tokens) and the piece that is
     being read are in memory at a time.
 
-    Every file appears when it is complete, the index last. A conversion that was killed goes on after its last
-    complete shard when it is called again with the same source, and ends in the same files, byte for byte; an
-    iterable is run through again from its start, and its first samples are skipped. A finished folder is left as
-    it is. One conversion at a time may work on a folder.
+    Called again with the same source, a conversion that was killed goes on after its last complete shard (an iterable
+    is run through from its start) and ends in the same files, byte for byte; a finished folder is left as it is. One
+    conversion at a time may work on a folder.
     Raises DataError where batches do not fit each other, where the folder holds another data set or cannot be
     written.
     """
@@ -79,13 +78,8 @@ def convert(
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error})") from error
     index: dict[str, Any] = {}
-    entries = {
-        part: _write_part(folder, part, samples, index, shard_bytes, progress) for part, samples in parts.items()
-    }
-    write_json(
-        folder / INDEX,
-        {**FORMAT, **index, **{name: _lists(values) for name, values in names.items()}, "parts": entries},
-    )
+    entries = {part: _write_part(folder, part, each, index, shard_bytes, progress) for part, each in parts.items()}
+    write_json(folder / INDEX, {**FORMAT, **index, **names, "parts": entries})
     return folder
 
 
@@ -193,11 +187,9 @@ def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:
     facts = {
         "modalities": {m: t.shape[-1] if t.is_floating_point() else None for m, t in batch.tokens.items()},
         "evidence": {m: e.shape[1] for m, e in batch.evidence.items()},
-        "labels": None
+        "labels": labels
         if labels is None
-        else ["values", *labels.shape[1:]]
-        if labels.is_floating_point()
-        else ["classes"],
+        else ["values" if labels.is_floating_point() else "classes", *labels.shape[1:]],
         "attributes": list(batch.attributes),
     }
     for what, value in facts.items():
@@ -215,7 +207,3 @@ def _sample_bytes(batch: Batch) -> list[int]:
 def _lengths(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch"]:
     """Up to the last real token."""
     return (mask * torch.arange(1, mask.shape[1] + 1)).amax(1)
-
-
-def _lists(values: Any) -> Any:
-    return {name: list(each) for name, each in values.items()} if isinstance(values, Mapping) else list(values)
