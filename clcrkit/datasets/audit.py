@@ -50,19 +50,17 @@ class Report:
 
 
 def check(split: Split) -> Report:
-    """Look at all parts of a data set, and say what would make training on it, or its test score, wrong.
+    """Say what would make training on a data set, or its test score, wrong.
 
     Reported are: groups and duplicates in two parts, features that may have been learned with the training labels,
     classes without samples in a part, labels of one kind or range, samples that lack a modality or hold nothing but
-    zeros, columns that are constant, or of spreads far apart.
+    zeros, columns that are constant, or of spreads far apart. Of a part at most 10,000 samples are looked at, evenly.
 
     The probe is a ridge regression to the label from the mean over a modality's real tokens and the middle one of
     them, standardised; its score is the accuracy, for a regression the correlation. For the training part it is
     cross-validated, by groups where they are known. So honest features score about the same on all parts; features
     that were learned with the labels of the training part score higher there, and so does a validation part that was
     taken from it. Parts of fewer than 5 groups cannot tell. Token ids are not probed.
-
-    Of a part with more than 10,000 samples so many are looked at, evenly taken.
     """
     batches = {part: _taken(getattr(split, part)) for part in PARTS}
     probes = _probes(batches)

@@ -108,15 +108,13 @@ def read_clips(
     if shards is not None:
         convert(listings, shards, progress=progress, label_names=label_names, attribute_names=attribute_names)
         return sharded(shards)
-    train, valid, test = (_in_memory(listings[part], part, progress) for part in PARTS)
-    return Split(train, valid, test, tuple(label_names), attribute_names)
-
-
-def _in_memory(listing: Listing, part: str, progress: bool) -> Batch:
-    bar = tqdm(
-        range(0, len(listing), PIECE), desc=f"read {part}", unit_scale=PIECE, unit="sample", disable=not progress
-    )
-    return concatenate([listing.select(slice(start, start + PIECE)) for start in bar])
+    batches = {}
+    for part, listing in listings.items():
+        starts = tqdm(
+            range(0, len(listing), PIECE), f"read {part}", unit_scale=PIECE, unit="sample", disable=not progress
+        )
+        batches[part] = concatenate([listing.select(slice(start, start + PIECE)) for start in starts])
+    return Split(batches["train"], batches["valid"], batches["test"], tuple(label_names), attribute_names)
 
 
 def hold_out(rows: Sequence[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:

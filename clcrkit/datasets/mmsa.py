@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Num
+from jaxtyping import Bool, Int64, Num
 from numpy import ndarray
 
 from clcrkit.batch import Batch
@@ -86,7 +86,8 @@ def mmsa(
 def _tokens_and_masks(
     where: str, content: Mapping[Any, Any], as_ids: bool
 ) -> tuple[dict[str, Num[ndarray, "_ _ ..."]], dict[str, Bool[ndarray, "_ _"]]]:
-    ids_and_mask = _bert(where, content, needed=as_ids)
+    bert = content.get("text_bert")
+    ids_and_mask = None if bert is None and not as_ids else _bert(where, bert)
     tokens, masks = {}, {}
     for m, key in KEYS.items():
         if ids_and_mask is not None and m == "language" and as_ids:
@@ -125,10 +126,8 @@ def features(where: str, content: Mapping[Any, Any], key: str) -> Num[ndarray, "
         what = f"{key} is a {type(values).__name__}" if key in content else f"no {key}; it has {_listed(content)}"
         raise DataError(f"{where}: {what}; an array (sample, token, feature) is needed")
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
-        raise DataError(
-            f"{where}: {key} is {values.dtype} of shape {values.shape}, but numbers of (sample, token, feature), "
-            f"none of them 0, are needed"
-        )
+        what = f"{key} is {values.dtype} of shape {values.shape}"
+        raise DataError(f"{where}: {what}, but numbers of (sample, token, feature), none of them 0, are needed")
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
 
@@ -195,20 +194,16 @@ def _finite(
     )
 
 
-def _bert(where: str, content: Mapping[Any, Any], needed: bool) -> tuple[ndarray, Bool[ndarray, "sample token"]] | None:
-    """Token ids and attention mask of text_bert; None where the file has none."""
-    values = content.get("text_bert")
-    if values is None and not needed:
-        return None
+def _bert(where: str, values: Any) -> tuple[Int64[ndarray, "sample token"], Bool[ndarray, "sample token"]]:
+    """Token ids and attention mask of text_bert."""
     if not isinstance(values, ndarray) or values.ndim != 3 or values.shape[1] != 3 or values.dtype.kind not in "fiu":
         what = f"{values.dtype} of shape {values.shape}" if isinstance(values, ndarray) else type(values).__name__
         raise DataError(f"{where}: text_bert is {what}, but whole numbers of (sample, 3, token) are needed")
-    ids = values[:, 0]
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise DataError(f"{where}: text_bert must be whole numbers")
     if values.size and not (values.min() >= 0 and values.max() < 2**31):
         raise DataError(f"{where}: text_bert runs from {values.min()} to {values.max()}, but ids are from 0 to 2**31")
-    return ids.astype(np.int64), values[:, 1] != 0
+    return values[:, 0].astype(np.int64), values[:, 1] != 0
 
 
 def texts(where: str, key: str, values: Any) -> list[str]:

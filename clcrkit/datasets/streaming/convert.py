@@ -69,7 +69,11 @@ def convert(
         if not part or part != Path(part).name or "\\" in part or part.startswith("."):
             raise DataError(f"part {part!r}: it names files, so it must be a plain name")
     if (folder / INDEX).exists():
-        return _finished(folder, parts)
+        stored = {part: sum(e["samples"] for e in entries) for part, entries in read_index(folder)["parts"].items()}
+        counts = {part: len(s) if isinstance(s, Selectable) else stored.get(part) for part, s in parts.items()}
+        if stored != counts:
+            raise DataError(f"{folder}: holds a converted data set of {stored} samples, not {counts}; remove it first")
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for prefix in (f".{INDEX}.", *(f".{part}-" for part in parts)):
@@ -80,17 +84,6 @@ def convert(
     index: dict[str, Any] = {}
     entries = {part: _write_part(folder, part, each, index, shard_bytes, progress) for part, each in parts.items()}
     write_json(folder / INDEX, {**FORMAT, **index, **names, "parts": entries})
-    return folder
-
-
-def _finished(folder: Path, parts: Mapping[str, Any]) -> Path:
-    index = read_index(folder)
-    stored = {part: sum(entry["samples"] for entry in entries) for part, entries in index["parts"].items()}
-    asked = {part: len(s) if isinstance(s, Selectable) else stored.get(part) for part, s in parts.items()}
-    if stored != asked:
-        raise DataError(
-            f"{folder}: holds a converted data set of {stored} samples, but {asked} were given; remove it first"
-        )
     return folder
 
 
@@ -158,12 +151,12 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
     for m in index["modalities"]:
         lengths = [_lengths(b.masks[m]) for b in batches]
         within = [torch.arange(b.masks[m].shape[1]) < n[:, None] for b, n in zip(batches, lengths, strict=True)]
-        pairs = list(zip(batches, within, strict=True))
-        tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
-        tensors[f"tokens.{m}"] = torch.cat([b.tokens[m][keep] for b, keep in pairs])
-        tensors[f"masks.{m}"] = torch.cat([b.masks[m][keep] for b, keep in pairs])
+        arrays = {"tokens": [b.tokens[m] for b in batches], "masks": [b.masks[m] for b in batches]}
         if m in index["evidence"]:
-            tensors[f"evidence.{m}"] = torch.cat([b.evidence[m].transpose(1, 2)[keep] for b, keep in pairs])
+            arrays["evidence"] = [b.evidence[m].transpose(1, 2) for b in batches]
+        tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
+        for name, each in arrays.items():
+            tensors[f"{name}.{m}"] = torch.cat([array[keep] for array, keep in zip(each, within, strict=True)])
     write_tensors(path, tensors, {"index": index})
     return {"file": path.name, "samples": len(tensors["ids"]), "bytes": path.stat().st_size}
 
