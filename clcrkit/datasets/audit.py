@@ -33,8 +33,8 @@ class Report:
     """What `check` found.
 
     table     a row for each part and modality: samples, missing (without a real token), shortest, median and longest
-              in tokens, features, zero_columns and constant_columns, smallest and largest spread (standard deviation
-              of a column), largest (absolute) value, probe (see `check`)
+              in tokens, zero_samples (of nothing but zeros), features, zero_columns and constant_columns, smallest
+              and largest spread (standard deviation of a column), largest (absolute) value, probe (see `check`)
     labels    a row for each part and class: count and share; for a regression its lowest, mean and highest label
     problems  one sentence each, the worst first
     """
@@ -77,7 +77,7 @@ def check(split: Split) -> Report:
         *_duplicates(batches),
         *_leaks(probes),
         *_label_problems(batches, labels),
-        *_missing(batches),
+        *_missing(table),
         *_columns(table),
     )
     return Report(table, labels, problems, spreads)
@@ -101,6 +101,7 @@ def _described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarr
         "shortest": int(some.min()),
         "median": float(np.median(some)),
         "longest": int(some.max()),
+        "zero_samples": 0 if tokens.ndim == 2 else int((lengths > 0).sum() - (tokens != 0).any((1, 2)).sum()),
     }
     if tokens.ndim == 2 or not mask.any():
         return row, np.empty(0)
@@ -215,15 +216,10 @@ def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str
     return problems
 
 
-def _missing(batches: dict[str, Batch]) -> list[str]:
+def _missing(table: pd.DataFrame) -> list[str]:
     problems = []
-    for m in batches["train"].modalities:
-        zero, missing, total = 0, 0, sum(map(len, batches.values()))
-        for batch in batches.values():
-            tokens, has_tokens = batch.tokens[m], batch.masks[m].any(1)
-            missing += int((~has_tokens).sum())
-            if tokens.ndim == 3:  # tokens under the mask are zero
-                zero += int((has_tokens & ~(tokens != 0).any(2).any(1)).sum())
+    for m, rows in table.groupby("modality", sort=False):
+        zero, missing, total = (int(rows[column].sum()) for column in ("zero_samples", "missing", "samples"))
         if zero:
             problems.append(
                 f"{m}: {zero} of {total} samples hold nothing but zeros and are not masked: that is a missing modality."

@@ -78,6 +78,10 @@ class Shards:
         self.ids = self._joined("ids")
         self.labels = self._joined("labels") if index["labels"] else None
         self.attributes = {name: self._joined(f"attributes.{name}") for name in index["attributes"]}
+        self._spans: dict[str, ndarray] = {}  # (sample, 2): the first token of each, and the one behind its last
+        for m in self._sizes:
+            offsets = [file.per_sample[f"offsets.{m}"] for file in self._files]
+            self._spans[m] = np.concatenate([np.stack([each[:-1], each[1:]], axis=1) for each in offsets])
         if len(torch.unique(self.ids)) < len(self.ids):
             raise DataError(f"{self.folder}: ids of the {part} part are repeated; each must be unique")
 
@@ -123,9 +127,7 @@ class Shards:
         Samples are shuffled, sorted by length within pools of 50 batches, and the batches shuffled; an incomplete
         batch comes last, and holds a random part of the samples. Every order follows from the generator alone.
         """
-        lengths = torch.from_numpy(
-            np.concatenate([sum(np.diff(f.per_sample[f"offsets.{m}"]) for m in self.modalities) for f in self._files])
-        )
+        lengths = torch.from_numpy(sum(spans[:, 1] - spans[:, 0] for spans in self._spans.values()))
         order = torch.randperm(len(self), generator=generator)
         full = len(self) // size * size
         pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:full].split(_POOL * size)]
@@ -136,24 +138,20 @@ class Shards:
         wanted = positions.numpy()
         wrong = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(wrong):
-            raise DataError(
-                f"{self.folder}: position {wrong[0]} of the {self.part} part, but it has {len(self)} samples"
-            )
+            raise DataError(f"{self.folder}: position {wrong[0]}, but part {self.part} has {len(self)} samples")
         numbers = np.searchsorted(self._starts, wanted, side="right") - 1  # of the file that holds each sample
-        rows = wanted - self._starts[numbers]
         arrays: dict[str, ndarray] = {}
         reads: dict[int, list[Rows]] = defaultdict(list)  # by file
         for m, size in self._sizes.items():
-            offsets = [self._files[number].per_sample[f"offsets.{m}"] for number in numbers]
-            spans = [(int(each[row]), int(each[row + 1])) for each, row in zip(offsets, rows, strict=True)]
-            shape = (len(wanted), max((last - first for first, last in spans), default=0) or 1)
+            spans = self._spans[m][wanted]
+            shape = (len(wanted), int((spans[:, 1] - spans[:, 0]).max(initial=1)))
             own: dict[str, ndarray] = {
                 f"tokens.{m}": np.zeros(shape, np.int64) if size is None else np.zeros((*shape, size), np.float32),
                 f"masks.{m}": np.zeros(shape, np.uint8),
             }
             if m in self._levels:
                 own[f"evidence.{m}"] = np.zeros((*shape, self._levels[m]), np.uint8)
-            for i, (number, span) in enumerate(zip(numbers.tolist(), spans, strict=True)):
+            for i, (number, span) in enumerate(zip(numbers.tolist(), spans.tolist(), strict=True)):
                 reads[number] += [(name, *span, array[i]) for name, array in own.items()]
             arrays |= own
         for number, of_file in reads.items():
