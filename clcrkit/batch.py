@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from clcrkit.errors import DataError
 from clcrkit.ops import zero_padding
@@ -63,9 +65,8 @@ class Batch:
     ) -> Batch:
         """Check arrays or tensors and make a Batch of them.
 
-        tokens: by modality (batch, token, feature) floats or (batch, token) integers; (batch, feature) floats
-        are taken as one token. masks: by modality (batch, token); a modality without one is all real.
-        Integer labels are classes; floats of one axis are regression targets, of two axes multi-label 0/1.
+        The arguments are the fields of a Batch. (batch, feature) floats are taken as one token; a modality without a
+        mask is all real. Integer labels are classes; floats of one axis are regression targets, of two multi-label.
         Raises DataError for empty, NaN or infinite input (where the mask says real), wrong axes or lengths.
         """
         if not tokens:
@@ -76,8 +77,10 @@ class Batch:
         for name, values in sequences.items():
             if len(values) != size:
                 raise DataError(f"{name}: {len(values)} samples, but {first} has {size}")
-        _check_names("masks", masks, sequences)
-        _check_names("evidence", evidence, sequences)
+        for what, by_modality in (("masks", masks), ("evidence", evidence)):
+            unknown = set(by_modality or ()) - set(sequences)
+            if unknown:
+                raise DataError(f"{what}: {_names(unknown)} is no modality; there are {_names(sequences)}")
         real = {name: _as_mask(name, (masks or {}).get(name), values) for name, values in sequences.items()}
         id_tensor = torch.arange(size) if ids is None else _as_tensor("ids", ids).long()
         if id_tensor.shape != (size,):
@@ -102,7 +105,13 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """A Batch of function(tensor) for each of its tensors."""
-        return Batch(**{f.name: _mapped(getattr(self, f.name), function) for f in fields(self)})
+
+        def apply(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: function(tensor) for name, tensor in value.items()}
+            return None if value is None else function(value)
+
+        return Batch(**{f.name: apply(getattr(self, f.name)) for f in fields(self)})
 
     def select(self, index: Any) -> Batch:
         """The samples at `index`: a slice, a list of positions or a bool mask."""
@@ -138,15 +147,13 @@ class Batch:
             if drop_last and len(index) < size:
                 return
             lengths = {m: int(longest[m][index].max()) for m in self.masks}
-            yield self.select(index.to(self.ids.device))._cut(lengths)
-
-    def _cut(self, lengths: Mapping[str, int]) -> Batch:
-        return replace(
-            self,
-            tokens={m: t[:, : lengths[m]] for m, t in self.tokens.items()},
-            masks={m: t[:, : lengths[m]] for m, t in self.masks.items()},
-            evidence={m: t[:, :, : lengths[m]] for m, t in self.evidence.items()},
-        )
+            batch = self.select(index.to(self.ids.device))
+            yield replace(
+                batch,
+                tokens={m: t[:, : lengths[m]] for m, t in batch.tokens.items()},
+                masks={m: t[:, : lengths[m]] for m, t in batch.masks.items()},
+                evidence={m: t[:, :, : lengths[m]] for m, t in batch.evidence.items()},
+            )
 
 
 def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any = None, attributes: Any = None) -> Batch:
@@ -174,12 +181,9 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
                 f"{name}: a sample of shape {tuple(first.shape)}, but (token, feature) floats or "
                 f"(token,) integers are needed"
             )
-        longest = max(map(len, rows.values()))
-        tokens[name] = first.new_zeros((len(samples), longest, *first.shape[1:]))
-        masks[name] = torch.zeros(len(samples), longest, dtype=torch.bool)
-        for i, row in rows.items():
-            tokens[name][i, : len(row)] = row
-            masks[name][i, : len(row)] = True
+        padded = [rows.get(i, first[:0]) for i in range(len(samples))]
+        tokens[name] = pad_sequence(padded, batch_first=True)
+        masks[name] = torch.arange(tokens[name].shape[1]) < torch.tensor([[len(row)] for row in padded])
     return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids, attributes=attributes)
 
 
@@ -207,26 +211,12 @@ def concatenate(parts: Sequence[Batch]) -> Batch:
 def pad_axis(values: Shaped[Tensor, "..."], axis: int, length: int) -> Shaped[Tensor, "..."]:
     """Lengthen one axis to `length` with zeros (False, id 0) at the end."""
     if values.shape[axis] == length:
-        return values
-    shape = list(values.shape)
-    shape[axis] = length - values.shape[axis]
-    return torch.cat([values, values.new_zeros(shape)], dim=axis)
-
-
-def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, dict):
-        return {name: function(tensor) for name, tensor in value.items()}
-    return None if value is None else function(value)
+        return values  # no copy
+    return F.pad(values, [0, 0] * (values.ndim - 1 - axis) + [0, length - values.shape[axis]])
 
 
 def _names(names: Iterable[Any]) -> str:
     return ", ".join(sorted(map(str, names)))
-
-
-def _check_names(what: str, by_modality: Mapping[str, Any] | None, modalities: Iterable[str]) -> None:
-    unknown = set(by_modality or ()) - set(modalities)
-    if unknown:
-        raise DataError(f"{what}: {_names(unknown)} is no modality; there are {_names(modalities)}")
 
 
 def _as_tensor(name: str, values: Any) -> Tensor:

@@ -73,8 +73,7 @@ class Processes:
     def average_gradients(self, model: nn.Module, values: Float[Tensor, "value"]) -> Float[Tensor, "value"]:
         """Replace the model's gradients by their mean over all processes; returns the mean of `values`.
 
-        One all-reduce of everything. (DistributedDataParallel would hide this behind the backward pass of `forward`,
-        but the loss here is `model.losses`.)
+        One all-reduce of everything. (DistributedDataParallel knows the backward pass of `forward`, not of `losses`.)
         """
         if self.count == 1:
             return values
@@ -90,9 +89,8 @@ class Processes:
 def all_gather(x: Float[Tensor, "axis sample *rest"]) -> Float[Tensor, "axis all *rest"]:
     """The samples of all processes, joined along axis 1 in the order of the processes; each must have as many.
 
-    Differentiable: a sample's gradient is the sum of its gradients in all processes. If every process computes the
-    same loss of the joined samples and gradients are then averaged over processes, the weights get the gradient that
-    one process with the whole batch would compute.
+    A sample's gradient is the sum of its gradients in all processes. Where every process computes the same loss of the
+    joined samples, the mean of the weights' gradients is the one that one process would compute from all samples.
     """
     return _Gathered.apply(x)
 

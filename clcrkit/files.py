@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,16 @@ _UMASK = os.umask(0o022)  # it can only be read by setting it
 os.umask(_UMASK)
 
 
-def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON description to one safetensors file; all of it or nothing.
-
-    The file appears under its name only when it is complete and on the disk, so a killed process or a full
-    disk leaves the earlier file as it was. Raises DataError where the folder cannot be written.
-    """
-    path = Path(path)
-    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+@contextmanager
+def _all_or_nothing(path: Path) -> Iterator[str]:
+    """A scratch file that gets its name only when it is complete and on the disk, so a killed process or a full disk
+    leaves the earlier file as it was. Raises DataError where the folder cannot be written."""
     scratch = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
+        yield scratch
         os.chmod(scratch, 0o666 & ~_UMASK)  # mkstemp gives access to the owner alone
         with open(scratch, "r+b") as file:
             os.fsync(file.fileno())
@@ -44,18 +41,17 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], a
             os.unlink(scratch)
 
 
+def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON description to one safetensors file; all of it or nothing, else DataError."""
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with _all_or_nothing(Path(path)) as scratch:
+        save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, all of it or nothing. One process at a time may write a file."""
-    scratch = path.with_name(f".{path.name}.writing")
-    try:
-        with open(scratch, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error})") from error
+    """Write a text file; all of it or nothing, else DataError."""
+    with _all_or_nothing(path) as scratch:
+        Path(scratch).write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: Path, values: Any) -> None:

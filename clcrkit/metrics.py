@@ -12,28 +12,24 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from clcrkit.errors import DataError, require
 
-BINS = 15  # of confidence, for the calibration error
-
 
 def classification(prediction: Any, labels: Any) -> dict[str, float]:
     """accuracy, f1_macro, f1_weighted, calibration_error; prediction: (sample, class) logits, labels: (sample,)."""
-    p, y = _checked("classification", np.asarray(prediction), np.asarray(labels), axes=2, label_axes=1)
-    predicted = p.argmax(1)
-    return {
-        "accuracy": float((predicted == y).mean()),
-        **_f1(y, predicted),
-        "calibration_error": calibration_error(_softmax(p.astype(np.float64)), y),
-    }
+    p, y = _checked("classification", prediction, labels, axes=2, label_axes=1)
+    predicted, probability = p.argmax(1), torch.from_numpy(p.astype(np.float64)).softmax(1).numpy()
+    scores = {"accuracy": float((predicted == y).mean()), **_f1(y, predicted)}
+    return {**scores, "calibration_error": calibration_error(probability, y)}
 
 
 def multilabel(prediction: Any, labels: Any) -> dict[str, float]:
     """accuracy over all labels, f1_macro, f1_weighted; prediction: (sample, label) logits, labels: 0 or 1 each."""
-    p, y = _checked("multilabel", np.asarray(prediction), np.asarray(labels), axes=2, label_axes=2)
+    p, y = _checked("multilabel", prediction, labels, axes=2, label_axes=2)
     return {"accuracy": float(((p > 0) == (y > 0.5)).mean()), **_f1(y > 0.5, p > 0)}
 
 
@@ -52,10 +48,7 @@ def sentiment(prediction: Any, labels: Any) -> dict[str, float]:
     """
     prediction, labels = _values("sentiment", prediction, labels)
     decided = labels != 0
-    sides = {
-        "has0": (labels >= 0, prediction >= 0),
-        "non0": (labels[decided] > 0, prediction[decided] > 0),
-    }
+    sides = {"has0": (labels >= 0, prediction >= 0), "non0": (labels[decided] > 0, prediction[decided] > 0)}
     figures = {}
     for name, (true, chosen) in sides.items():
         figures[f"accuracy_2_{name}"] = float((true == chosen).mean()) if len(true) else math.nan
@@ -67,14 +60,13 @@ def sentiment(prediction: Any, labels: Any) -> dict[str, float]:
     return {**figures, **_regression(prediction, labels)}
 
 
-def calibration_error(
-    probability: Float[ndarray, "sample class"], labels: Int[ndarray, "sample"], bins: int = BINS
-) -> float:
+def calibration_error(probability: Float[ndarray, "sample class"], labels: Int[ndarray, "sample"]) -> float:
     """Expected calibration error: the distance of confidence and accuracy, on average over samples.
 
-    Confidence is the probability of the predicted class. Samples are sorted into `bins` bins of equal width by it; in
-    each bin the mean confidence is compared with the accuracy.
+    Confidence is the probability of the predicted class. Samples are sorted into 15 bins of equal width by it; in each
+    bin the mean confidence is compared with the accuracy.
     """
+    bins = 15
     confidence, right = probability.max(1), probability.argmax(1) == labels
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gap = np.bincount(bin_of, weights=confidence - right, minlength=bins)
@@ -88,7 +80,8 @@ def _values(kind: str, prediction: Any, labels: Any) -> tuple[Float[ndarray, "sa
     return p.astype(np.float64), y.astype(np.float64)
 
 
-def _checked(kind: str, p: ndarray, y: ndarray, axes: int, label_axes: int) -> tuple[ndarray, ndarray]:
+def _checked(kind: str, prediction: Any, labels: Any, axes: int, label_axes: int) -> tuple[ndarray, ndarray]:
+    p, y = np.asarray(prediction), np.asarray(labels)
     if p.ndim != axes or y.shape != p.shape[:label_axes] or not p.size:
         raise DataError(f"prediction: shape {p.shape} with labels of shape {y.shape}, which do not make a {kind}")
     if not np.isfinite(p).all():
@@ -107,8 +100,3 @@ def _f1(labels: Shaped[ndarray, "sample *label"], chosen: Shaped[ndarray, "sampl
     from sklearn.metrics import f1_score  # slow to import
 
     return {f"f1_{how}": float(f1_score(labels, chosen, average=how, zero_division=0)) for how in ("macro", "weighted")}
-
-
-def _softmax(logits: Float[ndarray, "sample class"]) -> Float[ndarray, "sample class"]:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)

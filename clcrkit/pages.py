@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clcrkit.errors import DataError, require
+from clcrkit.files import write_text
 
 for _library in ("nbconvert", "latex2mathml", "plotly"):
     require(_library, "lessons")
@@ -55,14 +56,8 @@ _TEMPLATE = """
 """
 
 # latex2mathml's gaps, in words that it knows
-_KNOWN_TO_CONVERTER = {
-    r"\lVert": r"\|",
-    r"\rVert": r"\|",
-    r"\lvert": "|",
-    r"\rvert": "|",
-    r"\operatorname*": r"\mathrm",
-    "{aligned}": "{align*}",
-}
+_KNOWN_TO_CONVERTER = {r"\lVert": r"\|", r"\rVert": r"\|", r"\lvert": "|", r"\rvert": "|"}
+_KNOWN_TO_CONVERTER |= {r"\operatorname*": r"\mathrm", "{aligned}": "{align*}"}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -72,21 +67,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("page", type=Path)
     options = parser.parse_args(arguments)
     executed = execute(read_notebook(options.notebook), options.notebook.parent, {"CLCRKIT_EMBED_PAGES": "1"})
-    page = write_page(executed, options.page)
-    print(*headlines(executed), page, sep="\n")
-
-
-def write_page(executed: NotebookNode, page: Path) -> Path:
-    """Write an executed notebook as one page; its folder is made. Returns the page's full path."""
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(to_html(executed, page.stem), encoding="utf-8")
-    return page.resolve()
-
-
-def headlines(executed: NotebookNode) -> list[str]:
-    """The printed lines of the cells tagged 'headline'."""
-    cells = [cell for cell in executed.cells if "headline" in cell.metadata.get("tags", [])]
-    return [o.text.strip() for cell in cells for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
+    write_text(options.page, to_html(executed, options.page.stem))
+    outputs = [o for cell in executed.cells if "headline" in cell.metadata.get("tags", []) for o in cell.outputs]
+    print(*(o.text.strip() for o in outputs if o.get("name") == "stdout"), options.page.resolve(), sep="\n")
 
 
 def read_notebook(path: Path) -> NotebookNode:
@@ -126,7 +109,16 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                 data = output.get("data", {})
                 if _PLOTLY in data:
                     figures += 1
-                    output["data"] = {"text/html": _figure_html(data[_PLOTLY], f"figure-{figures}")}
+                    html = plotly.io.to_html(
+                        data[_PLOTLY],
+                        config={"displaylogo": False, "responsive": True},
+                        include_plotlyjs=False,
+                        full_html=False,
+                        auto_play=False,
+                        validate=False,
+                        div_id=f"figure-{figures}",
+                    )
+                    output["data"] = {"text/html": html}
                 elif data.pop(_WIDGET, None) is not None and "text/html" not in data:
                     if "%|" in data.get("text/plain", ""):
                         continue  # a progress bar says nothing once all is done
@@ -147,18 +139,6 @@ def math_to_mathml(tex: str, display: bool) -> str:
         return convert(text.strip(), display="block" if display else "inline")
     except Exception:  # the converter's errors share no base; a raw formula is better than no page
         return f"<code>{escape(tex)}</code>"
-
-
-def _figure_html(figure: dict[str, Any], name: str) -> str:
-    return plotly.io.to_html(
-        {"data": figure["data"], "layout": figure.get("layout", {}), "frames": figure.get("frames", [])},
-        config={"displaylogo": False, "responsive": True},
-        include_plotlyjs=False,
-        full_html=False,
-        auto_play=False,
-        validate=False,
-        div_id=name,
-    )
 
 
 class _NativeKernel(AsyncKernelManager):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
@@ -56,7 +56,14 @@ class Pretrained(nn.Module):
     def __init__(self, encoder: Any, levels: int = 3, tuned: int = 0, local_files_only: bool = False) -> None:
         super().__init__()
         if isinstance(encoder, str | os.PathLike):
-            encoder = _loaded(encoder, local_files_only)
+            transformers = require("transformers", "pretrained")
+            try:
+                encoder = transformers.AutoModel.from_pretrained(
+                    encoder, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
+                )
+            except (OSError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise DataError(f"{encoder}: no encoder with weights in safetensors ({reason})") from error
         self.encoder = encoder
         layers = encoder.config.num_hidden_layers
         for name, value, least in (("levels", levels, 1), ("tuned", tuned, 0)):
@@ -87,6 +94,15 @@ class Pretrained(nn.Module):
         dtype = next(self.encoder.parameters()).dtype
         return tokens.new_zeros((len(tokens), self.levels, tokens.shape[1], self.width), dtype=dtype)
 
+    @staticmethod
+    def _filled(
+        levels: Float[Tensor, "batch level token width"],
+        mask: Bool[Tensor, "batch token"],
+        states: Float[Tensor, "real level width"],
+    ) -> Float[Tensor, "batch level token width"]:
+        """`levels` with the states of these tokens, in the order of the mask."""
+        return levels.transpose(1, 2).masked_scatter(mask[..., None, None], states).transpose(1, 2)
+
 
 class PretrainedText(Pretrained):
     """Hidden states of any text encoder of transformers (BERT, RoBERTa, DistilBERT, ...).
@@ -101,19 +117,19 @@ class PretrainedText(Pretrained):
     def forward(
         self, tokens: Int64[Tensor, "batch token"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
-        levels, present = self._empty(tokens), mask.any(1)
-        if not present.any():
+        levels, counts = self._empty(tokens), mask.sum(1, keepdim=True)
+        if not mask.any():
             return levels
         longest = getattr(self.encoder.config, "max_position_embeddings", None)
-        if longest is not None and int(mask.sum(1).max()) > longest:
-            raise DataError(f"tokens: {int(mask.sum(1).max())} in a sample, but this encoder takes {longest}")
-        # real tokens first: an encoder counts positions from the front
-        order = (~mask).long().argsort(dim=1, stable=True)
-        packed_mask = mask.gather(1, order)
-        # some encoders tell padding by its id, and read positions from that
-        packed = tokens.gather(1, order).masked_fill(~packed_mask, self.encoder.config.pad_token_id or 0)
+        if longest is not None and int(counts.max()) > longest:
+            raise DataError(f"tokens: {int(counts.max())} in a sample, but this encoder takes {longest}")
+        # Real tokens first: an encoder counts positions from the front, and some tell padding by its id.
+        packed_mask = torch.arange(mask.shape[1], device=mask.device) < counts
+        packed = torch.full_like(tokens, self.encoder.config.pad_token_id or 0)
+        packed = packed.masked_scatter(packed_mask, tokens[mask])
+        present = mask.any(1)
         hidden = self._read(input_ids=packed[present], attention_mask=packed_mask[present].long())
-        return _unpacked(levels, torch.stack(hidden, 1), order, packed_mask, present)
+        return self._filled(levels, mask, torch.stack(hidden, 2)[packed_mask[present]])
 
 
 class PretrainedAudio(Pretrained):
@@ -134,19 +150,13 @@ class PretrainedAudio(Pretrained):
     ) -> Float[Tensor, "batch level token width"]:
         if tokens.shape[-1] != self.samples:
             raise DataError(f"tokens: {tokens.shape[-1]} samples each, but this encoder needs {self.samples}")
-        levels = self._empty(tokens)
-        order = (~mask).long().argsort(dim=1, stable=True)
-        packed = tokens.gather(1, order[..., None].expand_as(tokens))
-        lengths = mask.sum(1)
-        for length in lengths.unique().tolist():
-            if not length:
-                continue
-            rows = lengths == length
-            sound = packed[rows, :length].flatten(1)
+        levels, counts = self._empty(tokens), mask.sum(1, keepdim=True)
+        for count in counts[counts > 0].unique().tolist():
+            real = mask & (counts == count)
+            sound = tokens[real].reshape(-1, count * self.samples)
             sound = (sound - sound.mean(1, keepdim=True)) / (sound.var(1, keepdim=True, correction=0) + 1e-7).sqrt()
             hidden = self._read(input_values=nn.functional.pad(sound, (0, self._reach - self.samples)))
-            packed_mask = mask.gather(1, order)[:, :length]
-            levels = _unpacked(levels, torch.stack(hidden, 1), order[:, :length], packed_mask, rows)
+            levels = self._filled(levels, real, torch.stack(hidden, 2).flatten(0, 1))
         return levels
 
     @property
@@ -175,7 +185,8 @@ class PretrainedImage(Pretrained):
         scale: float | tuple[float, ...] = 0.5,
     ) -> None:
         super().__init__(encoder, levels, tuned, local_files_only)
-        self.shape = (self.encoder.config.num_channels, self.encoder.config.image_size, self.encoder.config.image_size)
+        config = self.encoder.config
+        self.shape = (config.num_channels, config.image_size, config.image_size)
         for name, value in (("mean", mean), ("scale", scale)):
             each = torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1).expand(self.shape[0], 1, 1)
             self.register_buffer(name, each.clone(), persistent=False)
@@ -194,20 +205,18 @@ class PretrainedImage(Pretrained):
             return levels
         frames = (tokens[mask].unflatten(-1, self.shape) - self.mean) / self.scale
         states = torch.stack([hidden.mean(1) for hidden in self._read(pixel_values=frames)], dim=1)
-        return levels.transpose(1, 2).masked_scatter(mask[..., None, None], states).transpose(1, 2)
+        return self._filled(levels, mask, states)
 
 
 def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
     """The same model, CLCR or baseline, with these stages in the encoders of these modalities.
 
     A stage is a module (tokens, mask) -> (batch, level, token, width) with attributes `levels` and `width`, which
-    may be another width than the model's: the encoder's projection is made anew. Call it before training. A stage is
-    part of the model's state, but not of its configuration: `training.load` cannot make such a model, so make it the
-    same way and load its state into it.
+    may be another width than the model's: the encoder's projection is made anew. Call it before training.
+    `training.load` cannot make such a model: make it the same way and load its state into it.
     Raises ConfigError for an unknown modality and for other levels than the model's.
     """
-    encoders: Any = model.encoders
-    config: Any = model.config
+    encoders, config = cast(Any, model.encoders), cast(Any, model.config)
     for m, stage in stages.items():
         if m not in encoders:
             raise ConfigError(f"stages: {m} is no modality; there are {', '.join(encoders)}")
@@ -218,26 +227,3 @@ def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
         for weight in encoders[m].project:
             nn.init.xavier_uniform_(weight)
     return model
-
-
-def _loaded(name: str | os.PathLike[str], local_files_only: bool) -> Any:
-    transformers = require("transformers", "pretrained")
-    try:
-        return transformers.AutoModel.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: no encoder with weights in safetensors ({str(error).splitlines()[0]})") from error
-
-
-def _unpacked(
-    levels: Float[Tensor, "batch level token width"],
-    hidden: Float[Tensor, "row level packed width"],
-    order: Int64[Tensor, "batch packed"],
-    real: Bool[Tensor, "batch packed"],
-    rows: Bool[Tensor, "batch"],
-) -> Float[Tensor, "batch level token width"]:
-    """`levels` with the states of these rows, put back at the positions of their tokens; zero elsewhere."""
-    index = order[rows][:, None, :, None].expand_as(hidden)
-    filled = torch.zeros_like(levels[rows]).scatter(2, index, hidden * real[rows][:, None, :, None])
-    return levels.masked_scatter(rows[:, None, None, None], filled)

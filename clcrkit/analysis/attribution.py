@@ -1,8 +1,7 @@
 """Attribution: from one output of a model back to tokens, level tokens, levels and modalities. All [ours].
 
-Integrated gradients, ablation and sampled Shapley values are captum's; this module connects them to a Batch with masks.
-A token or a modality is removed by setting its mask to False. Modalities and levels are so few that their Shapley
-values are computed exactly. `faithfulness` tests attributions on the model itself.
+Integrated gradients, ablation and sampled Shapley values are captum's; this module connects them to a Batch, in which a
+token or a modality is removed by setting its mask to False. `faithfulness` tests attributions on the model itself.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError, require
+from clcrkit.errors import ConfigError, DataError, check_choice, require
 from clcrkit.ops import zero_padding
 from clcrkit.tasks import TASKS
 
@@ -72,13 +71,10 @@ class Attribution:
         no rows."""
         parts = []
         for part, score in self.scores.items():
-            axes = {1: (), 2: ("token",), 3: ("level", "token")}[score.ndim]
             real = _real(self.masks, part, score)
-            row, *index = real.nonzero(as_tuple=True)
-            columns = {axis: i.numpy() for axis, i in zip(axes, index, strict=True)}
-            parts.append(
-                pd.DataFrame({"id": self.ids[row].numpy(), "part": part, **columns, "score": score[real].numpy()})
-            )
+            row, *index = (i.numpy() for i in real.nonzero(as_tuple=True))
+            columns = dict(zip(("level", "token")[3 - score.ndim :], index, strict=True))
+            parts.append(pd.DataFrame({"id": self.ids.numpy()[row], "part": part, **columns, "score": score[real]}))
         return pd.concat(parts, ignore_index=True)
 
 
@@ -88,7 +84,6 @@ def attribute_tokens(
     method: str = "integrated gradients",
     target: Int64[Tensor, "batch"] | None = None,
     steps: int = 64,
-    seed: int = 0,
 ) -> Attribution:
     """The contribution of each input token, (batch, token) by modality, for any model of the kit.
 
@@ -96,28 +91,24 @@ def attribute_tokens(
     summed over a token's features; 'ablation', how far the output falls when this token alone is removed; 'shapley
     sampling', its mean effect where tokens come in random order.
     target: the output column to explain in each sample; default is the largest one, the predicted class.
-    steps: points on the line, or random orders; ablation takes none. seed: of the random orders.
+    steps: points on the line, or random orders; ablation takes none.
     Warns (CompletenessWarning) where integrated gradients leave more than 5 % of the effect unexplained.
     Raises ConfigError for another method, and for token ids whose embedding cannot be reached.
     """
-    if method not in METHODS:
-        raise ConfigError(f"method: {method!r}, but one of {', '.join(METHODS)} is needed")
+    check_choice("method", method, METHODS)
     _check_steps(steps)
-    if method != "integrated gradients":
-        return _attribute(
-            model, batch, target, method, lambda part, aim: _by_masks(model, part, aim, method, steps, seed)
+
+    def explain(part: Batch, aim: Tensor) -> _Scores:
+        if method != "integrated gradients":
+            return _by_masks(model, part, aim, method, steps)
+        embeddings = _embeddings(model, part)
+        values = {m: embeddings[m](x).detach() if m in embeddings else x for m, x in part.tokens.items()}
+        return _integrate(
+            model, part, aim, embeddings, values, {m: torch.zeros_like(v) for m, v in values.items()}, steps
         )
 
-    def integrated(part: Batch, aim: Tensor) -> _Scores:
-        modules: dict[str, nn.Module | None] = dict.fromkeys(part.modalities)
-        values = dict(part.tokens)
-        for m, tokens in part.tokens.items():
-            if not tokens.is_floating_point():
-                modules[m] = embedding = _embedding(model, m)
-                values[m] = embedding(tokens).detach()
-        return _integrate(model, part, aim, modules, values, steps, {m: torch.zeros_like(v) for m, v in values.items()})
-
-    return _attribute(model, batch, target, f"{method}, {steps} steps", integrated)
+    name = f"{method}, {steps} steps" if method == "integrated gradients" else method
+    return _attribute(model, batch, target, name, explain)
 
 
 def attribute_level_tokens(
@@ -133,13 +124,11 @@ def attribute_level_tokens(
     """
     _check_steps(steps)
 
-    def integrated(part: Batch, aim: Tensor) -> _Scores:
-        modules: dict[str, nn.Module | None] = {m: model.encoders[m] for m in part.modalities}
-        return _integrate(
-            model, part, aim, modules, _level_tokens(model, part), steps, _blank_level_tokens(model, part)
-        )
+    def explain(part: Batch, aim: Tensor) -> _Scores:
+        encoders = {m: model.encoders[m] for m in part.modalities}
+        return _integrate(model, part, aim, encoders, *_level_tokens(model, part), steps)
 
-    return _attribute(model, batch, target, f"integrated gradients on level tokens, {steps} steps", integrated)
+    return _attribute(model, batch, target, f"integrated gradients on level tokens, {steps} steps", explain)
 
 
 def attribute_modalities(model: Any, batch: Batch, target: Int64[Tensor, "batch"] | None = None) -> Attribution:
@@ -166,7 +155,7 @@ def attribute_levels(model: Any, batch: Batch, target: Int64[Tensor, "batch"] | 
     replace its own, and gates and budget react to that. Levels are counted as in `attribute_level_tokens`."""
 
     def exact(part: Batch, aim: Tensor) -> _Scores:
-        own, blank = _level_tokens(model, part), _blank_level_tokens(model, part)
+        own, blank = _level_tokens(model, part)
 
         def worth(present: tuple[bool, ...]) -> Tensor:
             keep = torch.tensor(present, device=part.ids.device)[:, None, None]
@@ -193,16 +182,14 @@ def _attribute(
     with evaluating(model, batch) as inputs:
         aim = target_columns(model, inputs, target)
         output = outputs_of(model, inputs, aim)
-        pieces = []
-        for start in range(0, len(inputs), _SAMPLES):
-            index = slice(start, start + _SAMPLES)
-            pieces.append(explain(inputs.select(index), aim[index]))
-    scores = {part: torch.cat([by[part] for by, _ in pieces]).detach().cpu() for part in pieces[0][0]}
+        parts = [slice(start, start + _SAMPLES) for start in range(0, len(inputs), _SAMPLES)]
+        explained, empties = zip(*(explain(inputs.select(part), aim[part]) for part in parts), strict=True)
     masks = {m: mask.cpu() for m, mask in inputs.masks.items()}
-    scores = {part: score.masked_fill(~_real(masks, part, score), 0) for part, score in scores.items()}
-    empty = torch.cat([empty for _, empty in pieces]).detach().cpu()
-    attribution = Attribution(method, scores, masks, inputs.ids.cpu(), aim.cpu(), output.cpu(), empty)
-    effect, gap = float((output.cpu() - empty).abs().mean()), float(attribution.gap.abs().mean())
+    scores = {name: torch.cat([scores[name] for scores in explained]).detach().cpu() for name in explained[0]}
+    scores = {name: score.masked_fill(~_real(masks, name, score), 0) for name, score in scores.items()}
+    output, empty = output.cpu(), torch.cat(empties).detach().cpu()
+    attribution = Attribution(method, scores, masks, inputs.ids.cpu(), aim.cpu(), output, empty)
+    effect, gap = float((output - empty).abs().mean()), float(attribution.gap.abs().mean())
     if method.startswith("integrated") and gap > _UNEXPLAINED * effect:
         warnings.warn(
             f"{method}: the scores miss {gap:.3g} on average, of an effect of {effect:.3g}; take more steps",
@@ -231,7 +218,7 @@ def evaluating(model: Any, batch: Batch) -> Iterator[Batch]:
         model.train(training)
 
 
-def target_columns(model: Any, batch: Batch, target: Tensor | None) -> Int64[Tensor, "batch"]:
+def target_columns(model: Any, batch: Batch, target: Tensor | None = None) -> Int64[Tensor, "batch"]:
     """The column to explain, checked; by default the largest."""
     outputs = model.config.outputs
     if target is None:
@@ -255,13 +242,13 @@ def _integrate(
     model: Any,
     batch: Batch,
     target: Tensor,
-    modules: Mapping[str, nn.Module | None],
+    modules: Mapping[str, nn.Module],
     values: Mapping[str, Tensor],
-    steps: int,
     blank: Mapping[str, Tensor],
+    steps: int,
 ) -> _Scores:
-    """Integrated gradients from `blank` to `values`, summed over features. A value takes the place of the module's
-    output, or of the modality's tokens where there is no module."""
+    """Integrated gradients from `blank` to `values`, summed over features. A value takes the place of the output of its
+    modality's module, or of the modality's tokens where `modules` has none."""
     require("captum", "analysis")
     from captum.attr import IntegratedGradients
 
@@ -270,13 +257,9 @@ def _integrate(
     def forward(*arguments: Tensor) -> Tensor:
         value, masks = dict(zip(names, arguments, strict=False)), dict(zip(names, arguments[len(names) :], strict=True))
         rows = len(arguments[0])
-        tokens, replaced = {}, {}
-        for m, module in modules.items():
-            # where the module's output is replaced, the shape of its input is all that matters
-            tokens[m] = value[m] if module is None else batch.tokens[m][:1].expand(rows, *batch.tokens[m].shape[1:])
-            if module is not None:
-                replaced[module] = value[m]
-        with _replaced(replaced):
+        # where a module's output is replaced, the shape of its input is all that matters
+        tokens = value | {m: batch.tokens[m][:1].expand(rows, *batch.tokens[m].shape[1:]) for m in modules}
+        with _replaced({module: value[m] for m, module in modules.items()}):
             return model(Batch(tokens, masks, None, torch.arange(rows, device=target.device)))
 
     inputs, start, masks = (tuple(by[m] for m in names) for by in (values, blank, batch.masks))
@@ -288,7 +271,7 @@ def _integrate(
     return {m: score.sum(-1) for m, score in zip(names, scores, strict=True)}, empty
 
 
-def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int, seed: int) -> _Scores:
+def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int) -> _Scores:
     """Ablation or sampled Shapley values: captum sets the masks, as numbers, to 0 one by one."""
     require("captum", "analysis")
     from captum.attr import FeatureAblation, ShapleyValueSampling
@@ -301,10 +284,10 @@ def _by_masks(model: Any, batch: Batch, target: Tensor, method: str, steps: int,
         return model(Batch(tokens, masks, None, torch.arange(len(arguments[0]), device=target.device)))
 
     inputs = tuple(batch.masks[m].float() for m in names)
-    more: dict[str, Any] = {"additional_forward_args": tuple(batch.tokens[m] for m in names), "target": target}
-    more["perturbations_per_eval"] = max(1, _ROWS // len(batch))
+    tokens = tuple(batch.tokens[m] for m in names)
+    more = {"additional_forward_args": tokens, "target": target, "perturbations_per_eval": max(1, _ROWS // len(batch))}
     with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(seed)  # captum draws its orders from the global generator
+        torch.manual_seed(0)  # captum draws its orders from the global generator
         if method == "ablation":
             scores = FeatureAblation(forward).attribute(inputs, **more)
         else:
@@ -334,24 +317,25 @@ def _check_steps(steps: int) -> None:
         raise ConfigError(f"steps: {steps}, but at least 1 is needed")
 
 
-def _embedding(model: Any, modality: str) -> nn.Module:
-    embedding = getattr(getattr(model.encoders[modality], "stages", None), "embed", None)
-    if not isinstance(embedding, nn.Module):
-        raise ConfigError(f"{modality}: token ids without an embedding at encoders[...].stages.embed; use 'ablation'")
-    return embedding
+def _embeddings(model: Any, batch: Batch) -> dict[str, nn.Module]:
+    """The embedding of each modality of token ids."""
+    embeddings = {}
+    for m, tokens in batch.tokens.items():
+        if not tokens.is_floating_point():
+            embedding = getattr(getattr(model.encoders[m], "stages", None), "embed", None)
+            if not isinstance(embedding, nn.Module):
+                raise ConfigError(f"{m}: token ids without an embedding at encoders[...].stages.embed; use 'ablation'")
+            embeddings[m] = embedding
+    return embeddings
 
 
 @torch.no_grad()
-def _level_tokens(model: Any, batch: Batch) -> dict[str, Tensor]:
-    return {m: model.encoders[m](batch.tokens[m], batch.masks[m]) for m in batch.modalities}
-
-
-def _blank_level_tokens(model: Any, batch: Batch) -> dict[str, Tensor]:
-    """The level tokens of zero features, or of zero embeddings."""
-    blank = replace(batch, tokens={m: torch.zeros_like(tokens) for m, tokens in batch.tokens.items()})
-    ids = {m: _embedding(model, m) for m, tokens in batch.tokens.items() if not tokens.is_floating_point()}
-    with torch.no_grad(), _replaced({embed: torch.zeros_like(embed(batch.tokens[m])) for m, embed in ids.items()}):
-        return _level_tokens(model, blank)
+def _level_tokens(model: Any, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The batch's level tokens, and those of zero features or zero embeddings."""
+    zeros = {embed: torch.zeros_like(embed(batch.tokens[m])) for m, embed in _embeddings(model, batch).items()}
+    own = {m: model.encoders[m](x, batch.masks[m]) for m, x in batch.tokens.items()}
+    with _replaced(zeros):
+        return own, {m: model.encoders[m](torch.zeros_like(x), batch.masks[m]) for m, x in batch.tokens.items()}
 
 
 @contextmanager
@@ -359,6 +343,5 @@ def _replaced(outputs: Mapping[nn.Module, Tensor]) -> Iterator[None]:
     """While entered, these modules return these outputs for any input."""
     with ExitStack() as stack:
         for module, output in outputs.items():
-            hook = module.register_forward_hook(lambda _module, _inputs, _output, new=output: new)
-            stack.callback(hook.remove)
+            stack.enter_context(module.register_forward_hook(lambda _module, _inputs, _output, new=output: new))
         yield

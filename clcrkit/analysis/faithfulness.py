@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from clcrkit.analysis.attribution import Attribution, evaluating, outputs_of, target_columns
@@ -41,11 +41,11 @@ def agreement(trace: Trace, attribution: Attribution) -> pd.DataFrame:
     rows = []
     for m in trace.modalities:
         score, share = attribution.scores[m].abs(), trace.allocation[m].cpu()
+        names = [str(level + 1) for level in range(share.shape[1])]
         if score.ndim == 1:
             raise DataError(f"scores: {attribution.method} gives one for each sample, but one for each token is needed")
         if score.ndim == 2:
-            score, share = score[:, None], level_weighted(trace, m).cpu()[:, None]
-        names = ["all"] if attribution.scores[m].ndim == 2 else [str(level + 1) for level in range(score.shape[1])]
+            score, share, names = score[:, None], level_weighted(trace, m).cpu()[:, None], ["all"]
         for level, name in enumerate(names):
             pairs = [
                 _agreement(share[i, level][real].numpy(), score[i, level][real].numpy())
@@ -63,8 +63,6 @@ def removal_curves(
     orders: Mapping[str, Mapping[str, Float[Tensor, "batch _"]]],
     random_orders: int = 5,
     points: int = 11,
-    target: Int64[Tensor, "batch"] | None = None,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Deletion and insertion curves. Deletion removes a sample's tokens by mask, of all modalities together, those
     with the largest score first; insertion begins with none and adds them in the same order. A good order makes
@@ -72,18 +70,18 @@ def removal_curves(
 
     orders: by name, scores by modality, (batch, token) each; equal scores are ordered at random. `random_orders`
     orders at random join them under the name 'random'. points: shares of tokens, evenly from 0 to 1, that are
-    removed or added. target: as for `attribute_tokens`.
+    removed or added.
 
     Returns a tidy table: curve, order, repeat (of the random ones), share, id, value. The value is the probability
-    of the target, or the regressed value.
+    of the class with the largest one for all tokens, or the regressed value.
     """
     if points < 2 or random_orders < 1:
         raise ConfigError(f"points, random_orders: {points}, {random_orders}, but at least 2 and 1 are needed")
     with evaluating(model, batch) as inputs:
-        aim = target_columns(model, inputs, target)
+        aim = target_columns(model, inputs)
         ranked: list[tuple[str, int, Mapping[str, Tensor]]] = [(name, 0, by) for name, by in orders.items()]
-        ranked += [("random", r, random_scores(inputs.masks, seed + 1 + r)) for r in range(random_orders)]
-        ties, parts = random_scores(inputs.masks, seed), []
+        ranked += [("random", r, random_scores(inputs.masks, 1 + r)) for r in range(random_orders)]
+        ties, parts = random_scores(inputs.masks, 0), []
         count = sum(mask.sum(1, keepdim=True) for mask in inputs.masks.values())
         ids = inputs.ids.cpu().numpy()
         for name, repeat, scores in ranked:
@@ -127,13 +125,10 @@ def _ranks(batch: Batch, scores: Mapping[str, Tensor], ties: Mapping[str, Tensor
 
 def _agreement(share: Shaped[np.ndarray, "token"], score: Shaped[np.ndarray, "token"]) -> tuple[float, float] | None:
     require("scipy", "analysis")
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu, spearmanr
 
     if len(share) < 2 or np.ptp(share) == 0 or np.ptp(score) == 0:
         return None
-    ranks = rankdata(share)
-    important = np.zeros(len(score), dtype=bool)
-    important[np.argsort(-score, kind="stable")[: math.ceil(_IMPORTANT * len(score))]] = True
-    high, low = important.sum(), (~important).sum()
-    auroc = (ranks[important].sum() - high * (high + 1) / 2) / (high * low) if low else math.nan
-    return float(np.corrcoef(ranks, rankdata(score))[0, 1]), float(auroc)
+    order, count = np.argsort(-score, kind="stable"), math.ceil(_IMPORTANT * len(score))
+    wins = mannwhitneyu(share[order[:count]], share[order[count:]], method="asymptotic").statistic
+    return float(spearmanr(share, score).statistic), float(wins / (count * (len(score) - count)))

@@ -73,14 +73,13 @@ def linear_probe(
 def leakage(
     spaces: Mapping[str, Float[Tensor, "sample _"]],
     factors: Mapping[str, Shaped[Tensor, "sample"]],
-    seed: int = 0,
     groups: Shaped[Any, "sample"] | None = None,
 ) -> pd.DataFrame:
     """The matrix space x factor of probe accuracies, as a tidy table: space, factor, accuracy, shuffled, chance.
 
     `groups` as for `linear_probe`."""
     rows = [
-        {"space": space, "factor": factor, **linear_probe(x, y, seed, groups=groups)._asdict()}
+        {"space": space, "factor": factor, **linear_probe(x, y, groups=groups)._asdict()}
         for space, x in spaces.items()
         for factor, y in factors.items()
     ]

@@ -7,7 +7,6 @@ training epochs can be compared in one plane. Fits and transforms are cached by 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from clcrkit.errors import ConfigError, DataError, require
 METHODS = ("pca", "umap")
 _UMAP_ROWS = 3000  # UMAP is fitted on at most this many rows, evenly taken, and transforms the rest
 _CACHE_SIZE = 256
-_cache: OrderedDict[str, Any] = OrderedDict()
+_cache: dict[str, Any] = {}  # oldest use first
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class Projection:
     def transform(self, values: Float[ndarray, "row feature"]) -> Float[ndarray, "row 2"]:
         """The positions of these rows in the plane, float32; cached by a hash of the rows."""
         values = _checked(values)
-        points: Any = _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
-        return points
+        return _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
 
 
 def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 0) -> Projection:
@@ -53,8 +51,7 @@ def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 
         raise ConfigError(f"method: {method!r}, but one of {', '.join(METHODS)} is needed")
     values = _checked(values)
     key = f"{method}:{seed}:{_digest(values)}"
-    projection: Any = _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
-    return projection
+    return _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
 
 
 def align(
@@ -74,7 +71,7 @@ def _pca(values: Any, seed: int) -> Callable[[Any], Any]:
     centre = values.mean(0)
     _, _, directions = np.linalg.svd(np.cov((values - centre).T, ddof=0).reshape((values.shape[1],) * 2))
     axes = np.zeros((values.shape[1], 2))
-    axes[:, : min(2, len(directions))] = directions[:2].T
+    axes[:, : len(directions)] = directions[:2].T
     biggest = np.abs(axes).argmax(0)
     axes *= np.where(axes[biggest, [0, 1]] < 0, -1, 1)
     return lambda rows: ((rows - centre) @ axes).astype(np.float32)
@@ -118,10 +115,7 @@ def _digest(values: Any) -> str:
 
 
 def _cached(key: str, make: Callable[[], Any]) -> Any:
-    if key in _cache:
-        _cache.move_to_end(key)
-    else:
-        _cache[key] = make()
-        while len(_cache) > _CACHE_SIZE:
-            _cache.popitem(last=False)
+    _cache[key] = _cache.pop(key) if key in _cache else make()
+    if len(_cache) > _CACHE_SIZE:
+        del _cache[next(iter(_cache))]
     return _cache[key]

@@ -90,11 +90,9 @@ def token_dropout(batch: Batch, strength: float, seed: int) -> Batch:
     A present modality keeps at least one token in each sample, so that strength 1 leaves one of each."""
     _check_strength("token dropout", strength, 1.0)
     masks = {}
-    scores = random_scores(batch.masks, seed)
-    for m, real in batch.masks.items():
-        drawn = scores[m]
-        last = torch.zeros_like(real).scatter(1, drawn.argmax(1, keepdim=True), True)
-        masks[m] = real & ((drawn >= strength) | last)
+    for m, drawn in random_scores(batch.masks, seed).items():
+        last = torch.zeros_like(batch.masks[m]).scatter(1, drawn.argmax(1, keepdim=True), True)
+        masks[m] = batch.masks[m] & ((drawn >= strength) | last)
     return _masked(batch, masks)
 
 
@@ -128,8 +126,7 @@ def missing_modality(batch: Batch, strength: float, seed: int, modality: str) ->
     if modality not in batch.masks:
         raise DataError(f"missing: {modality} is no modality of the batch; there are {', '.join(batch.masks)}")
     real = batch.masks[modality]
-    others = [mask.any(1) for m, mask in batch.masks.items() if m != modality]
-    alone = ~torch.stack(others).any(0) if others else torch.ones_like(real[:, 0])
+    alone = torch.stack([mask.any(1) for mask in batch.masks.values()]).sum(0) == 1
     drawn = torch.from_numpy(_random(modality, seed).random(len(batch))).to(real.device)
     return _masked(batch, {**batch.masks, modality: real & ((drawn >= strength) | alone)[:, None]})
 
@@ -143,17 +140,14 @@ def degradation(
 ) -> pd.DataFrame:
     """Every model's score on the batch under every corruption, strength and seed; with the same draws for all models.
 
-    models: trained ones, by name (CLCR and baselines alike). batch: with labels. corruptions: from
-    `corruptions(train)`, or a selection. score: (model, batch) -> float; default is `training.evaluate`'s score
-    (accuracy, minus the mean absolute error, or accuracy over all labels).
+    models: trained ones, by name (CLCR and baselines alike). batch: with labels (else DataError). corruptions: from
+    `corruptions(train)`, or a selection. score: (model, batch) -> float; default is `training.evaluate`'s score.
 
     Returns a tidy table with the columns model, corruption, unit, strength, seed, score, fall; `fall` is the score
-    of the untouched batch minus this one. One row for each combination: strength 0 is measured once for each model
-    and written for every seed, so that curves begin at one point. For several trainings of one model, call once for
-    each and add a column `run` before joining the tables; `viz.figures.degradation` then draws intervals over runs.
+    of the untouched batch minus this one. Strength 0 is measured once for each model and written for every seed, so
+    that curves begin at one point. For several trainings of one model, call once for each and add a column `run`
+    before joining the tables; `viz.figures.degradation` then draws intervals over runs.
     """
-    if batch.labels is None:
-        raise DataError("labels: this batch has none, and a score needs them")
     for name, kind in corruptions.items():
         if not kind.strengths or kind.strengths[0] != 0:
             raise ConfigError(f"{name}: strengths {kind.strengths}, but the first must be 0")
@@ -161,14 +155,13 @@ def degradation(
     clean = {name: float(measure(model, batch)) for name, model in models.items()}
     rows = []
     conditions = [
-        (name, strength, seed) for name, kind in corruptions.items() for strength in kind.strengths for seed in seeds
+        (name, strength, seed) for name, c in corruptions.items() for strength in c.strengths for seed in seeds
     ]
     for name, strength, seed in tqdm(conditions, desc="corruptions", disable=None):
-        kind = corruptions[name]
-        corrupted = kind.apply(batch, strength, seed) if strength else batch
+        corrupted = corruptions[name].apply(batch, strength, seed) if strength else batch
         for model in models:
             value = float(measure(models[model], corrupted)) if strength else clean[model]
-            rows.append((model, name, kind.unit, float(strength), seed, value, clean[model] - value))
+            rows.append((model, name, corruptions[name].unit, float(strength), seed, value, clean[model] - value))
     columns = ["model", "corruption", "unit", "strength", "seed", "score", "fall"]
     return pd.DataFrame(rows, columns=columns)
 

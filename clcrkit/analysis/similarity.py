@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -31,21 +32,18 @@ def linear_cka(x: Float[Any, "sample _"], y: Float[Any, "same _"], debiased: boo
     for name, space in (("first", a), ("second", b)):
         if np.allclose(space, 0):
             raise DataError(f"the {name} space: all {len(space)} samples are equal, and CKA is not defined")
-    covariance = _unbiased if debiased else _plain
+    covariance = _unbiased if debiased else np.vdot
     k, m = a @ a.T, b @ b.T
     return float(covariance(k, m) / np.sqrt(covariance(k, k) * covariance(m, m)))
 
 
-def cka_matrix(spaces: Mapping[str, Float[Tensor, "sample _"]], debiased: bool = True) -> pd.DataFrame:
-    """CKA of every space with every other, symmetric, with the spaces' names on both axes.
+def cka_matrix(spaces: Mapping[str, Float[Tensor, "sample _"]]) -> pd.DataFrame:
+    """Debiased CKA of every space with every other, symmetric, with the spaces' names on both axes.
 
     Spaces: `probes.spaces_of(trace)`, `level_spaces(trace)`, or anything with the same samples."""
-    names = list(spaces)
-    matrix = pd.DataFrame(1.0, index=names, columns=names)
-    for i, first in enumerate(names):
-        for second in names[:i]:
-            cka = linear_cka(spaces[first], spaces[second], debiased)
-            matrix.loc[first, second] = matrix.loc[second, first] = cka
+    matrix = pd.DataFrame(1.0, index=list(spaces), columns=list(spaces))
+    for first, second in combinations(spaces, 2):
+        matrix.loc[first, second] = matrix.loc[second, first] = linear_cka(spaces[first], spaces[second])
     return matrix
 
 
@@ -77,18 +75,12 @@ def frame_angles(model: CLCR) -> pd.DataFrame:
     angles of one pair from 1, smallest first."""
     shared, private = model.intraced.subspaces.frames()
     frames = {"shared": shared, **{f"private {m}": private[m] for m in model.modalities}}
-    names, rows = list(frames), []
+    rows = []
     for level in range(model.levels):
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                pair = (frames[name][level].detach().cpu() for name in (first, second))
-                for angle, degrees in enumerate(principal_angles(*pair), 1):
-                    rows.append((level + 1, first, second, angle, float(degrees)))
+        for first, second in combinations(frames, 2):
+            angles = principal_angles(*(frames[name][level].detach().cpu() for name in (first, second)))
+            rows += [(level + 1, first, second, angle, float(degrees)) for angle, degrees in enumerate(angles, 1)]
     return pd.DataFrame(rows, columns=["level", "first", "second", "angle", "degrees"])
-
-
-def _plain(k: Float[ndarray, "sample sample"], m: Float[ndarray, "sample sample"]) -> float:
-    return float((k * m).sum())
 
 
 def _unbiased(k: Float[ndarray, "sample sample"], m: Float[ndarray, "sample sample"]) -> float:

@@ -21,11 +21,11 @@ HOLDS, FAILS, OPEN = "holds", "does not", "cannot tell"
 def summary(table: pd.DataFrame, value: str = "score") -> pd.DataFrame:
     """Mean and interval over seeds for each data set, model and changes, in the table's order: columns data, model,
     changes, mean, low, high, seeds."""
-    rows = [
-        {**dict(zip(("data", "model", "changes"), group, strict=True)), **_interval(part[value].dropna())}
-        for group, part in table.groupby(["data", "model", "changes"], sort=False)
-    ]
-    return pd.DataFrame(rows)
+    rows = []
+    for group, part in table.groupby(["data", "model", "changes"], sort=False):
+        values = part[value].dropna()
+        rows.append((*group, *(mean_interval(values) if len(values) else [np.nan] * 3), len(values)))
+    return pd.DataFrame(rows, columns=["data", "model", "changes", "mean", "low", "high", "seeds"])
 
 
 def by_seed(table: pd.DataFrame, data: str, value: str = "score") -> pd.DataFrame:
@@ -41,15 +41,15 @@ def by_seed(table: pd.DataFrame, data: str, value: str = "score") -> pd.DataFram
     return wide[list(dict.fromkeys(names))]
 
 
-def against(table: pd.DataFrame, reference: str = "CLCR", value: str = "score") -> pd.DataFrame:
-    """Every other model minus the reference, by the seeds that both have: data, model, and `Difference`'s columns."""
+def against(table: pd.DataFrame) -> pd.DataFrame:
+    """Every other model's score minus CLCR's, by the seeds that both have: data, model, and `Difference`'s columns."""
     rows = []
     for data in table["data"].unique():
-        wide = by_seed(table, data, value)
-        for model in [name for name in wide if name != reference and reference in wide]:
-            both = wide[[model, reference]].dropna()
+        wide = by_seed(table, data)
+        for model in [name for name in wide if name != "CLCR" and "CLCR" in wide]:
+            both = wide[[model, "CLCR"]].dropna()
             if len(both):
-                minus = difference(both[model].to_numpy(), both[reference].to_numpy())
+                minus = difference(both[model].to_numpy(), both["CLCR"].to_numpy())
                 rows.append({"data": data, "model": model, **minus._asdict()})
     return pd.DataFrame(rows, columns=["data", "model", *Difference._fields])
 
@@ -60,8 +60,3 @@ def verdict(differences: Sequence[Difference]) -> str:
     if any(d.high < 0 for d in differences):
         return FAILS
     return HOLDS if differences and all(d.low > 0 for d in differences) else OPEN
-
-
-def _interval(values: pd.Series) -> dict[str, float]:
-    mean, low, high = mean_interval(values) if len(values) else (np.nan, np.nan, np.nan)
-    return {"mean": mean, "low": low, "high": high, "seeds": len(values)}

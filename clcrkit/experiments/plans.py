@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from clcrkit.experiments.trials import Setup, Trial, run
 from clcrkit.training import TrainConfig
 
 SEEDS = tuple(range(10))
-RHOS = (0.1, 0.25, 0.45, 0.68, 0.9)
+_ABLATIONS = ("CLCR", *(name for name in ABLATIONS if name != "full"))
 SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "levels": [{"levels": n} for n in (1, 2, 3, 4)],
     "rank split": [{"rank": shared, "private_rank": 32 - shared} for shared in (8, 16, 24)],
@@ -31,17 +32,19 @@ SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 def comparison(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR, its ablations, the baselines, and each modality alone."""
-    return [Trial(setup, model, seed) for seed in seeds for model in (*_ablations(), *BASELINES, *_alone(setup))]
+    return _over(seeds, [Trial(setup, model) for model in (*_ABLATIONS, *BASELINES, *_alone(setup))])
 
 
 def baselines(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR, the baselines, and each modality alone."""
-    return [Trial(setup, model, seed) for seed in seeds for model in ("CLCR", *BASELINES, *_alone(setup))]
+    return _over(seeds, [Trial(setup, model) for model in ("CLCR", *BASELINES, *_alone(setup))])
 
 
-def budgets(setup: Setup, seeds: Iterable[int] = SEEDS, rhos: Sequence[float] = RHOS) -> list[Trial]:
+def budgets(
+    setup: Setup, seeds: Iterable[int] = SEEDS, rhos: Sequence[float] = (0.1, 0.25, 0.45, 0.68, 0.9)
+) -> list[Trial]:
     """CLCR with the learned budget, with each of these fixed ones, and without any (dense exchange)."""
-    fixed = [Trial(setup, rho=rho) for rho in rhos]
+    fixed = (Trial(setup, rho=rho) for rho in rhos)
     return _over(seeds, [Trial(setup), *fixed, Trial(setup, "dense exchange")])
 
 
@@ -59,11 +62,7 @@ def ablation(
 ) -> pd.DataFrame:
     """The ablation table on any data: every row of `config.ABLATIONS`, which says what is [paper]; the full model is
     called CLCR. Arguments and columns are those of `trials.run`."""
-    return run([Trial(setup, model, seed) for seed in seeds for model in _ablations()], folder, n_jobs, progress)
-
-
-def _ablations() -> list[str]:
-    return ["CLCR", *(name for name in ABLATIONS if name != "full")]
+    return run(_over(seeds, [Trial(setup, model) for model in _ABLATIONS]), folder, n_jobs, progress)
 
 
 def _alone(setup: Setup) -> list[str]:
@@ -71,34 +70,23 @@ def _alone(setup: Setup) -> list[str]:
 
 
 def _over(seeds: Iterable[int], trials: Sequence[Trial]) -> list[Trial]:
-    return [Trial(t.setup, t.model, seed, t.settings, t.rho) for seed in seeds for t in trials]
+    return [replace(trial, seed=seed) for seed in seeds for trial in trials]
 
 
 # Small on purpose: all models of all tables together take two processors an hour or two.
 SMALL = {"width": 32, "rank": 16, "private_rank": 16, "heads": 2}
-SETUPS: Mapping[str, Setup] = {
-    s.name: s
-    for s in (
-        Setup(
-            "asynchrony redundant",
-            "asynchrony",
-            {"relation": "redundant", "samples": [600, 300, 800]},
-            SMALL,
-            TrainConfig(epochs=10, learning_rate=5e-3),
-        ),
-        Setup(
-            "asynchrony complementary",
-            "asynchrony",
-            {"relation": "complementary", "samples": [1500, 300, 800]},
-            SMALL,
-            TrainConfig(epochs=12, learning_rate=5e-3),
-        ),
-        Setup("digits", "digits", {"size": 1000}, SMALL, TrainConfig(epochs=12, learning_rate=5e-3)),
-        Setup("spoken digits", "spoken_digits", {"split": "speakers"}, SMALL, TrainConfig(epochs=5)),
-        Setup("mmmo", "mmmo", {}, SMALL, TrainConfig(epochs=10, batch_size=32)),
-        Setup("mosi utterances", "mosi_utterances", {}, SMALL, TrainConfig(epochs=6)),
-    )
-}
+REDUNDANT = {"relation": "redundant", "samples": [600, 300, 800]}
+COMPLEMENTARY = {"relation": "complementary", "samples": [1500, 300, 800]}
+TWELVE = TrainConfig(epochs=12, learning_rate=5e-3)
+_SETUPS = (
+    Setup("asynchrony redundant", "asynchrony", REDUNDANT, SMALL, TrainConfig(epochs=10, learning_rate=5e-3)),
+    Setup("asynchrony complementary", "asynchrony", COMPLEMENTARY, SMALL, TWELVE),
+    Setup("digits", "digits", {"size": 1000}, SMALL, TWELVE),
+    Setup("spoken digits", "spoken_digits", {"split": "speakers"}, SMALL, TrainConfig(epochs=5)),
+    Setup("mmmo", "mmmo", {}, SMALL, TrainConfig(epochs=10, batch_size=32)),
+    Setup("mosi utterances", "mosi_utterances", {}, SMALL, TrainConfig(epochs=6)),
+)
+SETUPS: Mapping[str, Setup] = {setup.name: setup for setup in _SETUPS}
 
 # The recipe that `data/results/mosi_tuning.csv` led to, on training and validation part only.
 MOSI = Setup(
@@ -112,10 +100,8 @@ MOSI = Setup(
 Trials = Callable[[Sequence[int]], list[Trial]]
 TABLES: Mapping[str, Trials] = {
     **{f"comparison_{name.replace(' ', '_')}": partial(comparison, setup) for name, setup in SETUPS.items()},
-    **{f"budget_{name}": partial(budgets, SETUPS[name]) for name in ("digits",)},
-    **{
-        f"sweep_{what.replace(' ', '_')}": partial(sweep, SETUPS["digits"], changes) for what, changes in SWEEPS.items()
-    },
+    "budget_digits": partial(budgets, SETUPS["digits"]),
+    **{f"sweep_{name.replace(' ', '_')}": partial(sweep, SETUPS["digits"], SWEEPS[name]) for name in SWEEPS},
     "mosi_utterances": partial(baselines, MOSI),
 }
 """By name of the stored table: from seeds to trials."""

@@ -16,7 +16,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +37,6 @@ from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
 from clcrkit.tasks import TASKS
-from clcrkit.trace import Trace
 from clcrkit.training import TrainConfig, evaluate, fit, predict
 
 VERSION = 2  # of what a trial does and measures: trials of another version on the disk are not used
@@ -90,17 +89,11 @@ class Trial:
     @property
     def described(self) -> dict[str, Any]:
         """All that decides the result, defaults included, as plain values; without the setup's name."""
-        shared = asdict(self.setup)
-        training = {**shared["training"], "seed": self.seed}
-        return {
-            "data": shared["data"],
-            "data_settings": shared["data_settings"],
-            "model": self.model,
-            "settings": {**DEFAULTS, **shared["settings"], **self.settings},
-            "training": training,
-            "rho": self.rho,
-            "seed": self.seed,
-        }
+        own = asdict(self)
+        shared = own.pop("setup")
+        del shared["name"]
+        settings = {**DEFAULTS, **shared["settings"], **self.settings}
+        return {**shared, **own, "settings": settings, "training": {**shared["training"], "seed": self.seed}}
 
     @property
     def key(self) -> str:
@@ -134,7 +127,11 @@ class Trial:
             )
         model = CLCR(config if self.model == "CLCR" else ablated(config, self.model))
         if self.rho is not None:
-            _fix_budget(model, self.rho)
+            if not 0 < self.rho < 1 or model.intraced.budget is None:
+                raise ConfigError(
+                    f"rho: {self.rho}, but a share above 0 and below 1, and a model with a budget, are needed"
+                )
+            model.intraced.budget.rho_logit.requires_grad_(False).fill_(math.log(self.rho / (1 - self.rho)))
         return model
 
 
@@ -149,10 +146,9 @@ def run(
 
     Trials are independent jobs under joblib, each on one thread: n_jobs processes here, or wherever an enclosing
     `joblib.parallel_config` says, such as `parallel_config(backend="dask")` with a `dask.distributed.Client` (give its
-    workers one thread each: trials of one process take turns), or Ray's `ray.util.joblib` (not tried). Only this
-    process writes to the folder, each trial as soon as it is finished, so a call that was killed continues when it is
-    made again. folder: one JSON file for each trial, written all or nothing; None keeps nothing. note: columns to add
-    to the trials that run now, such as the commit of the code.
+    workers one thread each: trials of one process take turns). folder: one JSON file for each trial, written by this
+    process as soon as the trial is finished, so a call that was killed continues when it is made again; None keeps
+    nothing. note: columns to add to the trials that run now, such as the commit of the code.
 
     Columns: data (the setup's name), model, changes (of the setup's settings, as text), seed, key, those of `note`;
     score (of the test part, `tasks.Task.score`), valid_score, best_epoch, seconds, parameters; the task's metrics of
@@ -169,8 +165,7 @@ def run(
     if folder is not None:
         _check_writable(Path(folder))
     by_key = {trial.key: trial for trial in trials}  # equal trials run once
-    stored = {} if folder is None else {key: _read(Path(folder), key) for key in by_key}
-    rows = {key: row for key, row in stored.items() if row is not None}
+    rows = {} if folder is None else {key: row for key in by_key if (row := _read(Path(folder), key)) is not None}
     todo = [trial for key, trial in by_key.items() if key not in rows]
     work = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(delayed(_row)(t) for t in todo)
     bar = tqdm(work, total=len(by_key), initial=len(rows), desc="trials", disable=not progress)
@@ -179,7 +174,13 @@ def run(
         bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
         if folder is not None:
             write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
-    return pd.DataFrame([{**_names(trial), **rows[key]} for key, trial in by_key.items()])
+    table = []
+    for key, trial in by_key.items():
+        changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
+        changes = ", ".join(f"{name}={value}" for name, value in changed.items())
+        names = {"data": trial.setup.name, "model": trial.model, "changes": changes, "seed": trial.seed, "key": key}
+        table.append({**names, **rows[key]})
+    return pd.DataFrame(table)
 
 
 def _row(trial: Trial) -> tuple[str, dict[str, Any]]:
@@ -206,57 +207,33 @@ def _measured(trial: Trial, model: Any, split: Split) -> dict[str, float]:
         row |= _decisions(model, test)
         if trial.model == "CLCR" and trial.rho is None:
             for gamma in GAMMAS:
-                row |= {f"{name} at gamma {gamma:g}": value for name, value in _at_gamma(model, test, gamma).items()}
+                decisions = _decisions(model, test, gamma)
+                row |= {f"{name} at gamma {gamma:g}": decisions[name] for name in ("score", "participation")}
     return row
 
 
-def _decisions(model: CLCR, test: Batch) -> dict[str, float]:
-    """Means over the samples of the gates, and the participation."""
-    names = [f"gate {m}" for m in model.modalities] + [f"level {i + 1}" for i in range(model.levels)]
-    total, shares = torch.zeros(len(names)), []
-    for trace in _traces(model, test, 1.0):
-        total += torch.cat([trace.modality_gate, trace.level_gate], dim=1).sum(0).cpu()
-        shares.append(_participation(trace))
-    return {"participation": _mean(shares), **dict(zip(names, (total / len(test)).tolist(), strict=True))}
-
-
-def _at_gamma(model: CLCR, test: Batch, gamma: float) -> dict[str, float]:
+def _decisions(model: CLCR, test: Batch, gamma: float = 1.0) -> dict[str, float]:
+    """The score at this gamma, and the means over samples of the participation (of present modalities) and gates."""
     assert test.labels is not None
-    predictions, shares = [], []
-    for trace in _traces(model, test, gamma):
-        predictions.append(trace.prediction)
-        shares.append(_participation(trace))
-    score = TASKS[model.config.task].score(torch.cat(predictions), test.labels)
-    return {"score": float(score), "participation": _mean(shares)}
-
-
-def _traces(model: CLCR, test: Batch, gamma: float) -> Iterable[Trace]:
+    predictions, gates, shares = [], [], []
     for start in range(0, len(test), PIECE):
-        yield model.trace(test.select(slice(start, start + PIECE)), gamma)
-
-
-def _participation(trace: Trace) -> tuple[float, int]:
-    """The sum of the participation over samples and their present modalities, and the number of these."""
-    shares = torch.cat([p.mean(1)[trace.batch.masks[m].any(1)] for m, p in trace.participation.items()])
-    return float(shares.sum()), len(shares)
-
-
-def _mean(parts: Sequence[tuple[float, int]]) -> float:
-    return sum(total for total, _ in parts) / max(sum(count for _, count in parts), 1)
-
-
-def _fix_budget(model: CLCR, rho: float) -> None:
-    if not 0 < rho < 1 or model.intraced.budget is None:
-        raise ConfigError(f"rho: {rho}, but a share above 0 and below 1, and a model with a budget, are needed")
-    logit = model.intraced.budget.rho_logit.requires_grad_(False)
-    logit.fill_(math.log(rho / (1 - rho)))
+        trace = model.trace(test.select(slice(start, start + PIECE)), gamma)
+        predictions.append(trace.prediction)
+        gates.append(torch.cat([trace.modality_gate, trace.level_gate], dim=1))
+        shares += [p.mean(1)[trace.batch.masks[m].any(1)] for m, p in trace.participation.items()]
+    names = [f"gate {m}" for m in model.modalities] + [f"level {i + 1}" for i in range(model.levels)]
+    return {
+        "score": float(TASKS[model.config.task].score(torch.cat(predictions), test.labels)),
+        "participation": float(torch.cat(shares).mean()),
+        **dict(zip(names, torch.cat(gates).mean(0).tolist(), strict=True)),
+    }
 
 
 @lru_cache(maxsize=2)
 def _split(data: str, settings: str, seed: int) -> Split:
     """Cached, since `run` goes through all models of a seed."""
-    make = getattr(datasets, data) if data in datasets.__all__ else None
-    if make is None or not inspect.isfunction(make):
+    make: Any = getattr(datasets, data, None)
+    if data not in datasets.__all__ or not inspect.isfunction(make):
         raise ConfigError(f"data: {data!r}, but a data set's function of clcrkit.datasets is needed")
     arguments, parameters = json.loads(settings), inspect.signature(make).parameters
     unknown = set(arguments) - set(parameters)
@@ -264,12 +241,6 @@ def _split(data: str, settings: str, seed: int) -> Split:
         raise ConfigError(f"{data}: no argument {', '.join(sorted(unknown))}")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
     return make(**arguments, **({"seed": seed} if "seed" in parameters else {}))
-
-
-def _names(trial: Trial) -> dict[str, Any]:
-    changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
-    changes = ", ".join(f"{name}={value}" for name, value in changed.items())
-    return {"data": trial.setup.name, "model": trial.model, "changes": changes, "seed": trial.seed, "key": trial.key}
 
 
 def _check_writable(folder: Path) -> None:

@@ -44,7 +44,7 @@ def opened(name: str, source: Source, model: Any, device: torch.device, least: i
     TASKS[model.config.task].check_classes(source.labels, model.config.outputs, name)
     if isinstance(source, Batch):
         return model.ready(source).to(device)
-    model.ready(first(source))
+    model.ready(next(source.batches(1, torch.zeros(1, dtype=torch.int64))))
     return source
 
 
@@ -52,11 +52,17 @@ def ready_batches(
     model: Any, source: Source, size: int, device: torch.device, order: Tensor | None = None
 ) -> Iterator[Batch]:
     """Batches on the device, with the model's modalities."""
-    in_memory = isinstance(source, Batch)
-    if in_memory:
-        source = model.ready(source)  # once: looking up the largest token id makes the host wait for the device
+    if isinstance(source, Batch):
+        # once: looking up the largest token id makes the host wait for the device
+        for batch in model.ready(source).batches(size, order):
+            yield batch.to(device)
+        return
     for batch in source.batches(size, order):
-        yield batch.to(device) if in_memory else _to_device(model.ready(batch), device)
+        ready = model.ready(batch)
+        if device.type == "cuda":  # out of pinned memory, so that the host need not wait for the copy
+            yield ready.map(Tensor.pin_memory).to(device, non_blocking=True)
+        else:
+            yield ready.to(device)
 
 
 def epoch_order(source: Source, seed: int, size: int) -> Int64[Tensor, "sample"]:
@@ -73,13 +79,3 @@ def part_of(order: Int64[Tensor, "sample"], size: int, rank: int, count: int) ->
     Parts must be equal, since streams of unequal parts cannot be gathered. `size` is a multiple of `count`; the
     remainder of the last batch is dropped."""
     return torch.cat([batch[: len(batch) // count * count].chunk(count)[rank] for batch in order.split(size)])
-
-
-def first(source: Source) -> Batch:
-    """The first sample."""
-    return next(source.batches(1, torch.zeros(1, dtype=torch.int64)))
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    """To CUDA out of pinned memory, so that the host need not wait for the copy."""
-    return batch.map(Tensor.pin_memory).to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,10 +100,3 @@ def default_device(model: nn.Module) -> str:
         return "cuda"
     double = any(p.dtype == torch.float64 for p in model.parameters())
     return "mps" if torch.backends.mps.is_available() and not double else "cpu"
-
-
-@contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """bfloat16 autocast, or nothing for float32."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        yield

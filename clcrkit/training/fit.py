@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from clcrkit.batch import Batch
 from clcrkit.distributed import Processes
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.model import CLCR
-from clcrkit.objective import Losses
 from clcrkit.trace import Trace
 from clcrkit.training.batches import Source, opened
 from clcrkit.training.checkpoint import to_cpu
@@ -24,16 +22,6 @@ from clcrkit.training.config import TrainConfig, default_device
 from clcrkit.training.folder import Folder
 from clcrkit.training.interrupt import Interrupt
 from clcrkit.training.run import Run
-
-
-class Trainable(Protocol):
-    """The models that `fit` takes: CLCR, every baseline, and any module with these members."""
-
-    config: Any
-
-    def ready(self, batch: Batch) -> Batch: ...
-    def losses(self, batch: Batch) -> Losses: ...
-    def __call__(self, batch: Batch) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -72,6 +60,7 @@ def fit(
 ) -> Fit:
     """Train `model` in place and leave it with the weights of the epoch that scored best on `valid`.
 
+    model              CLCR, a baseline, or a module with their `config`, `modalities`, `ready` and `losses`
     train, valid       a Batch, or a Source that reads its batches as they are needed (`datasets.Shards`)
     folder             of the run's state: a run that was killed and is started again with the same settings goes on
                        from there and ends with the same weights
@@ -82,13 +71,12 @@ def fit(
     Ctrl-C stops the run after the current step and leaves the best weights so far; before the end of the first
     epoch, the current ones.
 
-    Several processes: the same call, in a script under `accelerate launch` or `torchrun`, on one machine or several,
-    or in a function under `accelerate.notebook_launcher`, from a kernel that has not used a GPU yet; each process with
-    the same model, data and settings. (On a CPU take torchrun: `accelerate launch --cpu` starts one process, whatever
-    number it is given.) Every batch is divided among them, and its loss and gradient are those of the whole batch, so
-    that without dropout they train as one process would. The parts of a batch must be of the same size: `batch_size`
-    is a multiple of the number of processes, and the remainder of the last batch, fewer samples than there are
-    processes, is left out of that epoch.
+    Several processes: the same call with the same model, data and settings, in a script under `torchrun` or
+    `accelerate launch` (not with --cpu, which starts one process), on one machine or several, or in a function under
+    `accelerate.notebook_launcher`, from a kernel that has not used a GPU yet. Every batch is divided among them in
+    equal parts, and its loss and gradient are those of the whole batch, so that without dropout they train as one
+    process would. `batch_size` is a multiple of the number of processes, and the remainder of the last batch, fewer
+    samples than there are processes, is left out of that epoch.
     Only the main process writes, shows progress and calls `on_epoch`; all end with the same weights.
 
     Raises DataError for data that do not fit the model and for a folder that cannot be used, before training;
@@ -150,11 +138,10 @@ def fit(
 def _resume(folder: Folder, run: Run) -> None:
     """Continue from the state in the folder, if there is one; the main process reads it for all."""
     stored = run.processes.from_main(lambda: folder.open(run.state()))
-    if stored is None:
-        return
-    state, run.traces = stored
     try:
-        run.restore(state)
+        if stored is not None:
+            state, run.traces = stored
+            run.restore(state)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(f"{folder.state}: a training state of another version, or damaged ({error})") from error
 

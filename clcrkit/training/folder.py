@@ -38,16 +38,10 @@ class Folder:
             exists = self.state.exists()
         except OSError as error:
             raise DataError(f"{self.path}: cannot be used as a run's folder ({error})") from None
-        if not exists:
-            write_state(self.state, self.identity, dict(fresh))
-            return None
-        state = read_state(self.state, self.identity)
-        # fails now, and not after an epoch, where the folder can only be read
-        write_state(self.state, self.identity, state)
-        traces = [
-            Trace.load(self._trace(epoch + 1)) for epoch in range(self.identity["probe samples"] and state["epoch"])
-        ]
-        return state, traces
+        state = read_state(self.state, self.identity) if exists else dict(fresh)
+        write_state(self.state, self.identity, state)  # fails now, and not after an epoch, where that is not allowed
+        epochs = range(1, 1 + state["epoch"]) if self.identity["probe samples"] else ()
+        return (state, [Trace.load(self._trace(epoch)) for epoch in epochs]) if exists else None
 
     def write_when_due(self, run: Run) -> None:
         """Write the state if `every` seconds have passed and all of it is finite."""

@@ -16,9 +16,11 @@ from clcrkit.objective import Losses
 from clcrkit.trace import Trace
 from clcrkit.training.batches import Source, epoch_order, part_of, ready_batches
 from clcrkit.training.checkpoint import to_cpu
-from clcrkit.training.config import TrainConfig, autocast, make_optimizer, schedule
+from clcrkit.training.config import TrainConfig, make_optimizer, schedule
 from clcrkit.training.interrupt import Interrupt
 from clcrkit.training.measure import evaluate
+
+_STORED = ("epoch", "step", "terms", "sums", "history", "best", "best_epoch", "best_weights")
 
 
 class TrainingError(RuntimeError):
@@ -82,10 +84,9 @@ class Run:
         size, and the terms that are no mean over samples gather all samples (`objective.regularisers`)."""
         step = self.epoch * self.steps + self.step
         torch.manual_seed(self.config.seed * 1_000_003 + step + (self.processes.rank << 40))
-        rate = self.config.learning_rate * schedule(self.config.schedule, step, self.config.epochs * self.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with autocast(self.device, self.config.precision):
+            group["lr"] = self._learning_rate(step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             losses = self.losses(batch)
         self.optimizer.zero_grad()
         losses.total.backward()
@@ -97,6 +98,10 @@ class Run:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         return means
+
+    def _learning_rate(self, step: int) -> float:
+        c = self.config
+        return c.learning_rate * schedule(c.schedule, step, c.epochs * self.steps)
 
     def close_epoch(self, valid: Source) -> None:
         """Evaluate on `valid`, append the epoch's row to the history, and keep the weights if they are the best so far.
@@ -110,8 +115,7 @@ class Run:
             )
         own = evaluate(self.model, valid)
         measured = self.processes.from_main(lambda: own)  # machines may differ in the last digit
-        last = (self.epoch + 1) * self.steps - 1
-        rate = self.config.learning_rate * schedule(self.config.schedule, last, self.config.epochs * self.steps)
+        rate = self._learning_rate((self.epoch + 1) * self.steps - 1)  # of the last step
         self.epoch, self.step = self.epoch + 1, 0
         self.sums = torch.zeros((), device=self.device)
         scores = {"valid_task": measured["task"], "valid_score": measured["score"], "learning_rate": rate}
@@ -127,26 +131,16 @@ class Run:
         return bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all())
 
     def state(self) -> dict[str, Any]:
-        return {
-            "weights": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "terms": self.terms,
-            "sums": self.sums,
-            "history": self.history,
-            "best": list(self.best),
-            "best_epoch": self.best_epoch,
-            "best_weights": self.best_weights,
-        }
+        values = {name: getattr(self, name) for name in _STORED}
+        return {"weights": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), **values}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
-        self.terms, self.sums = state["terms"], state["sums"].to(self.device)
-        self.best, self.best_epoch = (state["best"][0], state["best"][1]), state["best_epoch"]
-        self.best_weights = state["best_weights"]
+        for name in _STORED:
+            setattr(self, name, state[name])
+        self.best = (self.best[0], self.best[1])  # a file has lists only
+        self.sums = self.sums.to(self.device)
 
 
 def compiled(losses: Callable[[Batch], Losses]) -> Callable[[Batch], Losses]:

@@ -37,10 +37,7 @@ def degradation(table: pd.DataFrame, score: str = "score") -> go.Figure:
     figure = make_subplots(rows, columns, shared_yaxes=True, subplot_titles=kinds, horizontal_spacing=0.03)
     for i, (_kind, part) in enumerate(means.groupby("corruption", sort=False)):
         place = {"row": i // columns + 1, "col": i % columns + 1}
-        for j, (model, line) in enumerate(part.groupby("model", sort=False)):
-            style = {"name": str(model), "legendgroup": str(model), "showlegend": i == 0}
-            for trace in _band(line, "strength", "score", j, style):
-                figure.add_trace(trace, **place)
+        _add_lines(figure, part, "model", "strength", "score", place)
         figure.update_xaxes(title_text=part["unit"].iloc[0], **place)
     figure.update_yaxes(title_text=score, col=1)
     return figure.update_layout(height=120 + 260 * rows, legend_title_text="model", margin_t=40)
@@ -52,16 +49,12 @@ def removal_curves(curves: pd.DataFrame, value: str = "probability of the explai
     from plotly.subplots import make_subplots
 
     means = curves.groupby(["curve", "order", "share", "id"], sort=False)["value"].mean().reset_index()
-    titles = {"deletion": "deletion: lower is better", "insertion": "insertion: higher is better"}
-    figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=list(titles.values()), horizontal_spacing=0.04)
-    for column, curve in enumerate(titles):
-        part = means[means["curve"] == curve]
-        for j, (order, line) in enumerate(part.groupby("order", sort=False)):
-            style = {"name": str(order), "legendgroup": str(order), "showlegend": column == 0}
-            for trace in _band(line, "share", "value", j, style):
-                figure.add_trace(trace, row=1, col=column + 1)
-        verb = "removed" if curve == "deletion" else "added"
-        figure.update_xaxes(title_text=f"share of the sample's tokens that are {verb}", row=1, col=column + 1)
+    titles = ["deletion: lower is better", "insertion: higher is better"]
+    figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    for column, (curve, verb) in enumerate((("deletion", "removed"), ("insertion", "added")), 1):
+        place = {"row": 1, "col": column}
+        _add_lines(figure, means[means["curve"] == curve], "order", "share", "value", place)
+        figure.update_xaxes(title_text=f"share of the sample's tokens that are {verb}", **place)
     figure.update_yaxes(title_text=value, col=1)
     return figure.update_layout(height=400, legend_title_text="order", margin_t=40)
 
@@ -77,60 +70,52 @@ def token_bars(
     marked: tokens in another colour, such as known evidence."""
     import plotly.graph_objects as go
 
-    places = list(range(1, len(scores) + 1))
-    is_marked = [False] * len(places) if marked is None else [bool(m) for m in marked]
-    bars = [
-        go.Bar(
-            x=[p for p, k in zip(places, is_marked, strict=True) if k == kind],
-            y=[round(float(s), 3) for s, k in zip(scores, is_marked, strict=True) if k == kind],
-            name=name,
-            marker_color=color,
-        )
-        for kind, name, color in ((False, "other token", palette.SKY), (True, "known evidence", palette.VERMILLION))
-    ]
+    bars = pd.DataFrame({"x": range(1, len(scores) + 1), "y": scores, "marked": False if marked is None else marked})
     layout: dict[str, Any] = {"title": title, "yaxis_title": axis, "height": 300, "bargap": 0.15, "margin_t": 50}
-    layout["xaxis"] = {"title": "token", "range": [0.4, len(places) + 0.6]}
+    layout["xaxis"] = {"title": "token", "range": [0.4, len(bars) + 0.6]}
     if tokens is not None:
-        layout["xaxis"] |= {"tickvals": places, "ticktext": list(tokens)}
-    return go.Figure(bars if marked is not None else bars[:1], layout={**layout, "showlegend": marked is not None})
+        layout["xaxis"] |= {"tickvals": bars["x"].to_list(), "ticktext": list(tokens)}
+    figure = go.Figure(layout={**layout, "showlegend": marked is not None})
+    for kind, name, color in ((False, "other token", palette.SKY), (True, "known evidence", palette.VERMILLION)):
+        own = bars[bars["marked"] == kind]
+        if marked is not None or not kind:
+            figure.add_bar(x=own["x"].to_list(), y=own["y"].round(3).to_list(), name=name, marker_color=color)
+    return figure
 
 
-def matrix(table: pd.DataFrame, title: str, color: str, low: float = 0.0, high: float = 1.0) -> go.Figure:
-    """A heat map with numbers, for `probes.leakage_matrix` and `similarity.cka_matrix`. color: what the colour
-    counts; low, high: the ends of its scale."""
+def matrix(table: pd.DataFrame, title: str, color: str) -> go.Figure:
+    """A heat map with numbers, for `probes.leakage_matrix` and `similarity.cka_matrix`. color: what the colour, from
+    0 to 1, counts."""
     import plotly.graph_objects as go
 
     values = table.to_numpy().round(2)
     heat = go.Heatmap(
-        x=[str(c) for c in table.columns], y=[str(r) for r in table.index], z=values, zmin=low, zmax=high,
+        x=[str(c) for c in table.columns], y=[str(r) for r in table.index], z=values, zmin=0.0, zmax=1.0,
         colorscale="Cividis", colorbar_title_text=color, texttemplate="%{z}", xgap=1, ygap=1,
     )  # fmt: skip
     layout = {"title": title, "yaxis_autorange": "reversed", "height": 160 + 30 * len(table), "margin_t": 60}
     return go.Figure(heat, layout=layout)
 
 
-def _band(line: pd.DataFrame, x: str, y: str, place: int, style: dict[str, Any]) -> list[Any]:
-    """A mean line with its interval as a band; no band where there is one value at each x."""
-    import plotly.graph_objects as go
-
-    intervals = line.groupby(x)[y].apply(mean_interval)
-    at = [float(v) for v in intervals.index]
-    mean, low, high = (pd.Series(values).astype(float).round(3).to_list() for values in zip(*intervals, strict=True))
-    color = palette.LINES[place % len(palette.LINES)]
-    drawn = []
-    if not pd.isna(low).any():
-        red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-        area = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line_width": 0, "mode": "lines"}
-        more = {"legendgroup": style["legendgroup"], "showlegend": False, "hoverinfo": "skip"}
-        drawn.append(go.Scatter(x=at + at[::-1], y=high + low[::-1], **area, **more))
-    dash = DASHES[place % len(DASHES)]
-    drawn.append(go.Scatter(x=at, y=mean, line={"color": color, "dash": dash}, mode="lines+markers", **style))
-    return drawn
+def _add_lines(figure: go.Figure, table: pd.DataFrame, group: str, x: str, y: str, place: dict[str, int]) -> None:
+    """A mean line for each group, with its interval as a band; no band where there is one value at each x. The legend
+    is the first panel's."""
+    for (name, line), color, dash in zip(table.groupby(group, sort=False), cycle(palette.LINES), cycle(DASHES)):
+        intervals = line.groupby(x)[y].apply(mean_interval)
+        at = [float(v) for v in intervals.index]
+        mean, low, high = (pd.Series(ends).astype(float).round(3).to_list() for ends in zip(*intervals, strict=True))
+        style: dict[str, Any] = {"legendgroup": str(name), **place}
+        if not pd.isna(low).any():
+            red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+            area = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line_width": 0, "mode": "lines"}
+            around = {"x": at + at[::-1], "y": high + low[::-1]}
+            figure.add_scatter(**around, **area, **style, showlegend=False, hoverinfo="skip")
+        style |= {"name": str(name), "showlegend": place == {"row": 1, "col": 1}}
+        figure.add_scatter(x=at, y=mean, line={"color": color, "dash": dash}, mode="lines+markers", **style)
 
 
 def data_report(report: Report) -> go.Figure:
     """The report of `datasets.check`: labels, lengths, spreads of the columns and the probe, a panel each."""
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     titles = ("labels", "tokens: shortest to longest, median", "spread of the columns (train)", "linear probe")
@@ -150,13 +135,13 @@ def data_report(report: Report) -> go.Figure:
         once = {**own, "showlegend": False}
         figure.add_bar(x=rows["modality"], y=rows["median"], error_y=span, **once, row=1, col=2)
         figure.add_bar(x=rows["modality"], y=rows["probe"], **once, row=2, col=2)
-    for spread, dash in zip(report.spreads.items(), cycle(DASHES[:4])):
-        name, values = spread
-        line = go.Scatter(
-            x=np.linspace(0, 1, len(values)), y=np.sort(values), name=name, mode="lines", line={"dash": dash}
-        )
-        line.line.color = palette.GREY
-        figure.add_trace(line, row=2, col=1)
+    for (name, values), dash in zip(report.spreads.items(), cycle(DASHES[:4])):
+        line = {
+            "x": np.linspace(0, 1, len(values)),
+            "y": np.sort(values),
+            "line": {"dash": dash, "color": palette.GREY},
+        }
+        figure.add_scatter(**line, name=name, mode="lines", row=2, col=1)
     figure.update_yaxes(title_text="share of the part" if classes else "lowest, mean, highest", row=1, col=1)
     figure.update_yaxes(title_text="tokens", row=1, col=2)
     figure.update_yaxes(title_text="standard deviation", type="log", row=2, col=1)

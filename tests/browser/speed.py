@@ -17,10 +17,10 @@ from tests.browser.conftest import Lab, Watched
 # copies (attention for thousands of samples of 4 x 200 tokens would fill the memory); all else is random.
 MAKE = '''
 import torch
-from dataclasses import replace
+from dataclasses import fields, replace
 from clcrkit import CLCR, Batch, CLCRConfig, viz
 
-def made(samples, tokens=200, modalities=4):
+def traced(samples, tokens=200, modalities=4):
     torch.manual_seed(0)
     names = ["vision", "acoustic", "language", "touch"][:modalities]
     one = Batch.from_arrays({m: torch.randn(1, tokens, 6) for m in names}, labels=[0])
@@ -32,7 +32,12 @@ def made(samples, tokens=200, modalities=4):
                     masks={m: again(t) for m, t in one.masks.items()},
                     labels=torch.arange(samples) % 8, ids=torch.arange(samples),
                     attributes={"speaker": torch.arange(samples) % 5})
-    trace = trace._map(lambda _n, _m, t: again(t), batch)
+    arrays = {f.name: getattr(trace, f.name) for f in fields(trace)}
+    for name in ("batch", "gamma", "task", "sparse"):
+        del arrays[name]
+    expanded = {name: {m: again(t) for m, t in array.items()} if isinstance(array, dict) else again(array)
+                for name, array in arrays.items()}
+    trace = replace(trace, batch=batch, **expanded)
     spread = lambda t: t + torch.randn(samples, *t.shape[1:])
     summaries = {name: {m: spread(t) for m, t in getattr(trace, name).items()}
                  for name in ("shared_summary", "private_summary")}
@@ -70,7 +75,7 @@ OPENED = """(() => {
 
 
 def _notebook(lab: Lab, name: str, samples: int, build: str) -> None:
-    cells = [MAKE, f"model, trace = made({samples})", build, 'print("ALL-" + "DONE")']
+    cells = [MAKE, f"model, trace = traced({samples})", build, 'print("ALL-" + "DONE")']
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells]), lab.root / name)
 
 

@@ -381,11 +381,12 @@ title:`select ${name}`,onclick}),mean)}))}color(i){const{theme}=this.app;return 
 i):theme.level(i,this.names.length)}bar(label,values){const texts=this.names.map((name,i)=>`${name} ${fmt(values[i])}`);
 const pieces=texts.map((title,i)=>h("i",{style:`width:${100*values[i]}%;background:${this.color(i)}`,title}));const stack=h(
 "span",{class:"clcr-stack",role:"img","aria-label":texts.join(", ")},...pieces);return h("div",{class:"clcr-gatebar"},label,
-stack)}};function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];const[xj,
-yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,py],reach=12){
-let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){least=d;best=
-i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-side)/2;
-const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
+stack)}};function cloudPoints(places,sample,layer){return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),
+sample,layer}}function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];
+const[xj,yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,
+py],reach=12){let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){
+least=d;best=i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-
+side)/2;const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
 const along=axis=>values[3*i]*corners[0][axis]+values[3*i+1]*corners[1][axis]+values[3*i+2]*corners[2][axis];return[along(
 0),along(1)]}function enlarge(x,y,size,margin){const ends=[extent(x),extent(y)];const times=clamp(Math.min(...ends.map(([
 low,high],axis)=>(size[axis]-margin)/(high-low||.001))),1,1e3);const move=(v,axis)=>size[axis]/2+(v-(ends[axis][0]+ends[axis][1])/
@@ -437,11 +438,11 @@ width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates
 values,ghost])=>modalities.map((_,m)=>[xOf(values[m],width),21+ROW2*m,ghost]))})}update(){this.cloud.update()}place(width){
 const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const places=[];const sample=[];const layer=[];
 modalities.forEach((modality,m)=>{for(let i=0;i<ids.length;i++){if(!present[modality].v[i])continue;const gate=private_gate.
-v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW2*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return{
-x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),sample,layer}}frame(ctx,width,height){const{theme,
-data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach((name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(
-xOf(0,width),2+ROW2*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,70,25+ROW2*m,"right",theme.ink(.85))});for(const v of[
-0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
+v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW2*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return cloudPoints(
+places,sample,layer)}frame(ctx,width,height){const{theme,data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach(
+(name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(xOf(0,width),2+ROW2*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,
+70,25+ROW2*m,"right",theme.ink(.85))});for(const v of[0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(
+.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
 names=names;this.values=this.app.data.table[gate].v;const corners=names.join(", ");const label=`${title}: each sample is\
  a point between ${corners}; the nearer a corner, the more it counts.`;this.cloud=new Cloud(this.app,parent,236,label,{key:()=>`${gate}${gates.
 zoom?" zoomed":""}`,place:(width,height)=>this.place(this.corners(width,height)),frame:(ctx,width,height)=>this.frame(ctx,
@@ -450,13 +451,13 @@ corners(width,height);return gates.nowAndTraced(gate).map(([values,ghost])=>[...
 heightAt:width=>Math.round(clamp((width-20)*.866+46,150,320))})}update(){this.cloud.update()}corners(width,height){const corners=triangle(
 width,height);if(!this.gates.zoom)return corners;const{x,y}=this.place(corners);return corners.map(enlarge(x,y,[width,height],
 50))}place(corners){const sample=this.app.data.ids.map((_,i)=>i);const places=sample.map(i=>barycentric(this.values,i,corners));
-return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),sample}}frame(ctx,width,height){const{theme}=this.
-app;const corners=this.corners(width,height);const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[a,b,c,a]);pen(ctx,
-theme.ink(.13),1);for(const q of[.25,.5,.75]){for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}ctx.font=theme.
-font(11,true);const below=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.max(0,a[0]-10),
-below,"left",ink);write(ctx,this.names[1],Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],clamp(c[0],
-30,width-30),Math.max(12,c[1]-8),"center",ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);const times=(b[0]-
-a[0])/(right[0]-left[0]);ctx.font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){
+return cloudPoints(places,sample)}frame(ctx,width,height){const{theme}=this.app;const corners=this.corners(width,height);
+const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){
+for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}ctx.font=theme.font(11,true);const below=Math.min(height-
+6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.max(0,a[0]-10),below,"left",ink);write(ctx,this.names[1],
+Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],clamp(c[0],30,width-30),Math.max(12,c[1]-8),"center",
+ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);const times=(b[0]-a[0])/(right[0]-left[0]);ctx.
+font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){
 const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(
 from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{theme}=this.app;for(const{mean,look}of this.gates.
 means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();
@@ -522,17 +523,17 @@ continue;const start=app.get("epoch")*ids.length*2;const width=2*points.reach;fo
 !table.present[m].v[i])continue;const[u,v]=[points.v[start+2*i]/width,points.v[start+2*i+1]/width];places.push([left+u*side,
 top+(1-v)*side]);sample.push(i);layer.push(table.modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&
 places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(
-move);this.origin=move(this.origin)}return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),sample,
-layer}}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,
-height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";
-write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){
-const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.
-isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.
-textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.
-cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{
-app}=this;const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlar\
-ged around these points.":"One range for all levels and modalities of a space.";return`${counted(app.data.ids.length)} s\
-amples${level}. ${range} Click or draw a loop to select.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+move);this.origin=move(this.origin)}return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;
+const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.
+font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.
+ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){
+if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("mod\
+ality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this proj\
+ection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);
+this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;const level=this.isCode?"":` · ${app.data.
+table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"One range for all levels a\
+nd modalities of a space.";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to sele\
+ct.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\

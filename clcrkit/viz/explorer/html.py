@@ -7,6 +7,7 @@ import html
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,6 @@ ATTENTION_BYTES = 4_000_000
 SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz; the first sample's sound is kept whatever its size
 _HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470}  # pixels, at a notebook's width
 _AT_ONCE = 64  # samples in one forward pass
-_STATE = (
-    "views", "selection", "picked", "gamma", "level", "modality", "space", "projection", "color", "head", "epoch",
-)  # fmt: skip
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -61,9 +59,9 @@ def page(explorer: Explorer, gammas: Sequence[float]) -> str:
     """See `Explorer.page`."""
     if any(not 0 <= g < float("inf") for g in gammas):
         raise ConfigError(f"gammas: {min(gammas)}, but finite numbers of at least 0 are needed")
-    state: dict[str, Any] = {name: getattr(explorer, name) for name in _STATE}
+    state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
+    state |= {name: getattr(explorer, name) for name in ("views", *payload.SETTINGS)}
     state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
-    state |= {"_points": {}, "_block": {}, "_attention": {}, "_sound": {}, "_answer": {}, "_probes": {}}
     if "subspaces" in explorer.views:
         state |= _spaces(explorer)
     if {"budget", "attention"} & set(explorer.views):
@@ -83,9 +81,9 @@ def page(explorer: Explorer, gammas: Sequence[float]) -> str:
 
 def embedded(text: str, views: Sequence[str]) -> str:
     """A page inside a page, for notebooks that are written as HTML: in a frame, with its own style and scripts."""
-    shown = set(views)
-    side_by_side = {"subspaces", "gates"} <= shown
-    height = 90 + sum(_HEIGHTS[view] for view in shown) - (_HEIGHTS["gates"] if side_by_side else 0)
+    height = 90 + sum(_HEIGHTS[view] for view in set(views))
+    if {"subspaces", "gates"} <= set(views):  # side by side
+        height -= _HEIGHTS["gates"]
     return (
         '<iframe title="clcrkit explorer" sandbox="allow-scripts" loading="lazy" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
@@ -104,7 +102,10 @@ def _spaces(explorer: Explorer) -> dict[str, Any]:
 
 def _tokens(explorer: Explorer, gammas: Sequence[float]) -> dict[str, Any]:
     """Tokens, attention, sound and the model's answers, for as many samples as there is room for."""
-    trace, source, order = explorer.trace, explorer.payload, _order(explorer)
+    trace, source = explorer.trace, explorer.payload
+    # the picked sample, the selection, then the rest, so that any first part is evenly spread
+    spread = np.random.default_rng(0).permutation(len(trace)).tolist()
+    order = list(dict.fromkeys([*(trace.row(i) for i in (explorer.picked, *explorer.selection)), *spread]))
     rows = order[: max(1, TOKEN_BYTES // _size(source.block(order[:1], fine=False)))]
     state: dict[str, Any] = {"_block": source.block(rows, fine=False)}
     if "budget" in explorer.views and source.table()["audible"]:
@@ -126,30 +127,18 @@ def _tokens(explorer: Explorer, gammas: Sequence[float]) -> dict[str, Any]:
     return state
 
 
-def _order(explorer: Explorer) -> list[int]:
-    """All sample positions: the picked one, the selection, then the rest, so that any first part is evenly spread."""
-    trace = explorer.trace
-    first = [trace.row(sample) for sample in (explorer.picked, *explorer.selection)]
-    spread = np.random.default_rng(0).permutation(len(trace)).tolist()
-    return list(dict.fromkeys([*first, *spread]))
-
-
 def _sound(explorer: Explorer, rows: Sequence[int]) -> payload.Sound:
     """The sound of as many of these samples, in this order, as there is room for."""
-    room, count = SOUND_BYTES, 0
-    for row in rows:
-        room -= _size(explorer.payload.sound([row]))
-        if room < 0 and count:
-            break
-        count += 1
-    return explorer.payload.sound(rows[:count])
+    sizes = accumulate(_size(explorer.payload.sound([row])) for row in rows)
+    count = sum(1 for _ in takewhile(lambda size: size <= SOUND_BYTES, sizes))
+    return explorer.payload.sound(rows[: max(1, count)])
 
 
 def _size(value: Any) -> int:
     if isinstance(value, Mapping):
-        return sum(_size(inner) for inner in value.values())
+        value = list(value.values())
     if isinstance(value, list):
-        return sum(_size(inner) for inner in value)
+        return sum(map(_size, value))
     return len(value) if isinstance(value, bytes) else 0
 
 

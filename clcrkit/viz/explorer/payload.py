@@ -7,7 +7,7 @@ those of the trace; `sample` counts the samples of the message, whose ids it nam
 
 # annotations are not strings here: as strings they would hide NotRequired from __optional_keys__
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -160,28 +160,29 @@ class State(TypedDict):
     _probes: dict[str, list[ProbeRow]]  # by `spaces.space_key`
 
 
+SETTINGS = tuple(name for name in State.__annotations__ if name not in ("views", "error", "live") and name[0] != "_")
+"""What a cell and the browser may both set."""
+
+
 def pack(array: Any, dtype: str = "f4", scale: float | None = None) -> Packed:
     """One array for the way to the browser. dtype: f4, f8, i4, u2, u1. With `scale`, whole steps of it travel."""
     values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    packed: dict[str, Any] = {"dtype": dtype, "shape": list(values.shape)}
-    if scale is not None:
-        packed["scale"] = scale
-        values = np.rint(values / scale)
-    packed["data"] = np.ascontiguousarray(values, dtype=f"<{dtype}").tobytes()
-    return cast(Packed, packed)
+    steps = values if scale is None else np.rint(values / scale)
+    data = np.ascontiguousarray(steps, dtype=f"<{dtype}").tobytes()
+    packed: Packed = {"dtype": dtype, "shape": list(values.shape), "data": data}
+    return packed if scale is None else {**packed, "scale": scale}
 
 
-def pack_steps(array: Any) -> Packed:
+def pack_steps(array: Tensor) -> Packed:
     """Non-negative values in 65,536 steps of two bytes each."""
-    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    return pack(values, "u2", scale=max(float(values.max(initial=0)), 1e-6) / 65535)
+    return pack(array, "u2", scale=max(float(array.numpy().max(initial=0)), 1e-6) / 65535)
 
 
 def pack_points(positions: Mapping[str, Any]) -> dict[str, Points]:
     """Positions on axes common to all these spaces, so that motion keeps its size."""
     reach = max((float(np.abs(p).max()) for p in positions.values()), default=0.0) or 1.0
-    packed = {key: pack(p + reach, "u2", scale=2 * reach / 65535) for key, p in positions.items()}
-    return {key: cast(Points, packed[key] | {"reach": reach}) for key in packed}
+    scale = 2 * reach / 65535
+    return {key: {**pack(p + reach, "u2", scale), "reach": reach} for key, p in positions.items()}
 
 
 def answer(passes: Sequence[Trace], gammas: Sequence[float]) -> Answer:
@@ -285,9 +286,7 @@ class Payload:
         """Who attends to whom, in the samples at these positions."""
         trace, chosen = self.trace, torch.tensor(list(rows))
         listeners: dict[str, Listener] = {}
-        for m in modalities:
-            if m not in trace.attention:
-                continue
+        for m in (m for m in modalities if m in trace.attention):
             weights = trace.attention[m][chosen][:, list(levels)].float().numpy()
             top = weights.max(-1)
             listeners[m] = {
@@ -303,11 +302,7 @@ class Payload:
         trace = self.trace
         files: dict[str, list[Packed | None]] = {}
         for m, waveform in (self.split.sound if self.split else {}).items():
-            if m not in trace.modalities:
-                continue
-            files[m] = []
-            for i in rows:
-                there = bool(trace.batch.masks[m][i].any())
-                file = wav(*waveform(int(trace.batch.ids[i]))) if there else b""
-                files[m].append(pack(np.frombuffer(file, np.uint8), "u1") if there else None)
+            if m in trace.modalities:
+                waves = (waveform(int(trace.batch.ids[i])) if trace.batch.masks[m][i].any() else None for i in rows)
+                files[m] = [None if w is None else pack(np.frombuffer(wav(*w), np.uint8), "u1") for w in waves]
         return {"ids": pack(trace.batch.ids[list(rows)], "f8"), "of": files}

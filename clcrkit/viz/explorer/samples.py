@@ -52,7 +52,7 @@ def columns(trace: Trace, split: Split | None) -> list[Column]:
 
 
 def _category(name: str, values: Any, names: Sequence[str]) -> Column:
-    return Column(name, "category", np.asarray(values), list(map(str, names)))
+    return Column(name, "category", np.asarray(values, dtype=int), list(map(str, names)))
 
 
 def _number(name: str, values: Any) -> Column:
@@ -64,21 +64,17 @@ def _classes(trace: Trace, names: list[str]) -> list[Column]:
     prediction = _category("prediction", guess, names)
     if labels is None:
         return [prediction]
-    wrong = (guess != labels.numpy()).astype(int)
-    return [_category("label", labels.numpy(), names), prediction, _category("error", wrong, ("right", "wrong"))]
+    error = _category("error", guess != labels.numpy(), ("right", "wrong"))
+    return [_category("label", labels, names), prediction, error]
 
 
 def _several_labels(trace: Trace, names: list[str]) -> list[Column]:
     labels, guess = trace.batch.labels, (trace.prediction > 0).numpy()
-    predictions = [
-        _category(f"prediction {name}", guess[:, i].astype(int), ("no", "yes")) for i, name in enumerate(names)
-    ]
+    predictions = [_category(f"prediction {name}", guess[:, i], ("no", "yes")) for i, name in enumerate(names)]
     if labels is None:
         return predictions
-    truths = [
-        _category("label" if len(names) == 1 else f"label {name}", labels[:, i].long().numpy(), ("no", "yes"))
-        for i, name in enumerate(names)
-    ]
+    titles = ["label"] if len(names) == 1 else [f"label {name}" for name in names]
+    truths = [_category(title, labels[:, i], ("no", "yes")) for i, title in enumerate(titles)]
     wrong = (guess != (labels.numpy() > 0)).sum(1)
     return [*truths, *predictions, _category("error", wrong, [f"{i} wrong" for i in range(int(wrong.max()) + 1)])]
 
@@ -86,19 +82,13 @@ def _several_labels(trace: Trace, names: list[str]) -> list[Column]:
 def _values(trace: Trace, names: list[str]) -> list[Column]:
     labels, prediction = trace.batch.labels, trace.prediction.float()[:, 0]
     if labels is None:
-        return [_number("prediction", prediction.numpy())]
-    return [
-        _number("label", labels.numpy()),
-        _number("prediction", prediction.numpy()),
-        _number("error", (prediction - labels).abs().numpy()),
-    ]
+        return [_number("prediction", prediction)]
+    return [_number("label", labels), _number("prediction", prediction), _number("error", (prediction - labels).abs())]
 
 
 def _attributes(trace: Trace, split: Split | None) -> list[Column]:
     attributes = []
     for name, tensor in trace.batch.attributes.items():
-        if tensor.ndim != 1:
-            continue  # (batch, ...) facts of more than one number have no single colour
         values, names = tensor.numpy(), (split.attribute_names if split else {}).get(name)
         distinct, position = np.unique(values, return_inverse=True)
         if names and values.min() >= -1 and values.max() < len(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, TypedDict
 
 import numpy as np
@@ -37,12 +38,7 @@ def space_key(space: str, level: int, modality: str) -> str:
 
 def all_spaces(trace: Trace) -> list[tuple[str, int, str]]:
     """Every space of the trace, as space, level and modality."""
-    by_level = [
-        (space, level, m)
-        for space in ("shared", "private")
-        for level in range(trace.level_gate.shape[1])
-        for m in trace.modalities
-    ]
+    by_level = product(("shared", "private"), range(trace.level_gate.shape[1]), trace.modalities)
     return [*by_level, ("shared_code", 0, ""), ("private_code", 0, "")]
 
 
@@ -68,13 +64,13 @@ def positions(
     all modalities of the level), turned to lie near its PCA.
     """
     steps = [*epochs, trace]
-    groups: list[list[tuple[int, str]]]
+    levels = range(trace.level_gate.shape[1])
     if space.endswith("_code"):
         groups = [[(0, "")]]
     elif space == "shared":
-        groups = [[(at, m) for m in trace.modalities] for at in range(trace.level_gate.shape[1])]
+        groups = [[(at, m) for m in trace.modalities] for at in levels]
     else:
-        groups = [[(at, m)] for m in trace.modalities for at in range(trace.level_gate.shape[1])]
+        groups = [[(at, m)] for m in trace.modalities for at in levels]
     linear = positions(trace, epochs, space, "pca", level, modality) if method != "pca" else {}
     asked = space_key(space, level, modality)
     by_space: dict[str, Any] = {}
@@ -114,12 +110,6 @@ def probe_rows(trace: Trace, split: Split | None, space: str, level: int, modali
         probe = linear_probe(
             torch.from_numpy(values[large]), torch.from_numpy(target[large].astype(np.int64)), folds=_PROBE_FOLDS
         )
-        rows.append(
-            {
-                "target": column.name,
-                "accuracy": round(float(probe.accuracy), 3),
-                "shuffled": round(float(probe.shuffled), 3),
-                "chance": round(float(probe.chance), 3),
-            }
-        )
+        accuracy, shuffled, chance = (round(value, 3) for value in probe)
+        rows.append({"target": column.name, "accuracy": accuracy, "shuffled": shuffled, "chance": chance})
     return rows

@@ -39,19 +39,12 @@ def feature_ranges(trace: Trace) -> dict[str, tuple[float, float]]:
 
 def token_texts(trace: Trace, row: int, modality: str, split: Split | None) -> list[str]:
     """One short text for each token of one sample: the description, the vocabulary's word, or nothing."""
-    tokens = trace.batch.tokens[modality][row]
+    tokens, real = trace.batch.tokens[modality][row], trace.batch.masks[modality][row]
+    texts = [""] * len(tokens)
     if split and modality in split.describe:
-        length = int(trace.batch.masks[modality][row].sum())
-        if not length:
-            return [""] * len(tokens)
-        real = trace.batch.masks[modality][row]
-        descriptions = iter(split.describe[modality](tokens[real]))
+        descriptions = iter(split.describe[modality](tokens[real]) if real.any() else ())
         texts = [str(next(descriptions, "")) if is_real else "" for is_real in real.tolist()]
-    elif split and modality in split.vocabulary and not tokens.is_floating_point():
-        words = split.vocabulary[modality]
-        texts = [str(words[i]) if i < len(words) else str(i) for i in tokens.tolist()]
     elif not tokens.is_floating_point():
-        texts = [str(i) for i in tokens.tolist()]
-    else:
-        texts = [""] * len(tokens)
+        words = split.vocabulary.get(modality, ()) if split else ()
+        texts = [str(words[i]) if i < len(words) else str(i) for i in tokens.tolist()]
     return [text if len(text) <= _TEXT else text[: _TEXT - 1] + "…" for text in texts]

@@ -24,6 +24,7 @@ from clcrkit.analysis import projections
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
+from clcrkit.files import write_text
 from clcrkit.trace import Trace
 from clcrkit.viz.explorer import html, payload, spaces, svg
 from clcrkit.viz.explorer.reallocation import reallocated
@@ -136,9 +137,10 @@ class Explorer(anywidget.AnyWidget):
             "epoch": len(epochs),
             "picked": int(trace.batch.ids[0]),
         }
-        unknown = set(state) - set(_CHECKED) - {"views"}
+        unknown = set(state) - set(payload.SETTINGS)
         if unknown:
-            raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {', '.join(_CHECKED)}")
+            there = ", ".join(payload.SETTINGS)
+            raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {there}")
         if state.get("selection"):
             started["picked"] = int(state["selection"][0])
         super().__init__(**(started | state), live=model is not None, _table=table)
@@ -157,21 +159,18 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts the whole page instead."""
-        plain = {"text/plain": repr(self)}
         if os.environ.get("CLCRKIT_EMBED_PAGES"):
-            return plain | {"text/html": html.embedded(self.page(), self.views)}, {}
+            return {"text/plain": repr(self), "text/html": html.embedded(self.page(), self.views)}, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
-        return data | plain | {"text/html": svg.picture(self)}, {}
+        return data | {"text/plain": repr(self), "text/html": svg.picture(self)}, {}
 
     # --- what a cell can read -------------------------------------------------------------------------------
 
     def points(self) -> Any:
         """(sample, 2) float32: where the subspace view draws each sample now."""
-        key = spaces.space_key(self.space, self.level, self.modality)
-        return spaces.positions(self.trace, self.epochs, self.space, self.projection, self.level, self.modality)[key][
-            self.epoch
-        ]
+        place = spaces.positions(self.trace, self.epochs, self.space, self.projection, self.level, self.modality)
+        return place[spaces.space_key(self.space, self.level, self.modality)][self.epoch]
 
     def now(self) -> Trace:
         """The picked sample as the budget view shows it: at the explorer's gamma, with its tokens muted.
@@ -179,10 +178,13 @@ class Explorer(anywidget.AnyWidget):
         Without a model only activation, allocation, cutoff, budget and participation follow; all else is as traced.
         """
         one = self.trace.select([self.trace.row(self.picked)])
-        if self.model is not None:
-            with torch.no_grad():
-                return self.model.trace(one.batch, gamma=self.gamma, mute=self._mute(one)).to("cpu")
-        return reallocated(one, self.gamma)
+        if self.model is None:
+            return reallocated(one, self.gamma)
+        mute = {m: torch.zeros(a.shape, dtype=torch.bool) for m, a in one.activation.items()}
+        for modality, level, token in self.muted:
+            mute[modality][:, level, token] = True
+        with torch.no_grad():
+            return self.model.trace(one.batch, gamma=self.gamma, mute=mute if self.muted else None).to("cpu")
 
     def probes(
         self, space: str | None = None, level: int | None = None, modality: str | None = None
@@ -192,11 +194,10 @@ class Explorer(anywidget.AnyWidget):
         Each row: target, accuracy, shuffled (the same probe on shuffled labels), chance; 3-fold cross-validated on at
         most 400 samples. Values with fewer than 3 samples are left out, and targets with fewer than 2 values.
         """
-        space = self.space if space is None else space
         level = self.level if level is None else level
-        modality = self.modality if modality is None else modality
-        self.payload.add_probes(space, level, modality)
-        return self.payload.probes[spaces.space_key(space, level, modality)]
+        asked = space or self.space, level, modality or self.modality
+        self.payload.add_probes(*asked)
+        return self.payload.probes[spaces.space_key(*asked)]
 
     def page(self, gammas: Sequence[float] = GAMMAS) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
@@ -209,24 +210,10 @@ class Explorer(anywidget.AnyWidget):
 
     def export(self, path: str | os.PathLike[str], gammas: Sequence[float] = GAMMAS) -> Path:
         """Write `page(gammas)` to a file; returns its path. Raises DataError where it cannot be written."""
-        path = Path(path)
-        text = self.page(gammas)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error})") from error
-        return path
+        write_text(Path(path), self.page(gammas))
+        return Path(path)
 
     # --- keeping the browser up to date ---------------------------------------------------------------------
-
-    def _mute(self, one: Trace) -> dict[str, Tensor] | None:
-        if not self.muted:
-            return None
-        mute = {m: torch.zeros(one.activation[m].shape, dtype=torch.bool) for m in one.modalities}
-        for modality, level, token in self.muted:
-            mute[modality][:, level, token] = True
-        return mute
 
     @_shown
     def _follow(self, change: Any) -> None:
@@ -255,13 +242,12 @@ class Explorer(anywidget.AnyWidget):
 
     def _send_tokens(self) -> None:
         # several traits may change at once; each array is made once for the state they end in
-        row = self.trace.row(self.picked)
-        shown = set(self.views)
+        row, shown = self.trace.row(self.picked), set(self.views)
         if shown & {"budget", "attention"} and self._drawn != (self.picked, self.level, self.modality):
             if self._block.get("picked") != self.picked:
                 self._block = {**self.payload.block([row]), "picked": self.picked}
             if "attention" in shown:
-                self._attention = {**self.payload.attention([row], [self.level], [self.modality])}
+                self._attention = dict(self.payload.attention([row], [self.level], [self.modality]))
             self._drawn = (self.picked, self.level, self.modality)
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:
@@ -273,7 +259,7 @@ class Explorer(anywidget.AnyWidget):
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
-        before = {name: getattr(self, name) for name in sync_data if name in _CHECKED}
+        before = {name: getattr(self, name) for name in sync_data if name in payload.SETTINGS}
         try:
             super().set_state(sync_data)
         except (t.TraitError, ValueError, TypeError) as error:
@@ -309,30 +295,19 @@ class Explorer(anywidget.AnyWidget):
             raise ConfigError(f"gamma: {proposal['value']}, but a finite number of at least 0 is needed")
         return proposal["value"]
 
-    @t.validate("level", "epoch")
+    @t.validate("level", "epoch", "head")
     def _check_counted(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        count = len(self.levels) if name == "level" else len(self.epochs) + 1
-        if not 0 <= value < count:
-            raise ConfigError(f"{name}: {value}, but 0 to {count - 1} are there")
+        count = {"level": len(self.levels), "epoch": len(self.epochs) + 1, "head": self._table["heads"]}[name]
+        if not (0 <= value < count or (name == "head" and value in (-1, 0))):
+            raise ConfigError(f"{name}: {value}, but {'-1 (mean)' if name == 'head' else 0} to {count - 1} are there")
         return value
-
-    @t.validate("head")
-    def _check_head(self, proposal: Any) -> Any:
-        count = self._table["heads"]
-        if not -1 <= proposal["value"] < max(count, 1):
-            raise ConfigError(f"head: {proposal['value']}, but -1 (mean) to {count - 1} are there")
-        return proposal["value"]
 
     @t.validate("modality", "space", "projection", "color")
     def _check_named(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        allowed = {
-            "modality": self.trace.modalities,
-            "space": spaces.SPACES,
-            "projection": projections.METHODS,
-            "color": self.colors,
-        }[name]
+        named = {"modality": self.trace.modalities, "space": spaces.SPACES, "projection": projections.METHODS}
+        allowed = self.colors if name == "color" else named[name]
         if value not in allowed:
             raise ConfigError(f"{name}: {value!r}, but one of {', '.join(allowed)} is needed")
         return value
@@ -344,18 +319,11 @@ class Explorer(anywidget.AnyWidget):
         for modality, level, token in proposal["value"]:
             if modality not in self.trace.modalities:
                 raise ConfigError(f"muted: {modality!r} is no modality; there are {', '.join(self.trace.modalities)}")
-            count = self.trace.activation[modality].shape[2]
-            if not (0 <= level < len(self.levels) and 0 <= token < count):
-                raise ConfigError(
-                    f"muted: {modality} level {level} token {token}, but levels 0 to {len(self.levels) - 1} and "
-                    f"tokens 0 to {count - 1} are there"
-                )
+            levels, tokens = self.trace.activation[modality].shape[1:]
+            if not (0 <= level < levels and 0 <= token < tokens):
+                there = f"levels 0 to {levels - 1} and tokens 0 to {tokens - 1} are there"
+                raise ConfigError(f"muted: {modality} level {level} token {token}, but {there}")
         return proposal["value"]
-
-
-_CHECKED = (
-    "selection", "picked", "gamma", "level", "modality", "space", "projection", "color", "head", "epoch", "muted",
-)  # fmt: skip
 
 
 def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:

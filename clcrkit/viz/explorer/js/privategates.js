@@ -1,6 +1,7 @@
 // The private gates of all samples: a row of points for each modality.
 import { write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
+import { cloudPoints } from "./geometry.js";
 import { clamp, scattered } from "./numbers.js";
 
 /** @import {Gates} from "./gates.js" */
@@ -57,12 +58,7 @@ export class PrivateGates {
         layer.push(m);
       }
     });
-    return {
-      x: Float32Array.from(places, (p) => p[0]),
-      y: Float32Array.from(places, (p) => p[1]),
-      sample,
-      layer,
-    };
+    return cloudPoints(places, sample, layer);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */

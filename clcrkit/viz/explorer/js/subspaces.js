@@ -5,7 +5,7 @@ import { SHAPES } from "./colouring.js";
 import { panel, picker, zoomBox } from "./controls.js";
 import { h, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
-import { enlarge } from "./geometry.js";
+import { cloudPoints, enlarge } from "./geometry.js";
 import { counted } from "./numbers.js";
 import { Probes } from "./probes.js";
 
@@ -132,12 +132,7 @@ export class Subspaces {
       places = places.map(move);
       this.origin = move(this.origin);
     }
-    return {
-      x: Float32Array.from(places, (p) => p[0]),
-      y: Float32Array.from(places, (p) => p[1]),
-      sample,
-      layer,
-    };
+    return cloudPoints(places, sample, layer);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */

@@ -1,7 +1,7 @@
 // Three gates that sum to 1: each sample is a point between three corners.
 import { line, mark, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
-import { barycentric, enlarge, triangle } from "./geometry.js";
+import { barycentric, cloudPoints, enlarge, triangle } from "./geometry.js";
 import { clamp, fmt } from "./numbers.js";
 
 /** @import {Gates} from "./gates.js" */
@@ -57,7 +57,7 @@ export class GateTriangle {
   place(corners) {
     const sample = this.app.data.ids.map((_, i) => i);
     const places = sample.map((i) => barycentric(this.values, i, corners));
-    return { x: Float32Array.from(places, (p) => p[0]), y: Float32Array.from(places, (p) => p[1]), sample };
+    return cloudPoints(places, sample);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */
