@@ -47,7 +47,14 @@ class CLCR(nn.Module):
             {m: HierarchyEncoder(x.size, x.ids, c.width, c.levels, c.dropout) for m, x in c.modalities.items()}
         )
         self.intraced = IntraCED(
-            self.modalities, self.levels, c.width, c.rank, c.private_rank, c.heads, c.sparse, c.intraced
+            self.modalities,
+            self.levels,
+            c.width,
+            c.rank,
+            c.private_rank,
+            c.heads,
+            sparse=c.sparse,
+            exchange=c.intraced,
         )
         self.intercad = InterCAD(self.levels, c.rank, c.private_rank, c.intercad)
         self.head = make_head(c.rank + c.private_rank, c)

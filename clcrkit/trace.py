@@ -30,7 +30,7 @@ class Trace:
       exchanged         (batch, level, token, rank)     shared coordinates after the exchange
       evidence          (batch, level, token)           length of the shared coordinates
       activation        (batch, level, token)           what is projected: sigmoid(scale (evidence/sqrt(k) - threshold))
-      allocation        (batch, level, token)           share of the budget, in [0, 1]
+      allocation        (batch, level, token)           its part in the exchange, in [0, 1]; sums to `budget` at most
       attention         (batch, level, head, token, other)  rows are this modality's tokens; columns are the tokens
                         of the other modalities, joined in the order of `others(modality)`
     By modality, on the levels:
