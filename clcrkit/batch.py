@@ -156,7 +156,7 @@ class Batch:
             )
 
 
-def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any = None) -> Batch:
+def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any = None, attributes: Any = None) -> Batch:
     """Pad samples of different lengths into one Batch.
 
     samples: one mapping per sample, modality -> (token, feature) floats or (token,) integers. A modality that
@@ -184,7 +184,7 @@ def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any =
         padded = [rows.get(i, first[:0]) for i in range(len(samples))]
         tokens[name] = pad_sequence(padded, batch_first=True)
         masks[name] = torch.arange(tokens[name].shape[1]) < torch.tensor([[len(row)] for row in padded])
-    return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids)
+    return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids, attributes=attributes)
 
 
 def repeat_tokens(batch: Batch, times: int) -> Batch:

@@ -47,10 +47,10 @@ class Exchange(nn.Module):
         Only funded queries are computed (`funded_tokens`). With `keep_attention` all are, and the attention weights
         are returned too, by modality; else the second result is empty.
         """
-        key_value = torch.cat([self.key, self.value], dim=-1)
+        key_value = torch.cat([self.key, self.value], dim=-1)  # (level, rank, 2 * rank)
         keys, values = {}, {}
         for m, x in shared.items():
-            k, v = at_each_level(x, key_value).chunk(2, dim=-1)
+            k, v = at_each_level(x, key_value).chunk(2, dim=-1)  # each (batch, level, token, rank)
             keys[m], values[m] = self._heads(k), self._heads(v)
         received, attention = {}, {}
         for m, x in shared.items():
@@ -61,11 +61,12 @@ class Exchange(nn.Module):
             funded = None if keep_attention else funded_tokens(share)
             if funded is not None:
                 share = share.gather(2, funded)  # (batch, level, funded)
-                funded = funded[..., None].expand(-1, -1, -1, x.shape[-1])
+                funded = funded[..., None].expand(-1, -1, -1, x.shape[-1])  # (batch, level, funded, rank)
                 x = x.gather(2, funded)  # (batch, level, funded, rank)
-            query = self._heads(at_each_level(x, self.query))
+            # from here levels and samples are one axis; `listener` is the funded tokens, or all
+            query = self._heads(at_each_level(x, self.query))  # (level * batch, head, listener, feature)
             others = [n for n in shared if n != m]
-            key = torch.cat([keys[n] for n in others], dim=-2)
+            key = torch.cat([keys[n] for n in others], dim=-2)  # (level * batch, head, other token, feature)
             value = torch.cat([values[n] for n in others], dim=-2)
             key_mask = torch.cat([masks[n] for n in others], dim=-1)  # (batch, other token)
             # If no key is valid, all keys are unmasked to avoid NaN; the output is zeroed below.
@@ -85,19 +86,21 @@ class Exchange(nn.Module):
                     .flatten(0, 1)[:, None, None]
                 )
             if keep_attention:
-                logits = (query / query.shape[-1] ** 0.5) @ key.mT
+                logits = (query / query.shape[-1] ** 0.5) @ key.mT  # (level * batch, head, token, other token)
                 logits = logits.masked_fill_(~unmasked, -torch.inf) if bias is None else logits + bias
                 weights = logits.softmax(-1)
                 mixed = weights @ value
                 weights = weights.unflatten(0, (-1, batch)).transpose(0, 1)  # (batch, level, head, token, other token)
-                attention[m] = weights * (masks[m][:, None] & any_key[..., None])[:, :, None, :, None]
+                listens = masks[m][:, None] & any_key[..., None]  # (batch, level, token)
+                attention[m] = weights * listens[:, :, None, :, None]
             else:
                 # the mask has one row for all queries of a sample: one for each would be as large as the weights
                 attn_mask = bias if bias is not None else None if all_true(key_mask) else unmasked
                 mixed = F.scaled_dot_product_attention(query, key, value, attn_mask)
-            # (level * batch, head, token, feature) to (batch, level, token, rank)
+            # (level * batch, head, listener, feature) to (batch, level, listener, rank)
             joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, batch)).transpose(0, 1)
             output = (share * any_key[..., None])[..., None] * at_each_level(joined, self.out)
+            # back to all tokens: (batch, level, token, rank)
             received[m] = output if funded is None else output.new_zeros(shared[m].shape).scatter(2, funded, output)
         return received, attention
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,7 +17,7 @@ from clcrkit.exchange import Exchanged, IntraCED
 from clcrkit.hierarchy import HierarchyEncoder, mix_levels
 from clcrkit.objective import Losses, regularisers
 from clcrkit.tasks import TASKS
-from clcrkit.trace import Task, Trace
+from clcrkit.trace import Trace
 
 Mute = dict[str, Bool[Tensor, "batch level _"]]
 
@@ -56,10 +56,10 @@ class CLCR(nn.Module):
             c.rank,
             c.private_rank,
             c.heads,
-            c.sparse,
-            c.intraced,
-            c.budgeted,
-            c.split,
+            sparse=c.sparse,
+            exchange=c.intraced,
+            budgeted=c.budgeted,
+            split=c.split,
         )
         rank, private_rank = (c.rank, c.private_rank) if c.split else (c.width, c.width)
         self.intercad = InterCAD(self.levels, rank, private_rank, c.intercad, c.weighted, c.private_sum)
@@ -135,7 +135,7 @@ class CLCR(nn.Module):
         return Trace(
             batch=batch,
             gamma=gamma,
-            task=cast(Task, self.config.task),
+            task=self.config.task,
             sparse=budget is not None,
             tokens=result.tokens,
             shared=exchanged.shared,

@@ -143,7 +143,7 @@ def regularisers(
     ridge: float = 1e-3,
     debias: bool = True,
 ) -> dict[str, Float[Tensor, ""]]:
-    """CLCR's terms by name, as in `Losses`. In float32 at least, also under autocast.
+    """CLCR's terms by name, as in `Losses`. In float32 at least, also under autocast. `CLCR.losses` adds them up.
 
     In training with several processes, whose batches are of the same size, the streams of all are whitened together:
     all but `inter_mix` are then those of the joined batch, and `inter_mix` is a mean over samples anyway.

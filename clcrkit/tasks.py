@@ -1,4 +1,4 @@
-"""Tasks: all that depends on the kind of labels. No other file tells classification, regression and multilabel apart.
+"""Tasks: all that depends on the kind of labels. No other file of the model tells them apart.
 
 A prediction is (batch, output): logits for classification and multilabel, the value for regression.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,8 +14,8 @@ from torch import Tensor
 from clcrkit.batch import Batch, concatenate, pad_axis
 from clcrkit.errors import DataError
 from clcrkit.files import read_tensors, write_tensors
+from clcrkit.tasks import TASKS
 
-Task = Literal["classification", "regression", "multilabel"]
 _TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
 _OF_THE_PASS = ("batch", "gamma", "task", "sparse")  # all other fields are tensors with the sample as first axis
 
@@ -30,7 +30,7 @@ class Trace:
       exchanged         (batch, level, token, rank)     shared coordinates after the exchange
       evidence          (batch, level, token)           length of the shared coordinates
       activation        (batch, level, token)           what is projected: scale (evidence - threshold)
-      allocation        (batch, level, token)           share of the budget, in [0, 1]
+      allocation        (batch, level, token)           its part in the exchange, in [0, 1]; sums to `budget` at most
       attention         (batch, level, head, token, other)  rows are this modality's tokens; columns are the tokens
                         of the other modalities, joined in the order of `others(modality)`
     By modality, on the levels:
@@ -50,13 +50,13 @@ class Trace:
       prediction        (batch, output)                 logits, or the regressed value
     batch               the input, with ids, masks, labels, attributes
     gamma               the budget multiplier the pass ran with
-    task                what the prediction is for: "classification", "regression" or "multilabel"
+    task                what the prediction is for, a name of `tasks.TASKS`
     sparse              False for a model without a budget: each real token has activation and share 1 at any gamma
     """
 
     batch: Batch
     gamma: float
-    task: Task
+    task: str
     sparse: bool
     tokens: dict[str, Float[Tensor, "batch level _ width"]]
     shared: dict[str, Float[Tensor, "batch level _ rank"]]
@@ -141,7 +141,7 @@ class Trace:
         batch = concatenate([part.batch for part in parts])
         length = {m: batch.masks[m].shape[1] for m in batch.modalities}
 
-        def lengthened(part: Trace) -> Trace:
+        def lengthen(part: Trace) -> Trace:
             def pad(name: str, modality: str, tensor: Tensor) -> Tensor:
                 if name in _TOKEN_WISE:
                     return pad_axis(tensor, 2, length[modality])
@@ -155,7 +155,7 @@ class Trace:
 
             return part._map(pad, part.batch)
 
-        padded = [lengthened(part) for part in parts]
+        padded = [lengthen(part) for part in parts]
         streams = iter(zip(*(_tensors(part) for part in padded), strict=True))
         return padded[0]._map(lambda _name, _modality, _tensor: torch.cat(next(streams)), batch)
 
@@ -192,11 +192,11 @@ class Trace:
             if set(about["tensors"]) != set(tensors):
                 raise ValueError("its tensors are not the ones it was written with")
             task, sparse = about["task"], about["sparse"]
-            if task not in get_args(Task) or not isinstance(sparse, bool):
+            if task not in TASKS or not isinstance(sparse, bool):
                 raise ValueError(f"its task is {task!r} and sparse is {sparse!r}")
             batch = Batch(**{f.name: group(Batch, f.name) for f in fields(Batch)})
             values = {f.name: group(Trace, f.name) for f in fields(Trace) if f.name not in _OF_THE_PASS}
-            trace = Trace(batch=batch, gamma=float(about["gamma"]), task=cast(Task, task), sparse=sparse, **values)
+            trace = Trace(batch=batch, gamma=float(about["gamma"]), task=task, sparse=sparse, **values)
             for name, value in _entries(trace):
                 # without an exchange there is no attention
                 if isinstance(value, dict) and tuple(value) != trace.modalities and (name != "attention" or value):
@@ -207,8 +207,8 @@ class Trace:
 
 
 def _entries(holder: Trace | Batch, prefix: str = "") -> list[tuple[str, Any]]:
-    skipped = _OF_THE_PASS if isinstance(holder, Trace) else ()
-    return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in skipped]
+    of_the_pass = _OF_THE_PASS if isinstance(holder, Trace) else ()
+    return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in of_the_pass]
 
 
 def _by_name(holder: Trace | Batch, prefix: str = "") -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ deep     the order in which markers of three kinds, 6 tokens apart, follow each 
 The label is the triple: 8 classes, chance 0.125. Each modality also has a private factor of four values,
 independent of all others, on four tokens and in two input directions that nothing else uses.
 
-The setting `evidence` says how the modalities relate:
+`relation` says how the modalities relate:
 
 redundant      every modality shows every factor, so exchange cannot add anything
 complementary  at each level two modalities are witnesses, and a referee token in the third says which one is right.
@@ -22,11 +22,8 @@ complementary  at each level two modalities are witnesses, and a referee token i
                needs the referee's token together with the witnesses' tokens
 
 One modality alone is thus bounded by 0.75 * 0.75 * 0.5 = 0.281 (it is a witness at two levels and the referee at the
-third), a vote by (1 - lies / 4)^3, which is 0.67 at the default, and all three together by 1. We prefer this to an
-exclusive-or across modalities, where no part alone carries information and small models do not start to learn. Here a
-vote is the first step; looking up the right witness, which attention between tokens can do, is the second. A larger
-`lies` leaves more to win by the second step, but makes the factors harder to learn: `lies` / 4 of the samples hold
-wrong evidence in a witness.
+third), a vote by (1 - lies / 4)^3, which is 0.67 at the default, and all three together by 1. With an exclusive-or
+across modalities, no part alone would carry information, and small models would not start to learn.
 """
 
 from __future__ import annotations
@@ -34,14 +31,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clcrkit.batch import Batch, concatenate
 from clcrkit.datasets.split import Split
-from clcrkit.errors import ConfigError
+from clcrkit.errors import ConfigError, check_choice
 
 MODALITIES = ("language", "vision", "acoustic")
 LEVELS = ("shallow", "mid", "deep")
@@ -61,22 +59,24 @@ _TURNS = np.stack([_STARTS % 3, -_STARTS % 3])  # (deep, start, time): A B C A B
 
 
 @dataclass(frozen=True)
-class _World:
-    """What each pattern looks like in one modality: rows of norm sqrt(feature), mutually orthogonal but the decoys."""
+class _Settings:
+    relation: str = "complementary"
+    lies: float = 0.5
+    noise: float = 0.4
+    missing: float = 0.0
+    noisy: float = 0.0
 
-    shallow: NDArray[np.float32]  # (2, feature)
-    mid: NDArray[np.float32]
-    deep: NDArray[np.float32]  # (3, feature)
-    referee: NDArray[np.float32]  # (2, feature)
-    private: NDArray[np.float32]  # (4, feature): two directions and their opposites
-    decoys: NDArray[np.float32]  # (_DECOYS, feature)
-    common: NDArray[np.float32]  # (feature - 2, feature): an orthonormal basis of all that is not private
+    def __post_init__(self) -> None:
+        check_choice("relation", self.relation, ("complementary", "redundant"))
+        for name, most in (("lies", 1), ("noise", 10), ("missing", 1), ("noisy", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ConfigError(f"{name}: {getattr(self, name)}, but a number from 0 to {most} is needed")
 
 
 def asynchrony(
     samples: tuple[int, ...] = (3000, 500, 1000),
     seed: int = 0,
-    evidence: str = "complementary",
+    relation: str = "complementary",
     lies: float = 0.5,
     noise: float = 0.4,
     missing: float = 0.0,
@@ -86,16 +86,14 @@ def asynchrony(
 
     samples: how many for training, validation and test; at least 1 each.
     seed: 0 or more. It sets the world (what the patterns look like) and the samples; all parts share the world.
-    evidence: "complementary" (single modalities hold a part only) or "redundant" (each could do alone).
-    lies: probability, 0 to 1, that the wrong witness shows a coin toss and not nothing; matters only for
-        complementary evidence.
-    noise: standard deviation of the Gaussian noise on every feature of every token, 0 to 10; the tokens
-        themselves have root mean square 1. Another noise changes nothing else.
-    missing: probability, 0 to 1, that a modality is absent in a sample (its mask is all False). A sample that
-        would lose all keeps one of them.
+    relation: "complementary" (single modalities hold a part only) or "redundant" (each could do alone).
+    lies: probability, 0 to 1, that the wrong witness shows a coin toss and not nothing, where complementary.
+    noise: standard deviation, 0 to 10, of the Gaussian noise on every feature of every token; the tokens themselves
+        have root mean square 1. Another noise changes nothing else.
+    missing: probability, 0 to 1, that a modality is absent in a sample; one always stays.
     noisy: probability, 0 to 1, that a modality is drowned in a sample (noise of standard deviation 5).
 
-    Returns a Split. Batch.labels: (batch,) classes 4 shallow + 2 mid + deep. Batch.attributes: the factors
+    Batch.labels: (batch,) classes 4 shallow + 2 mid + deep. Batch.attributes: the factors
     shallow, mid, deep (0 or 1) and private_language, private_vision, private_acoustic (0 to 3).
     Batch.evidence[m]: (batch, 3, token), the tokens of modality m that take part in showing the factor of each
     level: the witnesses' (right or wrong: their own modality cannot tell) and the referee's. It is False where
@@ -104,12 +102,9 @@ def asynchrony(
     """
     if len(samples) != 3 or min(map(operator.index, samples)) < 1:
         raise ConfigError(f"samples: {samples}, but three numbers of at least 1 are needed (train, valid, test)")
-    chunks = asynchrony_chunks(
-        sum(samples), seed=seed, evidence=evidence, lies=lies, noise=noise, missing=missing, noisy=noisy
-    )
-    batch = concatenate(list(chunks))
-    ends = np.cumsum((0, *samples)).tolist()
-    train, valid, test = (batch.select(slice(*part)) for part in pairwise(ends))
+    settings: Any = {"relation": relation, "lies": lies, "noise": noise, "missing": missing, "noisy": noisy}
+    batch = concatenate(list(asynchrony_chunks(sum(samples), seed=seed, **settings)))
+    train, valid, test = (batch.select(slice(*part)) for part in pairwise(accumulate(samples, initial=0)))
     return Split(
         train,
         valid,
@@ -123,16 +118,7 @@ def asynchrony(
     )
 
 
-def asynchrony_chunks(
-    samples: int,
-    chunk: int = 1024,
-    seed: int = 0,
-    evidence: str = "complementary",
-    lies: float = 0.5,
-    noise: float = 0.4,
-    missing: float = 0.0,
-    noisy: float = 0.0,
-) -> Iterator[Batch]:
+def asynchrony_chunks(samples: int, chunk: int = 1024, seed: int = 0, **settings: Any) -> Iterator[Batch]:
     """The samples of `asynchrony`, made on demand, `chunk` at a time; memory does not grow with `samples`. [ours]
 
     Sample i (its id) is the same whatever `samples` and `chunk` are; asynchrony() gives ids 0, 1, ... to its
@@ -141,49 +127,40 @@ def asynchrony_chunks(
     for name, count, least in (("samples", samples, 1), ("chunk", chunk, 1), ("seed", seed, 0)):
         if count < least:
             raise ConfigError(f"{name}: {count}, but at least {least} is needed")
-    if evidence not in ("complementary", "redundant"):
-        raise ConfigError(f'evidence: "{evidence}", but "complementary" or "redundant" is needed')
-    for name, value, most in (("lies", lies, 1), ("noise", noise, 10), ("missing", missing, 1), ("noisy", noisy, 1)):
-        if not 0 <= value <= most:
-            raise ConfigError(f"{name}: {value}, but a number from 0 to {most} is needed")
-    return _chunks(samples, chunk, seed, evidence, lies, noise, missing, noisy)
+    return _chunks(samples, chunk, seed, _Settings(**settings))
 
 
-def _chunks(
-    samples: int, chunk: int, seed: int, evidence: str, lies: float, noise: float, missing: float, noisy: float
-) -> Iterator[Batch]:
+def _chunks(samples: int, chunk: int, seed: int, settings: _Settings) -> Iterator[Batch]:
     world = _make_world(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))))
     waiting: list[Batch] = []
     for start in range(0, samples, _BLOCK):
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, start // _BLOCK)))
-        block = _make_block(world, stream, start, evidence, lies, noise, missing, noisy)
-        waiting.append(block.select(slice(samples - start)))
-        count = sum(map(len, waiting))
-        if count >= chunk or start + _BLOCK >= samples:
+        waiting.append(_make_block(world, stream, start, settings).select(slice(samples - start)))
+        is_last = start + _BLOCK >= samples
+        if is_last or sum(map(len, waiting)) >= chunk:
             joined = concatenate(waiting)
-            full = count if start + _BLOCK >= samples else count - count % chunk
+            full = len(joined) if is_last else len(joined) // chunk * chunk
             for first in range(0, full, chunk):
                 yield joined.select(slice(first, min(first + chunk, full)))
-            waiting = [joined.select(slice(full, None))] if full < count else []
+            waiting = [joined.select(slice(full, None))]
 
 
-def _make_world(random: np.random.Generator) -> dict[str, _World]:
+def _make_world(random: np.random.Generator) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """By modality what each pattern looks like: (pattern, feature) of norm sqrt(feature), mutually orthogonal but the
+    decoys. `common` is an orthonormal basis of all that is not private."""
     world = {}
-    for modality in MODALITIES:
-        width = WIDTHS[modality]
+    for modality, width in WIDTHS.items():
         basis = np.linalg.qr(random.standard_normal((width, width)))[0].astype(np.float32)
-        common = basis[2:]
-        decoys = _unit(random.standard_normal((_DECOYS, width - 2))) @ common
-        scale = np.float32(np.sqrt(width))
-        world[modality] = _World(
-            private=scale * np.concatenate([basis[:2], -basis[:2]]),
-            shallow=scale * basis[2:4],
-            mid=scale * basis[4:6],
-            deep=scale * basis[6:9],
-            referee=scale * basis[9:11],
-            decoys=scale * decoys,
-            common=common,
-        )
+        patterns = {
+            "private": np.concatenate([basis[:2], -basis[:2]]),
+            "shallow": basis[2:4],
+            "mid": basis[4:6],
+            "deep": basis[6:9],
+            "referee": basis[9:11],
+            "decoys": _unit(random.standard_normal((_DECOYS, width - 2))) @ basis[2:],
+        }
+        world[modality] = {name: np.float32(np.sqrt(width)) * rows for name, rows in patterns.items()}
+        world[modality]["common"] = basis[2:]
     return world
 
 
@@ -192,29 +169,25 @@ def _unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _make_block(
-    world: dict[str, _World],
-    random: np.random.Generator,
-    start: int,
-    evidence: str,
-    lies: float,
-    noise: float,
-    missing: float,
-    noisy: float,
+    world: dict[str, dict[str, NDArray[np.float32]]], random: np.random.Generator, start: int, settings: _Settings
 ) -> Batch:
     """Samples start, start + 1, ... of one block, from its own stream."""
     factors = random.integers(2, size=(_BLOCK, 3))
     private = random.integers(4, size=(_BLOCK, 3))
     believed = random.integers(2, size=(_BLOCK, 3))  # per level: which of the two witnesses is right
     coins = random.integers(2, size=(_BLOCK, 3))  # per level: what the other witness shows, if anything
-    wrong = np.where(random.random((_BLOCK, 3)) < lies, coins, SILENT)
-    lost = _lost(random, missing)
-    drowned = random.random((_BLOCK, 3)) < noisy
+    wrong = np.where(random.random((_BLOCK, 3)) < settings.lies, coins, SILENT)
+    lost = random.random((_BLOCK, 3)) < settings.missing
+    survivor = random.integers(3, size=_BLOCK)
+    nothing_left = lost.all(1)
+    lost[nothing_left, survivor[nothing_left]] = False
+    drowned = random.random((_BLOCK, 3)) < settings.noisy
 
     tokens, masks, marked = {}, {}, {}
     witnesses = np.zeros(3, dtype=np.int64)  # per level, so far
     for m, modality in enumerate(MODALITIES):
-        claims, referees = factors.copy(), None
-        if evidence == "complementary":
+        claims, referees = factors, None
+        if settings.relation == "complementary":
             referees = LEVELS.index(REFEREES[modality])
             claims = np.where(believed == witnesses, factors, wrong)
             claims[:, referees] = SILENT
@@ -222,7 +195,7 @@ def _make_block(
         values, mask, evident = _make_modality(
             world[modality], random, modality, claims, private[:, m], referees, believed
         )
-        strength = np.where(drowned[:, m], max(noise, DROWNED), noise).astype(np.float32)
+        strength = np.where(drowned[:, m], max(settings.noise, DROWNED), settings.noise).astype(np.float32)
         values += strength[:, None, None] * random.standard_normal(values.shape, dtype=np.float32)
         mask &= ~lost[:, m, None]
         tokens[modality], masks[modality] = values, mask
@@ -230,22 +203,13 @@ def _make_block(
 
     attributes = {level: factors[:, i] for i, level in enumerate(LEVELS)}
     attributes |= {f"private_{modality}": private[:, m] for m, modality in enumerate(MODALITIES)}
-    labels = factors @ np.array([4, 2, 1])
-    ids = start + np.arange(_BLOCK)
-    return Batch.from_arrays(tokens, labels, masks, ids, attributes, marked)
-
-
-def _lost(random: np.random.Generator, missing: float) -> NDArray[np.bool_]:
-    """(_BLOCK, 3): which modalities are absent; never all."""
-    lost = random.random((_BLOCK, 3)) < missing
-    survivor = random.integers(3, size=_BLOCK)
-    nothing_left = lost.all(1)
-    lost[nothing_left, survivor[nothing_left]] = False
-    return lost
+    return Batch.from_arrays(
+        tokens, factors @ np.array([4, 2, 1]), masks, start + np.arange(_BLOCK), attributes, marked
+    )
 
 
 def _make_modality(
-    world: _World,
+    patterns: dict[str, NDArray[np.float32]],
     random: np.random.Generator,
     modality: str,
     claims: NDArray[np.int64],
@@ -255,8 +219,8 @@ def _make_modality(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Tokens without noise, their mask and their evidence.
 
-    claims: (batch, level), what this modality shows at each level: 0, 1 or SILENT. believed: (batch, level),
-    which witness is right; shown at the level that this modality `referees`.
+    claims: (batch, level), what is shown at each level: 0, 1 or SILENT. believed: (batch, level), which witness is
+    right; shown at the level that this modality `referees`.
     """
     shortest, longest = LENGTHS[modality]
     rows = np.arange(len(claims))
@@ -264,20 +228,15 @@ def _make_modality(
     mask = np.arange(longest) < lengths[:, None]
 
     # Distractors everywhere: half of them patterns without a meaning, half of them directions of no pattern.
-    directions = _unit(random.standard_normal((len(claims), longest, len(world.common)))) @ world.common
+    directions = _unit(random.standard_normal((len(claims), longest, len(patterns["common"])))) @ patterns["common"]
     values = directions * np.float32(np.sqrt(WIDTHS[modality]))
-    words = world.decoys[random.integers(_DECOYS, size=mask.shape)]
+    words = patterns["decoys"][random.integers(_DECOYS, size=mask.shape)]
     values = np.where(random.random(mask.shape)[..., None] < 0.5, words, values)
     evident = np.zeros((len(claims), 3, longest), dtype=bool)
     free = mask.copy()
 
-    def place(
-        at: NDArray[np.int64],
-        patterns: NDArray[np.float32],
-        level: int | None,
-        who: NDArray[np.bool_] | slice = slice(None),
-    ) -> None:
-        values[rows[who], at[who]] = patterns[who]
+    def place(at: NDArray[np.int64], shown: NDArray[np.float32], level: int | None, who: Any = slice(None)) -> None:
+        values[rows[who], at[who]] = shown[who]
         free[rows[who], at[who]] = False
         if level is not None:
             evident[rows[who], level, at[who]] = True
@@ -290,15 +249,15 @@ def _make_modality(
     times = begun[:, None] + GAP * np.arange(MARKERS)
     turns = _TURNS[deep, random.integers(3, size=len(claims))]
     for step in range(MARKERS):
-        place(times[:, step], world.deep[turns[:, step]], 2, deep != SILENT)
+        place(times[:, step], patterns["deep"][turns[:, step]], 2, deep != SILENT)
     neighbours = np.zeros_like(free)
     neighbours[:, :-1] = free[:, :-1] & free[:, 1:]
     at = anywhere(neighbours)
-    place(at, world.mid[mid], 1, mid != SILENT)
-    place(at + 1, world.mid[1 - mid.clip(0)], 1, mid != SILENT)
-    place(anywhere(free), world.shallow[shallow], 0, shallow != SILENT)
+    place(at, patterns["mid"][mid], 1, mid != SILENT)
+    place(at + 1, patterns["mid"][1 - mid.clip(0)], 1, mid != SILENT)
+    place(anywhere(free), patterns["shallow"][shallow], 0, shallow != SILENT)
     if referees is not None:
-        place(anywhere(free), world.referee[believed[:, referees]], referees)
+        place(anywhere(free), patterns["referee"][believed[:, referees]], referees)
     for _ in range(_PRIVATE):
-        place(anywhere(free), world.private[private], None)
+        place(anywhere(free), patterns["private"][private], None)
     return values, mask, evident

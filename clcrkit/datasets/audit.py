@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ LARGEST_VALUE = 100.0  # of a scaled feature
 LARGEST_SPREAD_RATIO = 1_000.0  # widest over narrowest column of a scaled modality
 LARGEST_SHARE = 0.8  # of one class
 FEWEST_GROUPS = 5
+PAIRS = (("train", "test"), ("valid", "test"), ("train", "valid"))
 LEAK = 0.1  # a probe that is this much better within train than on test tells of a leak
 
 
@@ -33,8 +33,8 @@ class Report:
     """What `check` found.
 
     table     a row for each part and modality: samples, missing (without a real token), shortest, median and longest
-              in tokens, features, zero_columns and constant_columns, smallest and largest spread (standard deviation
-              of a column), largest (absolute) value, probe (see `check`)
+              in tokens, zero_samples (of nothing but zeros), features, zero_columns and constant_columns, smallest
+              and largest spread (standard deviation of a column), largest (absolute) value, probe (see `check`)
     labels    a row for each part and class: count and share; for a regression its lowest, mean and highest label
     problems  one sentence each, the worst first
     """
@@ -50,19 +50,17 @@ class Report:
 
 
 def check(split: Split) -> Report:
-    """Look at all parts of a data set, and say what would make training on it, or its test score, wrong.
+    """Say what would make training on a data set, or its test score, wrong.
 
     Reported are: groups and duplicates in two parts, features that may have been learned with the training labels,
     classes without samples in a part, labels of one kind or range, samples that lack a modality or hold nothing but
-    zeros, columns that are constant, or of spreads far apart.
+    zeros, columns that are constant, or of spreads far apart. Of a part at most 10,000 samples are looked at, evenly.
 
     The probe is a ridge regression to the label from the mean over a modality's real tokens and the middle one of
     them, standardised; its score is the accuracy, for a regression the correlation. For the training part it is
     cross-validated, by groups where they are known. So honest features score about the same on all parts; features
     that were learned with the labels of the training part score higher there, and so does a validation part that was
     taken from it. Parts of fewer than 5 groups cannot tell. Token ids are not probed.
-
-    Of a part with more than 10,000 samples so many are looked at, evenly taken.
     """
     batches = {part: _taken(getattr(split, part)) for part in PARTS}
     probes = _probes(batches)
@@ -74,20 +72,23 @@ def check(split: Split) -> Report:
         if part == "train" and len(spread):
             spreads[m] = spread
     table, labels = pd.DataFrame(rows), _labels(batches, split.label_names)
-    problems = [
-        *_shared_groups(batches, split),
+    problems = (
+        *_shared_groups(batches, split.attribute_names.get("group", ())),
         *_duplicates(batches),
         *_leaks(probes),
         *_label_problems(batches, labels),
-        *_missing(batches),
+        *_missing(table),
         *_columns(table),
-    ]
-    return Report(table, labels, tuple(problems), spreads)
+    )
+    return Report(table, labels, problems, spreads)
 
 
 def _taken(part: Any) -> Batch:
-    count = min(len(part), MOST_SAMPLES)
-    return part.select(np.linspace(0, len(part) - 1, count).round().astype(np.int64)).to("cpu")
+    return part.select(_evenly(np.arange(len(part)), MOST_SAMPLES)).to("cpu")
+
+
+def _evenly(positions: ndarray, most: int) -> ndarray:
+    return positions[np.linspace(0, len(positions) - 1, min(len(positions), most)).round().astype(np.int64)]
 
 
 def _described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarray, "feature"]]:
@@ -100,6 +101,7 @@ def _described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarr
         "shortest": int(some.min()),
         "median": float(np.median(some)),
         "longest": int(some.max()),
+        "zero_samples": 0 if tokens.ndim == 2 else int((lengths > 0).sum() - (tokens != 0).any((1, 2)).sum()),
     }
     if tokens.ndim == 2 or not mask.any():
         return row, np.empty(0)
@@ -125,34 +127,34 @@ def _labels(batches: dict[str, Batch], names: tuple[str, ...]) -> pd.DataFrame:
         if batch.labels is None:
             continue
         values = batch.labels.numpy()
-        if values.dtype.kind == "f" and values.ndim == 1:
+        if _is_regression(values):
             rows.append({"part": part, "lowest": values.min(), "mean": values.mean(), "highest": values.max()})
             continue
-        counts = values.sum(0) if values.ndim == 2 else np.bincount(values, minlength=_classes(batches))
+        classes = max(int(b.labels.max()) for b in batches.values() if b.labels is not None) + 1
+        counts = values.sum(0) if values.ndim == 2 else np.bincount(values, minlength=classes)
         for i, count in enumerate(counts):
             label = names[i] if i < len(names) else str(i)
             rows.append({"part": part, "label": label, "count": int(count), "share": count / len(values)})
     return pd.DataFrame(rows, columns=None if rows else ["part", "label", "count", "share"])
 
 
-def _classes(batches: dict[str, Batch]) -> int:
-    return max(int(b.labels.max()) for b in batches.values() if b.labels is not None) + 1
+def _is_regression(labels: ndarray) -> bool:
+    return labels.dtype.kind == "f" and labels.ndim == 1
 
 
-def _shared_groups(batches: dict[str, Batch], split: Split) -> list[str]:
+def _shared_groups(batches: dict[str, Batch], names: tuple[str, ...]) -> list[str]:
     if not all("group" in batch.attributes for batch in batches.values()):
         return []
-    groups = {part: set(batch.attributes["group"].tolist()) for part, batch in batches.items()}
+    groups = {part: batch.attributes["group"].numpy() for part, batch in batches.items()}
     problems = []
-    for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
-        shared = sorted(groups[one] & groups[other])
-        if shared:
-            names = split.attribute_names.get("group", ())
+    for one, other in PAIRS:
+        shared = np.intersect1d(groups[one], groups[other])
+        if len(shared):
             first = names[shared[0]] if shared[0] < len(names) else str(shared[0])
-            affected = np.isin(batches[other].attributes["group"].numpy(), shared).mean()
             problems.append(
-                f"{one} and {other} share {len(shared)} groups (first: {first}), which {affected:.0%} of {other} are "
-                f"of: its score says little about unseen groups."
+                f"{one} and {other} share {len(shared)} groups (first: {first}), which "
+                f"{np.isin(groups[other], shared).mean():.0%} of {other} are of: its score says little about unseen "
+                f"groups."
             )
     return problems
 
@@ -160,39 +162,35 @@ def _shared_groups(batches: dict[str, Batch], split: Split) -> list[str]:
 def _duplicates(batches: dict[str, Batch]) -> list[str]:
     prints = {part: _fingerprints(batch) for part, batch in batches.items()}
     problems = []
-    for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
-        earlier = set(prints[one])
-        again = sum(mark in earlier for mark in prints[other])
-        if again:
+    for one, other in PAIRS:
+        if again := int(np.isin(prints[other], prints[one]).sum()):
             problems.append(
                 f"{again} of {len(batches[other])} {other} samples are in {one} too, equal in every modality."
             )
     for part, marks in prints.items():
-        again = sum(count - 1 for count in Counter(marks).values())
-        if again:
+        if again := len(marks) - len(set(marks)):
             problems.append(f"{again} of {len(batches[part])} {part} samples are copies of others of that part.")
     return problems
 
 
 def _fingerprints(batch: Batch) -> list[str]:
     """A mark for each sample that is not all zero; equal samples have equal marks."""
-    hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(batch))]
-    for m in batch.modalities:
-        tokens, mask = batch.tokens[m].numpy(), batch.masks[m].numpy()
-        for digest, row, real in zip(hashes, tokens, mask, strict=True):
-            digest.update(int(real.sum()).to_bytes(8, "little") + row[real].tobytes())
-    some = np.zeros(len(batch), dtype=bool)
-    for m in batch.modalities:
-        some |= ((batch.tokens[m] != 0).reshape(len(batch), -1)).any(1).numpy()  # tokens under the mask are zero
-    return [digest.hexdigest() for digest, not_zero in zip(hashes, some, strict=True) if not_zero]
+    arrays = [(batch.tokens[m].numpy(), batch.masks[m].numpy()) for m in batch.modalities]
+    marks = []
+    for i in range(len(batch)):
+        real = [tokens[i][mask[i]] for tokens, mask in arrays]
+        if any(tokens.any() for tokens in real):
+            content = b"".join(len(tokens).to_bytes(8, "little") + tokens.tobytes() for tokens in real)
+            marks.append(hashlib.blake2b(content, digest_size=16).hexdigest())
+    return marks
 
 
 def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str]:
     problems = [f"The {part} part has no labels." for part, batch in batches.items() if batch.labels is None]
     if "highest" in labels:
-        ranges = {row["part"]: (float(row["lowest"]), float(row["highest"])) for row in labels.to_dict("records")}
-        for part, (low, high) in ranges.items():
-            least, most = ranges.get("train", (low, high))
+        train = labels[labels["part"] == "train"]
+        least, most = train["lowest"].min(), train["highest"].max()  # NaN, which nothing is beyond, without train
+        for part, low, high in zip(labels["part"], labels["lowest"], labels["highest"], strict=True):
             if low == high:
                 problems.append(f"All labels of the {part} part are {low:g}.")
             elif low < least or high > most:
@@ -201,14 +199,14 @@ def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str
                 )
         return problems
     counts = labels.pivot(index="label", columns="part", values="count") if len(labels) else pd.DataFrame()
-    for part in (p for p in PARTS if p in counts):
-        present = sorted(_present(counts, part))
-        if len(present) == 1 and len(counts) > 1:
-            problems.append(f"The {part} part has a single class, {present[0]}.")
+    present = {part: set(counts.index[counts[part] > 0]) for part in PARTS if part in counts}
+    for part, classes in present.items():
+        if len(classes) == 1 and len(counts) > 1:
+            problems.append(f"The {part} part has a single class, {classes.pop()}.")
             continue
-        if part != "train" and "train" in counts and (unseen := sorted(set(present) - _present(counts, "train"))):
+        if unseen := sorted(classes - present.get("train", classes)):
             problems.append(f"Classes of {part} that train lacks: {', '.join(unseen[:5])} ({len(unseen)} in all).")
-        if part == "test" and (untested := sorted(_present(counts, "train") - set(present))):
+        if part == "test" and (untested := sorted(present.get("train", classes) - classes)):
             problems.append(f"Classes without a test sample: {', '.join(untested[:5])} ({len(untested)} in all).")
         share = counts[part].max() / len(batches[part])
         if share > LARGEST_SHARE and batches[part].labels.ndim == 1:  # type: ignore[union-attr]
@@ -218,20 +216,10 @@ def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str
     return problems
 
 
-def _present(counts: pd.DataFrame, part: str) -> set[str]:
-    return {str(label) for label in counts.index[counts[part] > 0]}
-
-
-def _missing(batches: dict[str, Batch]) -> list[str]:
+def _missing(table: pd.DataFrame) -> list[str]:
     problems = []
-    for m in batches["train"].modalities:
-        zero, missing, total = 0, 0, 0
-        for batch in batches.values():
-            tokens, mask = batch.tokens[m].numpy(), batch.masks[m].numpy()
-            total += len(mask)
-            missing += int((~mask.any(1)).sum())
-            if tokens.ndim == 3:
-                zero += int((mask.any(1) & ~((tokens != 0).any(2) & mask).any(1)).sum())
+    for m, rows in table.groupby("modality", sort=False):
+        zero, missing, total = (int(rows[column].sum()) for column in ("zero_samples", "missing", "samples"))
         if zero:
             problems.append(
                 f"{m}: {zero} of {total} samples hold nothing but zeros and are not masked: that is a missing modality."
@@ -244,16 +232,13 @@ def _missing(batches: dict[str, Batch]) -> list[str]:
 def _columns(table: pd.DataFrame) -> list[str]:
     problems = []
     for row in table[table["part"] == "train"].to_dict("records"):
-        m = row["modality"]
-        if "features" not in row or np.isnan(row["features"]):
+        m, widest, narrowest = row["modality"], row.get("largest_spread", 0), row.get("smallest_spread", 0)
+        if not row.get("features", 0) > 0:  # token ids, or no token at all
             continue
-        if (
-            row["largest_value"] > LARGEST_VALUE
-            or row["largest_spread"] > LARGEST_SPREAD_RATIO * row["smallest_spread"]
-        ):
+        if row["largest_value"] > LARGEST_VALUE or widest > LARGEST_SPREAD_RATIO * narrowest:
             problems.append(
-                f"{m}: unscaled; spreads of its columns run from {row['smallest_spread']:.2g} to "
-                f"{row['largest_spread']:.2g}, values up to {row['largest_value']:.2g}: standardise on train."
+                f"{m}: unscaled; spreads of its columns run from {narrowest:.2g} to {widest:.2g}, values up to "
+                f"{row['largest_value']:.2g}: standardise on train."
             )
         for kind, what in (("zero", "all zero"), ("constant", "constant")):
             if row[f"{kind}_columns"]:
@@ -281,6 +266,11 @@ class _Probe(NamedTuple):
     error: float
     groups: int
 
+    def beats(self, other: _Probe) -> bool:
+        """By LEAK and by three standard errors."""
+        surely = self.score - other.score > max(LEAK, 3 * math.hypot(self.error, other.error))
+        return surely and min(self.groups, other.groups) >= FEWEST_GROUPS
+
 
 def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
     """By part and modality; for train cross-validated."""
@@ -296,9 +286,9 @@ def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
         return probes
     pooled = {part: _pooled(batch) for part, batch in batches.items()}
     has_groups = all("group" in batch.attributes for batch in batches.values())
-    regression = labels["train"].dtype.kind == "f" and labels["train"].ndim == 1
+    regression = _is_regression(labels["train"])
     for m in pooled["train"]:
-        rows = {part: _evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1))) for part in PARTS}
+        rows = {part: _evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1)), MOST_PROBED) for part in PARTS}
         x = {part: pooled[part][m][rows[part]] for part in PARTS}
         y = {part: labels[part][rows[part]] for part in PARTS}
         groups = {p: batches[p].attributes["group"].numpy()[rows[p]] if has_groups else rows[p] for p in PARTS}
@@ -319,13 +309,9 @@ def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
     return probes
 
 
-def _evenly(positions: ndarray) -> ndarray:
-    return positions[np.linspace(0, len(positions) - 1, min(len(positions), MOST_PROBED)).round().astype(int)]
-
-
 def _probe(predicted: ndarray, labels: ndarray, groups: ndarray) -> _Probe:
     """Accuracy, or for a regression the correlation, as a mean over samples; its error from sums over groups."""
-    if labels.dtype.kind == "f" and labels.ndim == 1:
+    if _is_regression(labels):
         parts = [(v - v.mean()) / (v.std() or 1.0) for v in (predicted, labels)]
         each = parts[0] * parts[1]
     else:
@@ -336,18 +322,12 @@ def _probe(predicted: ndarray, labels: ndarray, groups: ndarray) -> _Probe:
 
 
 def _leaks(probes: dict[tuple[str, str], _Probe]) -> list[str]:
-    """Modalities whose probe is better within train than on test, by LEAK and by three standard errors."""
-
-    def better(one: _Probe | None, other: _Probe) -> bool:
-        if one is None or min(one.groups, other.groups) < FEWEST_GROUPS:
-            return False
-        return one.score - other.score > max(LEAK, 3 * math.hypot(one.error, other.error))
-
+    """Modalities whose probe is better within train than on test."""
     problems = []
     for m in (m for part, m in probes if part == "train"):
         train, valid, test = (probes.get((part, m)) for part in PARTS)
-        if train is not None and test is not None and better(train, test):
-            higher = f", {valid.score:.2f} on valid" if valid is not None and better(valid, test) else ""
+        if train and test and train.beats(test):
+            higher = f", {valid.score:.2f} on valid" if valid and valid.beats(test) else ""
             problems.append(
                 f"{m}: a linear probe scores {train.score:.2f} within train (cross-validated){higher}, but "
                 f"{test.score:.2f} on test: the features were learned with the training labels, or the parts differ."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ from clcrkit.datasets.streaming.shards import sharded
 from clcrkit.errors import DataError
 
 FEATURES = (".npy", ".npz", ".safetensors")
-VALID, TEST = 0.1, 0.2  # shares of the samples
+VALID = 0.1  # share of the samples
 
 Read = Callable[[str], Num[ndarray, "token ..."]]
 
@@ -54,11 +55,9 @@ class Listing:
         positions = torch.arange(len(self))[index if isinstance(index, slice) else torch.as_tensor(index)].tolist()
         rows = [self.rows[i] for i in positions]
         ids = [self.first_id + i for i in positions]
-        batch = collate([{m: read(row.name) for m, read in self.read.items()} for row in rows])
-        return Batch.from_arrays(
-            batch.tokens,
+        return collate(
+            [{m: read(row.name) for m, read in self.read.items()} for row in rows],
             labels=[row.label for row in rows],
-            masks=batch.masks,
             ids=ids,
             attributes={"group": [self.groups[row.group] for row in rows], "name": ids},
         )
@@ -75,8 +74,8 @@ def read_clips(
 ) -> Split:
     """The Split of three lists: read into memory, or, where `shards` is given, converted to that folder and opened.
 
-    read: by modality a function from a sample's name to its tokens. files: what they read of a sample; all files
-    are looked for before hours of reading. Where `features_folder` is given, extracted features replace both.
+    read: by modality a function from a sample's name to its tokens. files: what they read of a sample, looked for
+    before hours of reading. Where `features_folder` is given, extracted features replace both.
     Attributes: `group` and `name`, whose `attribute_names` are the groups and the names in the lists.
     Raises DataError for an empty part, a name that is listed twice or is no plain file name, an unknown class, and
     a missing file.
@@ -86,46 +85,41 @@ def read_clips(
         read = {m: partial(features, place, m) for m in modalities}
         files = lambda name: [features_file(place, m, name) for m in modalities]  # noqa: E731
     rows = [row for part in parts.values() for row in part]
-    names: set[str] = set()
+    names = tuple(row.name for row in rows)
+    for name, count in Counter(names).items():
+        check_name(name)
+        if count > 1:
+            raise DataError(f"lists: {name} is listed twice; each sample must come once")
     for row in rows:
-        check_name(row.name)
-        if row.name in names:
-            raise DataError(f"lists: {row.name} is listed twice; each sample must come once")
         if not 0 <= row.label < len(label_names):
             raise DataError(
                 f"lists: {row.name} is of class {row.label}, but classes go from 0 to {len(label_names) - 1}"
             )
-        names.add(row.name)
-    missing = [path for row in rows for path in files(row.name) if not path.exists()]
+    missing = [path for name in names for path in files(name) if not path.exists()]
     if missing:
         raise DataError(f"{missing[0]}: no such file or folder ({len(missing)} are missing, of {len(rows)} samples)")
     groups = {group: code for code, group in enumerate(sorted({row.group for row in rows}))}
     listings: dict[str, Listing] = {}
-    first = 0
     for part, listed in parts.items():
         if not listed:
             raise DataError(f"lists: no sample for the {part} part; at least 1 is needed")
-        listings[part] = Listing(listed, groups, first, read)
-        first += len(listed)
-    attribute_names = {"group": tuple(groups), "name": tuple(row.name for row in rows)}
+        listings[part] = Listing(listed, groups, sum(map(len, listings.values())), read)
+    attribute_names = {"group": tuple(groups), "name": names}
     if shards is not None:
         convert(listings, shards, progress=progress, label_names=label_names, attribute_names=attribute_names)
         return sharded(shards)
-    train, valid, test = (_in_memory(listings[part], part, progress) for part in PARTS)
-    return Split(train, valid, test, tuple(label_names), attribute_names)
-
-
-def _in_memory(listing: Listing, part: str, progress: bool) -> Batch:
-    starts = range(0, len(listing), PIECE)
-    bar = tqdm(starts, desc=f"read {part}", unit_scale=PIECE, unit="sample", disable=not progress)
-    return concatenate([listing.select(slice(start, min(start + PIECE, len(listing)))) for start in bar])
+    batches = {}
+    for part, listing in listings.items():
+        starts = tqdm(
+            range(0, len(listing), PIECE), f"read {part}", unit_scale=PIECE, unit="sample", disable=not progress
+        )
+        batches[part] = concatenate([listing.select(slice(start, start + PIECE)) for start in starts])
+    return Split(batches["train"], batches["valid"], batches["test"], tuple(label_names), attribute_names)
 
 
 def hold_out(rows: Sequence[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:
     """The rows without, and those of, some groups: drawn whole until they hold `share` of the rows or a little more."""
-    sizes: dict[str, int] = {}
-    for row in rows:
-        sizes[row.group] = sizes.get(row.group, 0) + 1
+    sizes = Counter(row.group for row in rows)
     if len(sizes) < 2:
         raise DataError(f"lists: {len(sizes)} groups, but at least 2 are needed to keep groups apart")
     held_out: set[str] = set()
@@ -145,7 +139,7 @@ def published_parts(train: Sequence[Row], test: Sequence[Row], seed: int) -> dic
 def parts_by_group(rows: Sequence[Row], seed: int) -> dict[str, Sequence[Row]]:
     """Three parts that share no group: about 20 % of the rows for the test and 10 % for validation."""
     labels, groups = np.array([row.label for row in rows]), np.array([row.group for row in rows])
-    part_of = draw_parts(labels, groups, (VALID, TEST), seed)
+    part_of = draw_parts(labels, groups, seed=seed)
     return {part: [row for row, its in zip(rows, part_of, strict=True) if its == part] for part in PARTS}
 
 

@@ -6,6 +6,7 @@ import csv
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,12 @@ def from_arrays(
     if parts is None:
         part_of = draw_parts(np.asarray(codes), attributes.get("group"), seed=seed)
     else:
-        part_of = np.array([_part(value, f"sample {i}") for i, value in enumerate(_as_list(parts))], dtype=object)
-    if part_of.shape != (len(batch),):
+        listed = [str(value).strip().lower() for value in _as_list(parts)]
+        for i, value in enumerate(listed):
+            if value not in _SPELLINGS:
+                raise DataError(f"parts: sample {i} is in {value[:40]!r}, but train, valid or test is needed")
+        part_of = np.array([_SPELLINGS[value] for value in listed])
+    if len(part_of) != len(batch):
         raise DataError(f"parts: {len(part_of)} of them, but there are {len(batch)} samples")
     counts = {part: int((part_of == part).sum()) for part in PARTS}
     if not all(counts.values()):
@@ -108,12 +113,10 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
         samples.append(sample)
     for m in modalities:
         shapes = [sample[m].shape for sample in samples if m in sample]
-        if shapes:
-            padded = len(samples) * max(shape[0] for shape in shapes) * math.prod(max(shapes)[1:]) * 4
-            if padded > max(FREE_BYTES, LARGEST_RATIO * memory):
-                raise DataError(
-                    f"{path}: {m} padded to {max(shape[0] for shape in shapes)} tokens takes {padded} bytes"
-                )
+        longest = max((shape[0] for shape in shapes), default=0)
+        padded = len(samples) * longest * math.prod(max(shapes, default=())[1:]) * 4
+        if padded > max(FREE_BYTES, LARGEST_RATIO * memory):
+            raise DataError(f"{path}: {m} padded to {longest} tokens takes {padded} bytes")
     try:
         batch = collate(samples)
         return from_arrays(
@@ -135,13 +138,14 @@ def _rows(path: Path) -> list[dict[str, str]]:
         lines = list(csv.reader(read_lines(path.parent, path.name), strict=True))
     except csv.Error as error:
         raise DataError(f"{path}: not a csv file ({error})") from error
-    header = [cell.strip() for cell in lines[0]] if lines else []
+    header = [cell.strip() for cell in lines[0]]
     if not {"id", "label"} <= set(header) or len(set(header)) < len(header) or "" in header:
         raise DataError(
             f"{path}: columns {', '.join(header)[:200]}, but id, label and modalities, each once, are needed"
         )
-    if not 1 <= len(set(header) - set(_FACTS)) <= _MOST_MODALITIES:
-        raise DataError(f"{path}: {len(set(header) - set(_FACTS))} modalities, but 1 to {_MOST_MODALITIES} are needed")
+    modalities = len(set(header) - set(_FACTS))
+    if not 1 <= modalities <= _MOST_MODALITIES:
+        raise DataError(f"{path}: {modalities} modalities, but 1 to {_MOST_MODALITIES} are needed")
     for number, line in enumerate(lines, start=1):
         if len(line) != len(header):
             raise DataError(f"{path}: line {number} has {len(line)} cells, but the header has {len(header)}")
@@ -169,11 +173,10 @@ def _one_sample(path: Path, array: Num[ndarray, "..."]) -> Num[ndarray, "token .
 
 
 def _labels(cells: list[str]) -> list[Any]:
+    """Whole numbers, else numbers, else names of classes."""
     for kind in (np.int64, float):
-        try:
+        with suppress(ValueError, OverflowError):
             return [kind(cell) for cell in cells]
-        except (ValueError, OverflowError):
-            continue
     return cells
 
 
@@ -202,13 +205,6 @@ def _encode(texts: list[str]) -> tuple[Int64[ndarray, "sample"], tuple[str, ...]
     """Each text as a number in alphabetical order, and what each number stands for."""
     names, codes = np.unique(np.array(texts, dtype=object), return_inverse=True)
     return codes.astype(np.int64), tuple(names)
-
-
-def _part(value: Any, where: str) -> str:
-    part = _SPELLINGS.get(str(value).strip().lower())
-    if part is None:
-        raise DataError(f"parts: {where} is in {str(value)[:40]!r}, but train, valid or test is needed")
-    return part
 
 
 def _as_list(values: Any) -> list[Any]:

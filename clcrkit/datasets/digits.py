@@ -6,11 +6,10 @@ data sheet. The sound file is clean: noise, lost frames and typing errors are dr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
@@ -86,7 +85,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
     scans, scan_digits = load_scans()
     random = np.random.default_rng(seed)
 
-    parts, first_id = {}, 0
+    parts: dict[str, Any] = {}
     starts = np.cumsum(sound["lengths"].astype(int)) - sound["lengths"]
     for part, pairs in _pairs(scan_digits, sound, size, random).items():
         samples, errors = [], []
@@ -94,27 +93,20 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
             frames = sound["frames"][starts[utterance] : starts[utterance] + sound["lengths"][utterance]]
             language = sound["language_names"][sound["language"][utterance]]
             word, typing_errors = _misspelt(WORDS[language][scan_digits[scan]], noise, random)
+            errors.append(typing_errors)
             samples.append(
                 {
-                    "vision": _smudged(scans[scan], noise, random).astype(np.float32),
-                    "acoustic": _noisy(frames / 255, noise, random).astype(np.float32),
+                    "vision": _smudged(scans[scan], noise, random),
+                    "acoustic": _noisy(frames / 255, noise, random),
                     "language": np.array([LETTERS.index(letter) for letter in word]),
                 }
             )
-            errors.append(typing_errors)
-        scan_index, utterance_index = pairs.T
-        attributes = {name: sound[name][utterance_index] for name in NAMED}
-        attributes |= {"scan": scan_index, "utterance": utterance_index, "typing_errors": np.array(errors)}
-        ids = np.arange(first_id, first_id + len(pairs))
-        batch = collate(samples, labels=scan_digits[scan_index], ids=ids)
-        parts[part] = replace(
-            batch, attributes={name: torch.as_tensor(v.astype(np.int64)) for name, v in attributes.items()}
-        )
-        first_id += len(pairs)
+        attributes = {name: sound[name][pairs[:, 1]].astype(np.int64) for name in NAMED}
+        attributes |= {"scan": pairs[:, 0], "utterance": pairs[:, 1], "typing_errors": np.array(errors)}
+        ids = np.arange(len(pairs)) + sum(map(len, parts.values()))
+        parts[part] = collate(samples, labels=scan_digits[pairs[:, 0]], ids=ids, attributes=attributes)
     return Split(
-        train=parts["train"],
-        valid=parts["valid"],
-        test=parts["test"],
+        **parts,
         label_names=tuple(map(str, range(10))),
         attribute_names={name: tuple(map(str, sound[f"{name}_names"])) for name in NAMED},
         vocabulary={"language": LETTERS},
@@ -147,18 +139,14 @@ def _pairs(
     return {part: random.permutation(np.concatenate(of_digits)) for part, of_digits in pairs.items()}
 
 
-def _smudged(
-    scan: Float[ndarray, "row column"], noise: float, random: np.random.Generator
-) -> Float[ndarray, "row column"]:
+def _smudged(scan: Float[ndarray, "row column"], noise: float, random: np.random.Generator) -> ndarray:
     """The scan with blank rows and noise on all pixels."""
     hidden = random.random(len(scan)) < HIDDEN_ROW * noise
     grain = random.normal(size=scan.shape) * PIXEL_NOISE * noise
     return np.clip(np.where(hidden[:, None], 0, scan) + grain, 0, 1)
 
 
-def _noisy(
-    frames: Float[ndarray, "token band"], noise: float, random: np.random.Generator
-) -> Float[ndarray, "token band"]:
+def _noisy(frames: Float[ndarray, "token band"], noise: float, random: np.random.Generator) -> ndarray:
     """Noise added as power, which is how sounds add; then lost frames."""
     loudness = 10 ** (random.uniform(*SOUND_NOISE_DB) / 10) * noise**2
     power = 10 ** ((frames - 1) * -FLOOR_DB / 10) + loudness * random.exponential(size=frames.shape)
@@ -201,11 +189,10 @@ def _sound_file() -> Path:
 
 def _read(path: Path) -> dict[str, Shaped[ndarray, "..."]]:
     """The arrays of the sound file, as data/make_digits.py wrote them."""
-    by_utterance = ["lengths", "digit", "voice", "language", "speed", "pitch"]
-    names = [f"{attribute}_names" for attribute in NAMED]
+    by_utterance = ["lengths", "digit", *NAMED]
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ["frames", *by_utterance, *names]}
+            arrays = {name: file[name] for name in ["frames", *by_utterance, *(f"{name}_names" for name in NAMED)]}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run data/make_digits.py or install clcrkit again") from None
     except Exception as error:  # a damaged file makes numpy and zipfile raise a dozen different kinds

@@ -101,18 +101,16 @@ def _sound_tokens(path: Path, samples: int) -> Float[ndarray, "token sample"]:
 
 def _frame_tokens(path: Path, shape: tuple[int, int, int]) -> Float[ndarray, "token pixel"]:
     channels, height, width = shape
-    frames = []
-    for file in frame_files(path):
-        small = open_image(file, (width, height), "RGB" if channels == 3 else "L")
-        frames.append(small.reshape(height, width, channels).transpose(2, 0, 1).ravel())
-    return np.stack(frames)
+    frames = np.stack(
+        [open_image(file, (width, height), "RGB" if channels == 3 else "L") for file in frame_files(path)]
+    )
+    return frames.reshape(len(frames), height, width, channels).transpose(0, 3, 1, 2).reshape(len(frames), -1)
 
 
 def _is_done(path: Path, about: Mapping[str, Any]) -> bool:
     """Whether this file exists already. Raises DataError where it is another encoder's."""
     if not path.exists():
         return False
-    description = read_tensors(path)[1]
-    if description != about:
+    if (description := read_tensors(path)[1]) != about:
         raise DataError(f"{path}: made by another encoder or with other levels ({description}); choose another folder")
     return True

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Num
+from jaxtyping import Bool, Int64, Num
 from numpy import ndarray
 
 from clcrkit.batch import Batch
@@ -18,9 +18,19 @@ from clcrkit.datasets.readers.unpickle import unpickle
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError, check_choice
 
-LABELS = {"regression": "regression_labels", "classification": "classification_labels", "annotations": "annotations"}
+KEYS = {"language": "text", "acoustic": "audio", "vision": "vision"}  # in the files, also MulT's
 MOST_CLASSES = 2**16
 _LONGEST_NAME = 200
+
+
+class Part(NamedTuple):
+    """Of one part of a file: tokens and masks by modality; a label, an id and a group for each sample."""
+
+    tokens: Mapping[str, Num[ndarray, "_ _ ..."]]
+    masks: Mapping[str, Bool[ndarray, "_ _"]]
+    labels: Num[ndarray, "_"] | Sequence[str]
+    names: Sequence[str]
+    groups: Sequence[str]
 
 
 def mmsa(
@@ -35,60 +45,69 @@ def mmsa(
     labels: "regression" (sentiment from -3 to 3, in SIMS from -1 to 1), "classification" or "annotations" (names).
     replace: put 0 where a real token holds NaN or inf, as MMSA does; otherwise such a file is refused.
 
-    Masks: of the language from the attention mask of text_bert, where the file has it; of the others from their
-    lengths, where it has them; else the padding is the zeros at one end (see `mask_from_zeros`). A sample whose
-    audio or vision is nothing but zeros lacks that modality. [ours] Attributes: `group` is the video, `name` the id;
-    Batch.ids count the samples through the parts.
+    Masks: of the language from the attention mask of text_bert, of the others from their lengths, where the file has
+    them; else the padding is the zeros at one end (see `mask_from_zeros`). A sample whose audio or vision is nothing
+    but zeros lacks that modality. [ours] Attributes: `group` is the video, `name` the id; Batch.ids count through the
+    parts.
     Raises DataError for a damaged or hostile file, missing keys, shapes that do not fit, NaN and inf.
     """
     check_choice("text", text, ("features", "ids"))
-    check_choice("labels", labels, tuple(LABELS))
+    readers: dict[str, tuple[str, Callable[[str, str, Any], Any]]] = {
+        "regression": ("regression_labels", real_numbers),
+        "classification": ("classification_labels", whole_numbers),
+        "annotations": ("annotations", texts),
+    }
+    check_choice("labels", labels, tuple(readers))
     path = Path(path)
-    parts = read_parts(path)
-    tokens: dict[str, dict[str, Num[ndarray, "_ _ ..."]]] = {}
-    masks: dict[str, dict[str, Bool[ndarray, "_ _"]]] = {}
-    for part, content in parts.items():
-        where = f"{path}: {part}"
-        ids_and_mask = _bert(where, content, needed=text == "ids")
-        tokens[part], masks[part] = {}, {}
-        for m, key in (("language", "text"), ("acoustic", "audio"), ("vision", "vision")):
-            if m == "language" and text == "ids":
-                tokens[part][m], masks[part][m] = ids_and_mask  # type: ignore[misc]
-                continue
-            values = features(where, content, key)
-            if f"{key}_lengths" in content:
-                lengths = whole_numbers(where, f"{key}_lengths", content[f"{key}_lengths"])
-                if lengths.shape != values.shape[:1]:
-                    raise DataError(f"{where}: {key}_lengths of shape {lengths.shape}, but {key} is {values.shape}")
-                try:
-                    mask = mask_from_lengths(lengths, values.shape[1])
-                except DataError as error:
-                    raise DataError(f"{where}: {key}_{error}") from None
-            elif m == "language" and ids_and_mask is not None and ids_and_mask[1].shape == values.shape[:2]:
-                mask = ids_and_mask[1]
-            else:
-                mask = mask_from_zeros(values)
-            tokens[part][m], masks[part][m] = values, mask & (values != 0).any((1, 2))[:, None]
-    read: dict[str, Any] = {part: content.get(LABELS[labels]) for part, content in parts.items()}
+    parts = {}
+    for part, content in read_parts(path).items():
+        where, (column, reader) = f"{path}: {part}", readers[labels]
+        tokens, masks = _tokens_and_masks(where, content, text == "ids")
+        if content.get(column) is None:
+            raise DataError(f"{where}: no {column}; it has {_listed(content)}")
+        names = texts(where, "id", content.get("id"))
+        groups = [name.partition("$_$")[0] for name in names]
+        parts[part] = Part(tokens, masks, reader(where, column, content[column]), names, groups)
     label_names: tuple[str, ...] = ()
-    for part in PARTS:
-        if read[part] is None:
-            raise DataError(f"{path}: {part}: no {LABELS[labels]}; it has {_listed(parts[part])}")
     if labels == "annotations":
-        named = {part: texts(f"{path}: {part}", "annotations", values) for part, values in read.items()}
-        label_names = tuple(sorted(set().union(*named.values())))
-        read = {part: np.array([label_names.index(name) for name in names]) for part, names in named.items()}
+        label_names = tuple(sorted({name for part in parts.values() for name in part.labels}))
+        parts = {
+            name: part._replace(labels=np.array([label_names.index(label) for label in part.labels]))
+            for name, part in parts.items()
+        }
     elif labels == "classification":
-        read = {part: whole_numbers(f"{path}: {part}", LABELS[labels], values) for part, values in read.items()}
-        highest = max(int(values.max(initial=0)) for values in read.values())
+        highest = max(int(np.max(part.labels, initial=0)) for part in parts.values())
         if highest >= MOST_CLASSES:
             raise DataError(f"{path}: class {highest}, but classes go from 0 to less than {MOST_CLASSES}")
         label_names = tuple(map(str, range(highest + 1)))
-    else:
-        read = {part: real_numbers(f"{path}: {part}", LABELS[labels], values) for part, values in read.items()}
-    names = {part: texts(f"{path}: {part}", "id", parts[part].get("id")) for part in PARTS}
-    groups = {part: [name.partition("$_$")[0] for name in names[part]] for part in PARTS}
-    return make_split(path, tokens, masks, read, names, groups, label_names, replace)
+    return make_split(path, parts, label_names, replace)
+
+
+def _tokens_and_masks(
+    where: str, content: Mapping[Any, Any], as_ids: bool
+) -> tuple[dict[str, Num[ndarray, "_ _ ..."]], dict[str, Bool[ndarray, "_ _"]]]:
+    bert = content.get("text_bert")
+    ids_and_mask = None if bert is None and not as_ids else _bert(where, bert)
+    tokens, masks = {}, {}
+    for m, key in KEYS.items():
+        if ids_and_mask is not None and m == "language" and as_ids:
+            tokens[m], masks[m] = ids_and_mask
+            continue
+        values = features(where, content, key)
+        if f"{key}_lengths" in content:
+            lengths = whole_numbers(where, f"{key}_lengths", content[f"{key}_lengths"])
+            if lengths.shape != values.shape[:1]:
+                raise DataError(f"{where}: {key}_lengths of shape {lengths.shape}, but {key} is {values.shape}")
+            try:
+                mask = mask_from_lengths(lengths, values.shape[1])
+            except DataError as error:
+                raise DataError(f"{where}: {key}_{error}") from None
+        elif ids_and_mask is not None and m == "language" and ids_and_mask[1].shape == values.shape[:2]:
+            mask = ids_and_mask[1]
+        else:
+            mask = mask_from_zeros(values)
+        tokens[m], masks[m] = values, mask & (values != 0).any((1, 2))[:, None]
+    return tokens, masks
 
 
 def read_parts(path: Path) -> dict[str, dict[str, Any]]:
@@ -107,10 +126,8 @@ def features(where: str, content: Mapping[Any, Any], key: str) -> Num[ndarray, "
         what = f"{key} is a {type(values).__name__}" if key in content else f"no {key}; it has {_listed(content)}"
         raise DataError(f"{where}: {what}; an array (sample, token, feature) is needed")
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
-        raise DataError(
-            f"{where}: {key} is {values.dtype} of shape {values.shape}, but numbers of (sample, token, feature), "
-            f"none of them 0, are needed"
-        )
+        what = f"{key} is {values.dtype} of shape {values.shape}"
+        raise DataError(f"{where}: {what}, but numbers of (sample, token, feature), none of them 0, are needed")
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
 
@@ -131,46 +148,30 @@ def whole_numbers(where: str, key: str, values: Any) -> Num[ndarray, "sample"]:
     return array.astype(np.int64)
 
 
-def make_split(
-    path: Path,
-    tokens: Mapping[str, Mapping[str, Num[ndarray, "_ _ ..."]]],
-    masks: Mapping[str, Mapping[str, Bool[ndarray, "_ _"]]],
-    labels: Mapping[str, Num[ndarray, "_"]],
-    names: Mapping[str, Sequence[str]],
-    groups: Mapping[str, Sequence[str]],
-    label_names: tuple[str, ...],
-    replace: bool,
-) -> Split:
+def make_split(path: Path, parts: Mapping[str, Part], label_names: tuple[str, ...], replace: bool) -> Split:
     """The three parts with ids that count through them, and `group` and `name` as attributes."""
-    codes = {group: code for code, group in enumerate(sorted({g for part in PARTS for g in groups[part]}))}
-    widths = {m: {part: tokens[part][m].shape[2:] for part in PARTS} for m in tokens[PARTS[0]]}
-    for m, by_part in widths.items():
-        if len(set(by_part.values())) > 1:
-            raise DataError(f"{path}: {m} has {', '.join(f'{p} {w}' for p, w in by_part.items())} features")
-    batches = {}
-    first = 0
-    for part in PARTS:
-        count = len(names[part])
-        for what, values in (*tokens[part].items(), ("labels", labels[part])):
-            if len(values) != count:
-                raise DataError(f"{path}: {part} {what} has {len(values)} samples, but there are {count} ids")
-        ids = np.arange(first, first + count)
-        answers = labels[part]
-        if answers.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                answers = answers.astype(np.float32)  # what is beyond it becomes inf, and is refused
+    codes = {group: code for code, group in enumerate(sorted({g for part in parts.values() for g in part.groups}))}
+    for m in KEYS:
+        widths = {name: part.tokens[m].shape[2:] for name, part in parts.items()}
+        if len(set(widths.values())) > 1:
+            raise DataError(f"{path}: {m} has {', '.join(f'{p} {w}' for p, w in widths.items())} features")
+    batches: dict[str, Batch] = {}
+    for name, part in parts.items():
+        for what, values in (*part.tokens.items(), ("labels", part.labels)):
+            if len(values) != len(part.names):
+                raise DataError(f"{path}: {name} {what} has {len(values)} samples, but there are {len(part.names)} ids")
+        ids = np.arange(len(part.names)) + sum(map(len, batches.values()))
         try:
-            batches[part] = Batch.from_arrays(
-                {m: _finite(m, values, masks[part][m], names[part], replace) for m, values in tokens[part].items()},
-                labels=answers,
-                masks=masks[part],
+            batches[name] = Batch.from_arrays(
+                {m: _finite(m, values, part.masks[m], part.names, replace) for m, values in part.tokens.items()},
+                labels=part.labels,
+                masks=part.masks,
                 ids=ids,
-                attributes={"group": np.array([codes[g] for g in groups[part]]), "name": ids},
+                attributes={"group": np.array([codes[g] for g in part.groups]), "name": ids},
             )
         except DataError as error:
-            raise DataError(f"{path}: {part} {error}") from None
-        first += count
-    attribute_names = {"group": tuple(codes), "name": tuple(name for part in PARTS for name in names[part])}
+            raise DataError(f"{path}: {name} {error}") from None
+    attribute_names = {"group": tuple(codes), "name": tuple(n for part in parts.values() for n in part.names)}
     return Split(batches["train"], batches["valid"], batches["test"], label_names, attribute_names)
 
 
@@ -193,20 +194,16 @@ def _finite(
     )
 
 
-def _bert(where: str, content: Mapping[Any, Any], needed: bool) -> tuple[ndarray, Bool[ndarray, "sample token"]] | None:
-    """Token ids and attention mask of text_bert; None where the file has none."""
-    values = content.get("text_bert")
-    if values is None and not needed:
-        return None
+def _bert(where: str, values: Any) -> tuple[Int64[ndarray, "sample token"], Bool[ndarray, "sample token"]]:
+    """Token ids and attention mask of text_bert."""
     if not isinstance(values, ndarray) or values.ndim != 3 or values.shape[1] != 3 or values.dtype.kind not in "fiu":
         what = f"{values.dtype} of shape {values.shape}" if isinstance(values, ndarray) else type(values).__name__
         raise DataError(f"{where}: text_bert is {what}, but whole numbers of (sample, 3, token) are needed")
-    ids = values[:, 0]
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise DataError(f"{where}: text_bert must be whole numbers")
     if values.size and not (values.min() >= 0 and values.max() < 2**31):
         raise DataError(f"{where}: text_bert runs from {values.min()} to {values.max()}, but ids are from 0 to 2**31")
-    return ids.astype(np.int64), values[:, 1] != 0
+    return values[:, 0].astype(np.int64), values[:, 1] != 0
 
 
 def texts(where: str, key: str, values: Any) -> list[str]:

@@ -1,11 +1,10 @@
 """CMU-MOSI, one vector for each utterance: what someone says in a video, how, and with which face [Zadeh et al. 2016].
 
 The features and the split of Ghosal et al. 2018 (82.31 % two-class accuracy). The text and vision features were learned
-with the labels of this split's training videos, and are far better on those than on any other video. So they may be
-used with this split only, and validation videos, which come from its training part, score too high: a linear
-classifier reads 0.98 from the text and 0.91 from the vision vectors of held-out training videos, where the words
-themselves give 0.70 and the acoustic vectors 0.51. Such a validation ranks settings roughly, and does not tell the
-test score.
+with the labels of this split's training videos. So they may be used with this split only, and validation videos, which
+come from its training part, score too high: a linear classifier reads 0.98 from the text and 0.91 from the vision
+vectors of held-out training videos, where the words themselves give 0.70 and the acoustic vectors 0.51. Such a
+validation ranks settings roughly, and does not tell the test score.
 """
 
 from __future__ import annotations
@@ -37,10 +36,7 @@ DISTANCE_SCALE = 8.0  # utterances
 
 
 def mosi_utterances(
-    folder: str | os.PathLike[str] | None = None,
-    split: str = "poria",
-    seed: int = 0,
-    window: int | None = 8,
+    folder: str | os.PathLike[str] | None = None, split: str = "poria", seed: int = 0, window: int | None = 8
 ) -> Split:
     """2199 utterances of 93 videos, each in the context of its video; negative or not.
 

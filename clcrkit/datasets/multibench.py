@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy import ndarray
 
-from clcrkit.datasets.mmsa import features, make_split, read_parts, real_numbers, texts
+from clcrkit.datasets.mmsa import KEYS, Part, features, make_split, read_parts, real_numbers, texts
 from clcrkit.datasets.preprocessing import mask_from_zeros
-from clcrkit.datasets.split import PARTS, Split
+from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
 
 _CLIP = re.compile(r"(\$_\$.*|\[\d+\]|_\d+)$")
@@ -29,19 +29,14 @@ def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
     video is the first column of an id of several (video, start, end), or what stands before "$_$", "[3]" or "_3".
     Raises DataError for a damaged or hostile file, missing keys, shapes that do not fit, NaN and inf.
     """
-    path = Path(path)
-    parts = read_parts(path)
-    tokens: dict[str, Any] = {part: {} for part in PARTS}
-    masks: dict[str, Any] = {part: {} for part in PARTS}
-    labels, names, groups = {}, {}, {}
-    for part, content in parts.items():
+    path, parts = Path(path), {}
+    for part, content in read_parts(path).items():
         where = f"{path}: {part}"
-        for m, key in (("language", "text"), ("acoustic", "audio"), ("vision", "vision")):
-            values = features(where, content, key)
-            tokens[part][m], masks[part][m] = values, mask_from_zeros(values)
-        labels[part] = real_numbers(where, "labels", content.get("labels"))
-        names[part], groups[part] = _names(where, content.get("id"))
-    return make_split(path, tokens, masks, labels, names, groups, (), replace)
+        tokens = {m: features(where, content, key) for m, key in KEYS.items()}
+        masks = {m: mask_from_zeros(values) for m, values in tokens.items()}
+        labels = real_numbers(where, "labels", content.get("labels"))
+        parts[part] = Part(tokens, masks, labels, *_names(where, content.get("id")))
+    return make_split(path, parts, (), replace)
 
 
 def _names(where: str, ids: Any) -> tuple[list[str], list[str]]:

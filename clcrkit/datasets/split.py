@@ -21,6 +21,8 @@ PARTS = ("train", "valid", "test")
 class Split:
     """Training, validation and test part of one data set.
 
+    A batch's attribute `group` says who or what was recorded (speaker, video): no group should be in two parts.
+
     label_names      what each class (or each label of a multi-label set) is called; empty for regression
     attribute_names  for an attribute whose values have names: attribute -> one name for each value
     vocabulary       for a modality of token ids: how each id reads

@@ -11,19 +11,18 @@ import io
 import os
 import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy import ndarray
 
-from clcrkit.batch import Batch, collate
+from clcrkit.batch import collate
 from clcrkit.datasets.digits import describe_rows, describe_times, load_scans
 from clcrkit.datasets.readers.paths import VARIABLE, locate
 from clcrkit.datasets.readers.sound import BANDS, HOP_S, log_mel, read_wav
-from clcrkit.datasets.split import Split
-from clcrkit.errors import ConfigError, DataError, require
+from clcrkit.datasets.split import PARTS, Split
+from clcrkit.errors import ConfigError, DataError, check_choice, require
 
 FILE = "fsdd.zip"
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/26eb9aa.zip"
@@ -51,16 +50,14 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
     archive (16 MB) is downloaded once, its recordings checked by their digest, and kept in the user's cache folder.
     Raises ConfigError for other settings, DataError where the file is not there, cannot be had, or is damaged.
     """
-    if split not in ("official", "speakers"):
-        raise ConfigError(f"split: {split!r}, but it must be official or speakers")
+    check_choice("split", split, ("official", "speakers"))
     if seed < 0:
         raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     path = _download() if folder is None and VARIABLE not in os.environ else locate(FILE, folder, HOW)
     recordings = _read(path)
-    facts = [RECORDING.fullmatch(name) for name in recordings]
-    digit = np.array([int(fact["digit"]) for fact in facts if fact])
-    take = np.array([int(fact["take"]) for fact in facts if fact])
-    names, speaker = np.unique([fact["speaker"] for fact in facts if fact], return_inverse=True)
+    facts = [fact for name in recordings if (fact := RECORDING.fullmatch(name))]
+    digit, take = (np.array([int(fact[key]) for fact in facts]) for key in ("digit", "take"))
+    names, speaker = np.unique([fact["speaker"] for fact in facts], return_inverse=True)
     random = np.random.default_rng(seed)
     if split == "official":
         part = np.where(np.isin(take, OFFICIAL_TEST), "test", np.where(np.isin(take, VALID_TAKES), "valid", "train"))
@@ -77,28 +74,20 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
     scan = _paired(digit, part, scan_digits, random)
     if (scan < 0).any():
         raise DataError(f"{path}: more recordings of a digit than twice its scans; it is not the published set")
-    images = scans.astype(np.float32)
     waves = list(recordings.values())
     tokens = [
-        {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": images[i]}
+        {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": scans[i].astype(np.float32)}
         for wave, i in zip(waves, scan, strict=True)
     ]
-    attributes = {"group": speaker, "take": take, "scan": scan}
-    batch = replace(
-        collate(tokens, labels=digit),
-        attributes={name: torch.as_tensor(values.astype(np.int64)) for name, values in attributes.items()},
-    )
-
-    def shuffled_part(name: str) -> Batch:
+    batch = collate(tokens, labels=digit, attributes={"group": speaker, "take": take, "scan": scan})
+    parts: dict[str, Any] = {}
+    for name in PARTS:
         rows = random.permutation(np.flatnonzero(part == name))
         if not len(rows):
             raise DataError(f"{path}: no recording for the {name} part; it is not the published set")
-        return batch.select(rows)
-
+        parts[name] = batch.select(rows)
     return Split(
-        train=shuffled_part("train"),
-        valid=shuffled_part("valid"),
-        test=shuffled_part("test"),
+        **parts,
         label_names=tuple(map(str, range(10))),
         attribute_names={"group": tuple(map(str, names))},
         describe={"acoustic": describe_times, "vision": describe_rows},
@@ -147,7 +136,6 @@ def _digest(recordings: dict[str, bytes]) -> str:
 def _download() -> Path:
     """The archive in the user's cache, fetched where it is not there yet. A wrong one is not kept."""
     pooch = require("pooch", "data")
-
     try:
         path = Path(pooch.retrieve(URL, known_hash=None, fname=FILE, path=pooch.os_cache("clcrkit"), progressbar=True))
     except Exception as error:  # no network, a proxy, a full disk: requests and pooch raise a dozen different kinds
@@ -155,8 +143,7 @@ def _download() -> Path:
             f"{FILE}: cannot be downloaded from {URL} ({error}); fetch it elsewhere and give its folder"
         ) from error
     try:
-        digest = _digest(_read(path))
-        if digest != DIGEST:
+        if (digest := _digest(_read(path))) != DIGEST:
             raise DataError(f"{path}: recordings with digest {digest}, but {DIGEST} is expected; it was deleted")
     except DataError:
         path.unlink()

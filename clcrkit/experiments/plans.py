@@ -75,8 +75,8 @@ def _over(seeds: Iterable[int], trials: Sequence[Trial]) -> list[Trial]:
 
 # Small on purpose: all models of all tables together take two processors an hour or two.
 SMALL = {"width": 32, "rank": 16, "private_rank": 16, "heads": 2}
-REDUNDANT = {"evidence": "redundant", "samples": [600, 300, 800]}
-COMPLEMENTARY = {"evidence": "complementary", "samples": [1500, 300, 800]}
+REDUNDANT = {"relation": "redundant", "samples": [600, 300, 800]}
+COMPLEMENTARY = {"relation": "complementary", "samples": [1500, 300, 800]}
 TWELVE = TrainConfig(epochs=12, learning_rate=5e-3)
 _SETUPS = (
     Setup("asynchrony redundant", "asynchrony", REDUNDANT, SMALL, TrainConfig(epochs=10, learning_rate=5e-3)),

@@ -42,7 +42,7 @@ def digits_row(seed: int) -> dict[str, float]:
 
 def asynchrony_row(seed: int) -> dict[str, float]:
     """Redundant evidence, noise at its default. Probes are linear and cross-validated, on the test part."""
-    split = asynchrony(seed=seed, evidence="redundant")
+    split = asynchrony(seed=seed, relation="redundant")
     torch.manual_seed(seed)
     model = CLCR(CLCRConfig.of(split.train, width=32, rank=16, private_rank=16, heads=2))
     fit(model, split.train, split.valid, TrainConfig(epochs=14, seed=seed), progress=False)

@@ -70,9 +70,9 @@ def pooled(batch: Batch, modality: str, keep: torch.Tensor | None = None) -> tor
     return (batch.tokens[modality] * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
-@pytest.mark.parametrize("evidence", MODES)
-def test_factors_are_balanced_and_independent(evidence: str) -> None:
-    attributes = {name: values.numpy() for name, values in data(evidence=evidence).attributes.items()}
+@pytest.mark.parametrize("relation", MODES)
+def test_factors_are_balanced_and_independent(relation: str) -> None:
+    attributes = {name: values.numpy() for name, values in data(relation=relation).attributes.items()}
     for name, values in attributes.items():
         counts = np.bincount(values)
         assert len(counts) == (4 if name.startswith("private") else 2)
@@ -97,7 +97,7 @@ def test_labels_are_the_triple_of_shared_factors() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_redundant_evidence_is_whole_in_each_modality(level: str) -> None:
-    batch = data(noise=0.0, evidence="redundant")
+    batch = data(noise=0.0, relation="redundant")
     for modality in MODALITIES:
         assert decoded(batch, level, (modality,)) == 1.0
 
@@ -115,9 +115,9 @@ def test_complementary_evidence_needs_both_witnesses_and_the_referee(level: str,
         assert decoded(batch, level, (witness,)) == pytest.approx(0.75, abs=0.035)
 
 
-@pytest.mark.parametrize("evidence", MODES)
-def test_what_is_not_marked_as_evidence_says_nothing(evidence: str) -> None:
-    clean = data(noise=0.0, evidence=evidence)
+@pytest.mark.parametrize("relation", MODES)
+def test_what_is_not_marked_as_evidence_says_nothing(relation: str) -> None:
+    clean = data(noise=0.0, relation=relation)
     for modality in MODALITIES:
         marked = clean.evidence[modality].any(1)
         rest = clean.masks[modality] & ~marked
@@ -138,7 +138,7 @@ def test_evidence_is_sparse_and_never_shared_by_two_levels() -> None:
 
 
 def test_modalities_are_asynchronous() -> None:
-    batch = data(evidence="redundant")
+    batch = data(relation="redundant")
     for i in range(3):
         first = [batch.evidence[m][:, i].int().argmax(1).numpy() for m in MODALITIES]
         correlation = np.corrcoef(first)[np.triu_indices(3, 1)]
@@ -146,7 +146,7 @@ def test_modalities_are_asynchronous() -> None:
 
 
 def test_a_bag_of_tokens_knows_the_shallow_factor_only() -> None:
-    batch = data(6000, evidence="redundant")
+    batch = data(6000, relation="redundant")
     features = torch.cat([pooled(batch, m) for m in MODALITIES], 1)
     assert probe(features, batch.attributes["shallow"]) > 0.8
     for level in ("mid", "deep"):
@@ -161,7 +161,7 @@ def test_a_bag_of_tokens_knows_the_shallow_factor_only() -> None:
 
 
 def test_neighbours_and_markers_lie_as_promised() -> None:
-    batch = data(evidence="redundant")
+    batch = data(relation="redundant")
     for modality in MODALITIES:
         for level, steps in (("mid", {1}), ("deep", {6})):
             rows, times = batch.evidence[modality][:, LEVELS.index(level)].nonzero().T
@@ -256,13 +256,13 @@ def test_missing_modalities(missing: float) -> None:
 
 
 def test_a_drowned_modality_says_nothing() -> None:
-    batch = data(noisy=0.5, noise=0.0, evidence="redundant")
+    batch = data(noisy=0.5, noise=0.0, relation="redundant")
     for modality in MODALITIES:
         power = pooled(batch, modality, batch.masks[modality]).square().mean(1)
         drowned = ~batch.evidence[modality].any((1, 2))
         assert drowned.float().mean() == pytest.approx(0.5, abs=0.03)
         assert power[drowned].mean() > 5 * power[~drowned].mean()
-    lost = data(noisy=1.0, evidence="redundant")
+    lost = data(noisy=1.0, relation="redundant")
     assert probe(pooled(lost, "language"), lost.attributes["shallow"]) < 0.6
 
 
@@ -272,7 +272,7 @@ def test_a_drowned_modality_says_nothing() -> None:
         ({"samples": (10, 0, 10)}, "samples"),
         ({"samples": (10, 10)}, "samples"),
         ({"seed": -1}, "seed: -1"),
-        ({"evidence": "both"}, "evidence"),
+        ({"relation": "both"}, "relation"),
         ({"lies": 1.5}, "lies: 1.5"),
         ({"noise": -0.1}, "noise: -0.1"),
         ({"noise": float("nan")}, "noise: nan"),

@@ -23,7 +23,7 @@ from clcrkit.training import TrainConfig, evaluate
 TINY = Setup(
     "tiny",
     "asynchrony",
-    {"samples": [48, 24, 24], "evidence": "redundant"},
+    {"samples": [48, 24, 24], "relation": "redundant"},
     {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2},
     TrainConfig(epochs=2, batch_size=16, device="cpu"),
 )
@@ -161,7 +161,7 @@ def test_a_killed_run_goes_on(tmp_path: Path):
     program = (
         "import sys\nfrom clcrkit.experiments.trials import Setup, Trial, run\n"
         "from clcrkit.training import TrainConfig\n"
-        "setup = Setup('tiny', 'asynchrony', {'samples': [48, 24, 24], 'evidence': 'redundant'},\n"
+        "setup = Setup('tiny', 'asynchrony', {'samples': [48, 24, 24], 'relation': 'redundant'},\n"
         "    {'width': 8, 'rank': 4, 'private_rank': 4, 'heads': 2, 'levels': 2},\n"
         "    TrainConfig(epochs=2, batch_size=16, device='cpu'))\n"
         "run([Trial(setup, 'vision alone', seed) for seed in range(500)], sys.argv[1], progress=False)"

@@ -1,10 +1,14 @@
-"""Each lesson's solutions pass all their checks, in a kernel that has what the lesson imports."""
+"""Each lesson's solutions pass all their checks, in a namespace that has what the lesson imports."""
 
+import contextlib
+import io
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nbformat.v4 import new_output
 
-from clcrkit.pages import execute, read_notebook
+from clcrkit.pages import read_notebook
 from tests.notebooks import gates
 from tests.notebooks.solutions import solutions_alone, unsolved
 
@@ -14,5 +18,10 @@ LESSONS = [path.stem for path in sorted(FOLDER.glob("*.ipynb")) if path.stem not
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_solutions_pass_in_the_lesson(name: str) -> None:
-    done = execute(solutions_alone(read_notebook(FOLDER / f"{name}.ipynb"), name), FOLDER)
-    assert unsolved(done, name) == []
+    lesson = solutions_alone(read_notebook(FOLDER / f"{name}.ipynb"), name)
+    namespace: dict[str, Any] = {}  # in place of a kernel, which takes seconds to start
+    for cell in lesson.cells:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(cell.source, cell.id, "exec"), namespace)
+        cell.outputs = [new_output("stream", text=printed.getvalue())]
+    assert unsolved(lesson, name) == []

@@ -29,13 +29,15 @@ def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
     A csv file has a token in each row and no header. Raises DataError for other endings, damaged files, arrays of
     other things than numbers, links within h5 files, and arrays that would take far more memory than the file.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
+    kind = path.suffix.lower()
+    if kind not in _READERS:
         raise DataError(f"{path}: an unknown kind of file; {', '.join(_READERS)} can be read")
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
             raise ValueError(f"a file of at most {_LARGEST_FILE // 2**30} GiB is needed")
-        array = reader(path, name)
+        if name and kind in (".npy", ".csv"):
+            raise ValueError(f"one array without a name, but {name!r} is asked for")
+        array = _READERS[kind](path, name)
     except ModuleNotFoundError:
         raise  # h5py is not installed
     except Exception as error:  # damaged files make numpy, zipfile and h5py raise a dozen different kinds
@@ -51,9 +53,9 @@ def read_arrays(path: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str, 
 
     Raises DataError for a damaged file, and for an array that is missing, does not fit, or holds NaN or inf.
     """
-    arrays = {name: read_array(path, name) for name in wanted}
+    arrays = {}
     for name, (kind, axes) in wanted.items():
-        array = arrays[name]
+        array = arrays[name] = read_array(path, name)
         if array.dtype.kind != kind or array.ndim != axes:
             raise DataError(
                 f"{path}: {name} is {array.dtype} of {array.ndim} axes, but {_KINDS[kind]} of {axes} are needed"
@@ -82,9 +84,7 @@ def _fits(path: Path, shape: tuple[int, ...], bytes_each: int) -> None:
         raise ValueError(f"shape {shape} takes {memory} bytes, but the file has only {size}")
 
 
-def _npy(path: Path, name: str) -> ndarray:
-    if name:
-        raise ValueError(f"one array without a name, but {name!r} is asked for")
+def _npy(path: Path, _: str) -> ndarray:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping refuses a shape that the file is too short for
     _fits(path, array.shape, array.itemsize)
     return array
@@ -93,8 +93,7 @@ def _npy(path: Path, name: str) -> ndarray:
 def _npz(path: Path, name: str) -> ndarray:
     with zipfile.ZipFile(path) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        member = members[_member(name, list(members))]
-        with archive.open(member) as opened:
+        with archive.open(members[_member(name, list(members))]) as opened:
             version = np.lib.format.read_magic(opened)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(opened)
@@ -137,9 +136,7 @@ def h5_array(file: Any, name: str) -> Any:
     return item
 
 
-def _csv(path: Path, name: str) -> ndarray:
-    if name:
-        raise ValueError(f"one array without a name, but {name!r} is asked for")
+def _csv(path: Path, _: str) -> ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of an empty file
         return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64, comments=None, encoding="utf-8")

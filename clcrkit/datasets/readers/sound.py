@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import wave
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,8 @@ def read_wav(file: str | os.PathLike[str] | io.BufferedIOBase) -> tuple[Float[nd
     """
     name = str(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "sound"))
     try:
-        if isinstance(file, str | os.PathLike):
-            with open(file, "rb") as opened:
-                content = opened.read(LARGEST_BYTES + 1)
-        else:
-            content = file.read(LARGEST_BYTES + 1)
+        with open(file, "rb") if isinstance(file, str | os.PathLike) else nullcontext(file) as opened:
+            content = opened.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except OSError as error:
@@ -44,9 +42,7 @@ def read_wav(file: str | os.PathLike[str] | io.BufferedIOBase) -> tuple[Float[nd
         raise DataError(f"{name}: more than {LARGEST_BYTES // 2**20} MiB, the most that one sound may have")
     try:
         with wave.open(io.BytesIO(content)) as sound:
-            rate, width, channels, count = (
-                sound.getframerate(), sound.getsampwidth(), sound.getnchannels(), sound.getnframes(),
-            )  # fmt: skip
+            channels, width, rate, count = sound.getparams()[:4]
             frames = sound.readframes(count)
     except Exception as error:  # a damaged header makes wave raise a dozen different kinds
         raise DataError(f"{name}: not a PCM wav file, or damaged ({error or 'it ends too early'})") from error

@@ -49,10 +49,9 @@ def convert(
     functions (`describe`, `sound`) cannot be written. Only one shard (`shard_bytes` of tokens) and the piece that is
     being read are in memory at a time.
 
-    Every file appears when it is complete, the index last. A conversion that was killed goes on after its last
-    complete shard when it is called again with the same source, and ends in the same files, byte for byte; an
-    iterable is run through again from its start, and its first samples are skipped. A finished folder is left as
-    it is. One conversion at a time may work on a folder.
+    Called again with the same source, a conversion that was killed goes on after its last complete shard (an iterable
+    is run through from its start) and ends in the same files, byte for byte; a finished folder is left as it is. One
+    conversion at a time may work on a folder.
     Raises DataError where batches do not fit each other, where the folder holds another data set or cannot be
     written.
     """
@@ -70,7 +69,11 @@ def convert(
         if not part or part != Path(part).name or "\\" in part or part.startswith("."):
             raise DataError(f"part {part!r}: it names files, so it must be a plain name")
     if (folder / INDEX).exists():
-        return _finished(folder, parts)
+        stored = {part: sum(e["samples"] for e in entries) for part, entries in read_index(folder)["parts"].items()}
+        counts = {part: len(s) if isinstance(s, Selectable) else stored.get(part) for part, s in parts.items()}
+        if stored != counts:
+            raise DataError(f"{folder}: holds a converted data set of {stored} samples, not {counts}; remove it first")
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for prefix in (f".{INDEX}.", *(f".{part}-" for part in parts)):
@@ -79,24 +82,8 @@ def convert(
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error})") from error
     index: dict[str, Any] = {}
-    entries = {
-        part: _write_part(folder, part, samples, index, shard_bytes, progress) for part, samples in parts.items()
-    }
-    write_json(
-        folder / INDEX,
-        {**FORMAT, **index, **{name: _lists(values) for name, values in names.items()}, "parts": entries},
-    )
-    return folder
-
-
-def _finished(folder: Path, parts: Mapping[str, Any]) -> Path:
-    index = read_index(folder)
-    stored = {part: sum(entry["samples"] for entry in entries) for part, entries in index["parts"].items()}
-    asked = {part: len(s) if isinstance(s, Selectable) else stored.get(part) for part, s in parts.items()}
-    if stored != asked:
-        raise DataError(
-            f"{folder}: holds a converted data set of {stored} samples, but {asked} were given; remove it first"
-        )
+    entries = {part: _write_part(folder, part, each, index, shard_bytes, progress) for part, each in parts.items()}
+    write_json(folder / INDEX, {**FORMAT, **index, **names, "parts": entries})
     return folder
 
 
@@ -164,12 +151,12 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
     for m in index["modalities"]:
         lengths = [_lengths(b.masks[m]) for b in batches]
         within = [torch.arange(b.masks[m].shape[1]) < n[:, None] for b, n in zip(batches, lengths, strict=True)]
-        pairs = list(zip(batches, within, strict=True))
-        tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
-        tensors[f"tokens.{m}"] = torch.cat([b.tokens[m][keep] for b, keep in pairs])
-        tensors[f"masks.{m}"] = torch.cat([b.masks[m][keep] for b, keep in pairs])
+        arrays = {"tokens": [b.tokens[m] for b in batches], "masks": [b.masks[m] for b in batches]}
         if m in index["evidence"]:
-            tensors[f"evidence.{m}"] = torch.cat([b.evidence[m].transpose(1, 2)[keep] for b, keep in pairs])
+            arrays["evidence"] = [b.evidence[m].transpose(1, 2) for b in batches]
+        tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
+        for name, each in arrays.items():
+            tensors[f"{name}.{m}"] = torch.cat([array[keep] for array, keep in zip(each, within, strict=True)])
     write_tensors(path, tensors, {"index": index})
     return {"file": path.name, "samples": len(tensors["ids"]), "bytes": path.stat().st_size}
 
@@ -193,11 +180,9 @@ def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:
     facts = {
         "modalities": {m: t.shape[-1] if t.is_floating_point() else None for m, t in batch.tokens.items()},
         "evidence": {m: e.shape[1] for m, e in batch.evidence.items()},
-        "labels": None
+        "labels": labels
         if labels is None
-        else ["values", *labels.shape[1:]]
-        if labels.is_floating_point()
-        else ["classes"],
+        else ["values" if labels.is_floating_point() else "classes", *labels.shape[1:]],
         "attributes": list(batch.attributes),
     }
     for what, value in facts.items():
@@ -215,7 +200,3 @@ def _sample_bytes(batch: Batch) -> list[int]:
 def _lengths(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch"]:
     """Up to the last real token."""
     return (mask * torch.arange(1, mask.shape[1] + 1)).amax(1)
-
-
-def _lists(values: Any) -> Any:
-    return {name: list(each) for name, each in values.items()} if isinstance(values, Mapping) else list(values)

@@ -1,4 +1,4 @@
-"""Shards: a converted data set, read from memory-mapped files, however large it is. `convert` writes it.
+"""Shards: a converted data set, read from its files batch by batch, however large it is. `convert` writes it.
 
 A folder holds `index.json` and safetensors files. A file holds its samples one after the other, without padding:
 
@@ -10,8 +10,8 @@ A folder holds `index.json` and safetensors files. A file holds its samples one 
     masks.<m>          (all tokens,), where the token is real
     evidence.<m>       (all tokens, level), where it is known
 
-Only what has one value for each sample is kept in memory. The tokens of a batch are read from the files straight into
-its padded arrays when it is asked for, so that memory does not grow over an epoch.
+Only what has one value for each sample is kept in memory. The tokens of a batch are read straight into its padded
+arrays, so that memory does not grow over an epoch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from clcrkit.errors import DataError
 FORMAT = {"format": "clcrkit shards", "version": 1}
 INDEX = "index.json"
 _LARGEST_INDEX = 64 * 2**20
-_DTYPES = {"F32": np.float32, "I64": np.int64, "BOOL": np.uint8}
+_DTYPES = {"F32": np.float32, "I64": np.int64, "BOOL": np.uint8}  # a byte of a damaged file may be neither 0 nor 1
 _POOL = 50  # batches that are sorted by length together
 
 Rows = tuple[str, int, int, ndarray]  # of an array: its name, the first row, the one behind the last, and a target
@@ -75,16 +75,18 @@ class Shards:
         self.vocabulary = {name: tuple(values) for name, values in index["vocabulary"].items()}
         self._files = [ShardFile(self.folder, entry, index) for entry in index["parts"][part]]
         self._starts = np.cumsum([0, *(len(file) for file in self._files)])
-        self.ids = torch.from_numpy(np.concatenate([file.per_sample["ids"] for file in self._files]))
-        self.labels: Tensor | None = None
-        if index["labels"]:
-            self.labels = torch.from_numpy(np.concatenate([file.per_sample["labels"] for file in self._files]))
-        self.attributes = {
-            name: torch.from_numpy(np.concatenate([file.per_sample[f"attributes.{name}"] for file in self._files]))
-            for name in index["attributes"]
-        }
+        self.ids = self._joined("ids")
+        self.labels = self._joined("labels") if index["labels"] else None
+        self.attributes = {name: self._joined(f"attributes.{name}") for name in index["attributes"]}
+        self._spans: dict[str, ndarray] = {}  # (sample, 2): the first token of each, and the one behind its last
+        for m in self._sizes:
+            offsets = [file.per_sample[f"offsets.{m}"] for file in self._files]
+            self._spans[m] = np.concatenate([np.stack([each[:-1], each[1:]], axis=1) for each in offsets])
         if len(torch.unique(self.ids)) < len(self.ids):
             raise DataError(f"{self.folder}: ids of the {part} part are repeated; each must be unique")
+
+    def _joined(self, name: str) -> Tensor:
+        return torch.from_numpy(np.concatenate([file.per_sample[name] for file in self._files]))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -112,7 +114,6 @@ class Shards:
             batch_size=None,
             sampler=pieces,
             num_workers=min(self.workers, len(pieces)),
-            collate_fn=_as_is,
             generator=torch.Generator(),  # the loader must not draw from the generator that training uses
         )
         for read in loader:
@@ -126,39 +127,31 @@ class Shards:
         Samples are shuffled, sorted by length within pools of 50 batches, and the batches shuffled; an incomplete
         batch comes last, and holds a random part of the samples. Every order follows from the generator alone.
         """
-        order, lengths = torch.randperm(len(self), generator=generator), self._lengths()
+        lengths = torch.from_numpy(sum(spans[:, 1] - spans[:, 0] for spans in self._spans.values()))
+        order = torch.randperm(len(self), generator=generator)
         full = len(self) // size * size
         pools = [pool[lengths[pool].argsort(stable=True)] for pool in order[:full].split(_POOL * size)]
         batches = torch.cat([*pools, order[:0]]).reshape(-1, size)
         return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), order[full:]])
 
-    def _lengths(self) -> Int64[Tensor, "sample"]:
-        """Tokens of each sample, over all modalities."""
-        each = [sum(np.diff(file.per_sample[f"offsets.{m}"]) for m in self.modalities) for file in self._files]
-        return torch.from_numpy(np.concatenate(each))
-
     def _read(self, positions: Int64[Tensor, "sample"]) -> Batch:
         wanted = positions.numpy()
         wrong = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(wrong):
-            raise DataError(
-                f"{self.folder}: position {wrong[0]} of the {self.part} part, but it has {len(self)} samples"
-            )
+            raise DataError(f"{self.folder}: position {wrong[0]}, but part {self.part} has {len(self)} samples")
         numbers = np.searchsorted(self._starts, wanted, side="right") - 1  # of the file that holds each sample
-        rows = wanted - self._starts[numbers]
         arrays: dict[str, ndarray] = {}
         reads: dict[int, list[Rows]] = defaultdict(list)  # by file
         for m, size in self._sizes.items():
-            offsets = [self._files[number].per_sample[f"offsets.{m}"] for number in numbers]
-            spans = [(int(each[row]), int(each[row + 1])) for each, row in zip(offsets, rows, strict=True)]
-            shape = (len(wanted), max((last - first for first, last in spans), default=0) or 1)
+            spans = self._spans[m][wanted]
+            shape = (len(wanted), int((spans[:, 1] - spans[:, 0]).max(initial=1)))
             own: dict[str, ndarray] = {
                 f"tokens.{m}": np.zeros(shape, np.int64) if size is None else np.zeros((*shape, size), np.float32),
                 f"masks.{m}": np.zeros(shape, np.uint8),
             }
             if m in self._levels:
                 own[f"evidence.{m}"] = np.zeros((*shape, self._levels[m]), np.uint8)
-            for i, (number, span) in enumerate(zip(numbers.tolist(), spans, strict=True)):
+            for i, (number, span) in enumerate(zip(numbers.tolist(), spans.tolist(), strict=True)):
                 reads[number] += [(name, *span, array[i]) for name, array in own.items()]
             arrays |= own
         for number, of_file in reads.items():
@@ -172,16 +165,14 @@ class Shards:
                 bad = int((~usable).reshape(len(wanted), -1).any(1).argmax())
                 what = "holds a negative token id" if size is None else "is not finite"
                 raise DataError(f"{self._files[numbers[bad]].path}: {m} of id {int(self.ids[wanted[bad]])} {what}")
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(
-            tokens={m: torch.from_numpy(arrays[f"tokens.{m}"]) for m in self._sizes},
-            masks={m: torch.from_numpy(arrays[f"masks.{m}"] != 0) for m in self._sizes},
+            tokens={m: tensors[f"tokens.{m}"] for m in self._sizes},
+            masks={m: tensors[f"masks.{m}"] != 0 for m in self._sizes},
             labels=None if self.labels is None else self.labels[positions],
             ids=self.ids[positions],
             attributes={name: values[positions] for name, values in self.attributes.items()},
-            evidence={
-                m: torch.from_numpy(np.ascontiguousarray((arrays[f"evidence.{m}"] != 0).swapaxes(1, 2)))
-                for m in self._levels
-            },
+            evidence={m: (tensors[f"evidence.{m}"] != 0).transpose(1, 2).contiguous() for m in self._levels},
         )
 
 
@@ -192,11 +183,10 @@ class ShardFile:
         self.path = folder / entry["file"]
         self._samples = entry["samples"]
         if self.path.is_symlink() or not self.path.is_file():
-            raise DataError(
-                f"{self.path}: {'a link' if self.path.is_symlink() else 'no such file'}, but a file is needed"
-            )
-        if self.path.stat().st_size != entry["bytes"]:
-            raise DataError(f"{self.path}: {self.path.stat().st_size} bytes, but the index says {entry['bytes']}")
+            what = "a link" if self.path.is_symlink() else "no such file"
+            raise DataError(f"{self.path}: {what}, but a file is needed")
+        if (size := self.path.stat().st_size) != entry["bytes"]:
+            raise DataError(f"{self.path}: {size} bytes, but the index says {entry['bytes']}")
         try:
             self._layout = _layout(self.path)
             self._check_layout(index)
@@ -259,9 +249,9 @@ class ShardFile:
             if m in index["evidence"]:
                 wanted[f"evidence.{m}"] = (np.uint8, (total, index["evidence"][m]))
         layout = {name: (dtype, shape) for name, (dtype, shape, _) in self._layout.items()}
-        if layout != wanted:
-            names = sorted(set(layout) ^ set(wanted)) or [name for name in wanted if layout[name] != wanted[name]]
-            raise ValueError(f"{names[0]} is not what the index says")
+        for name in layout | wanted:
+            if layout.get(name) != wanted.get(name):
+                raise ValueError(f"{name} is not what the index says")
 
     def _check_values(self, index: Mapping[str, Any]) -> None:
         lengths = np.zeros(self._samples, np.int64)
@@ -358,7 +348,3 @@ class _Reader(Dataset[Any]):
             return self.shards._read(torch.tensor(positions))
         except DataError as error:  # handed over as it is: a worker's exception would come with its traceback as text
             return error
-
-
-def _as_is(read: Any) -> Any:
-    return read

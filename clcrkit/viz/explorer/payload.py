@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clcrkit.datasets.split import Split
-from clcrkit.trace import Task, Trace
+from clcrkit.trace import Trace
 from clcrkit.viz.explorer import samples, spaces
 from clcrkit.viz.explorer.sound import wav
 from clcrkit.viz.explorer.spaces import ProbeRow
@@ -46,7 +46,7 @@ class Table(TypedDict):
     ids: Packed  # (sample)
     levels: list[str]
     modalities: list[str]
-    task: Task
+    task: str  # a name of `tasks.TASKS`
     outputs: list[str]
     gamma: float
     sparse: bool

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_args, is_typeddict
+from typing import Any, is_typeddict
 
 import anywidget
 import pytest
 
 from clcrkit import Trace, viz
-from clcrkit.trace import Task
+from clcrkit.tasks import TASKS
 from clcrkit.viz import palette
 from clcrkit.viz.explorer import payload
 
@@ -43,7 +43,7 @@ def test_the_state_is_all_that_the_widget_keeps_in_step() -> None:
 def test_tasks_have_the_same_names() -> None:
     declared = re.search(r"^  task: (.*);$", TYPES, re.M)
     assert declared
-    assert re.findall(r'"(\w+)"', declared[1]) == list(get_args(Task))
+    assert re.findall(r'"(\w+)"', declared[1]) == list(TASKS)
 
 
 def test_every_message_has_the_keys_it_promises(trace: Trace) -> None:
