@@ -74,7 +74,7 @@ class TransformerTaps(nn.Module):
     def forward(
         self, tokens: Int64[Tensor, "batch token"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
-        x = self.embed(tokens) + position_signal(mask, self.embed.embedding_dim)
+        x = self.embed(tokens) + position_signal(mask, self.embed.embedding_dim, self.embed.weight.dtype)
         padding = key_padding_mask(mask)
         levels = []
         for block in self.blocks:
@@ -140,7 +140,9 @@ class HierarchyEncoder(nn.Module):
             tokens = tokens.to(self.project.dtype)  # `model.double()` takes the same batches
         stages = self.stages(tokens, mask).transpose(0, 1)  # (level, batch, token, width), as it lies in memory
         width = self.project.shape[-1]  # that of the stages may differ: see `pretrained.with_stages`
-        position = POSITION_SCALE * position_signal(mask, width).flatten(0, 1) + self.level_embedding
+        position = (
+            POSITION_SCALE * position_signal(mask, width, self.project.dtype).flatten(0, 1) + self.level_embedding
+        )
         h = torch.baddbmm(position, stages.flatten(1, 2), self.project)  # (level, batch * token, width)
         h = F.layer_norm(h.unflatten(1, mask.shape), (width,)) * self.scale[:, None] + self.shift[:, None]
         h = F.gelu(h)

@@ -26,6 +26,7 @@ class Pass(NamedTuple):
     """What one forward pass computed."""
 
     tokens: dict[str, Float[Tensor, "batch level _ width"]]
+    masks: dict[str, Bool[Tensor, "batch _"]]
     exchanged: Exchanged
     aggregated: Aggregated
     prediction: Float[Tensor, "batch output"]
@@ -89,16 +90,16 @@ class CLCR(nn.Module):
         if self.config.joined_levels:  # times their number, so that each is as large as the shared code
             code = self.levels * aggregated.level_codes.flatten(1)
         prediction = self.head(torch.cat([code, aggregated.private_code], dim=-1))
-        return Pass(tokens, exchanged, aggregated, prediction)
+        return Pass(tokens, masks, exchanged, aggregated, prediction)
 
     def losses(self, batch: Batch) -> Losses:
         """The objective on a batch. Raises DataError where it has no labels, or labels of another kind."""
-        c, result, masks = self.config, self._pass(batch), {m: batch.masks[m] for m in self.modalities}
+        c, result = self.config, self._pass(batch)
         task = TASKS[c.task].loss(result.prediction, batch.labels)
-        terms = regularisers(result.aggregated, masks)
+        terms = regularisers(result.aggregated, result.masks)
         total = task + c.lambda_intra * terms["intra"] + c.lambda_inter * terms["inter"]
         budget = self.intraced.budget
-        figures = {} if budget is None else spending(result.exchanged.allocations, masks, budget.rho)
+        figures = {} if budget is None else spending(result.exchanged.allocations, result.masks, budget.rho)
         return Losses(total, task, terms, figures)
 
     @torch.no_grad()

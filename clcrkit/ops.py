@@ -60,16 +60,20 @@ def positions(mask: Bool[Tensor, "batch token"]) -> Int64[Tensor, "batch token"]
     return (mask.long().cumsum(1) - 1).clamp(min=0)
 
 
-def sinusoid(position: Int64[Tensor, "..."], width: int) -> Float[Tensor, "... width"]:
+def sinusoid(
+    position: Int64[Tensor, "..."], width: int, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "... width"]:
     """Sines and cosines of the position at wavelengths from 2 pi to 10,000 * 2 pi tokens; width must be even."""
-    rates = torch.exp(torch.arange(0, width, 2, device=position.device) * (-math.log(10_000.0) / width))
+    rates = torch.exp(torch.arange(0, width, 2, device=position.device, dtype=dtype) * (-math.log(10_000.0) / width))
     angles = position[..., None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def position_signal(mask: Bool[Tensor, "batch token"], width: int) -> Float[Tensor, "batch token width"]:
-    """The sinusoid of every token's position, looked up in one table for all samples."""
-    table = sinusoid(torch.arange(mask.shape[1], device=mask.device), width)
+def position_signal(
+    mask: Bool[Tensor, "batch token"], width: int, dtype: torch.dtype
+) -> Float[Tensor, "batch token width"]:
+    """The sinusoid of every token's position, looked up in one table for all samples; in float32 at least."""
+    table = sinusoid(torch.arange(mask.shape[1], device=mask.device), width, torch.promote_types(dtype, torch.float32))
     return F.embedding(positions(mask), table)
 
 
