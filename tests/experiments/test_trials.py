@@ -18,14 +18,13 @@ from joblib import parallel_config
 from clcrkit import ConfigError, DataError
 from clcrkit.experiments import trials
 from clcrkit.experiments.trials import GAMMAS, NOISE, Setup, Trial, run
-from clcrkit.training import TrainConfig, evaluate
+from clcrkit.training import evaluate
+from tests.experiments import tiny
 
-TINY = Setup(
-    "tiny",
-    "asynchrony",
-    {"samples": [48, 24, 24], "relation": "redundant"},
-    {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2},
-    TrainConfig(epochs=2, batch_size=16, device="cpu"),
+TINY = replace(
+    tiny.TINY,
+    data_settings={**tiny.TINY.data_settings, "samples": [48, 24, 24]},
+    training=replace(tiny.TINY.training, epochs=2),
 )
 MEASURED = ["score", "valid_score", "best_epoch", "parameters", "accuracy", "noise 1"]
 
