@@ -15,12 +15,14 @@ from typing import Any
 import pandas as pd
 
 from clcrkit.baselines import BASELINES
-from clcrkit.config import ABLATIONS
-from clcrkit.experiments.trials import Setup, Trial, run
+from clcrkit.config import ABLATIONS, READINGS
+from clcrkit.experiments.trials import PLAIN, Setup, Trial, run
 from clcrkit.training import TrainConfig
 
 SEEDS = tuple(range(10))
-_ABLATIONS = ("CLCR", *(name for name in ABLATIONS if name != "full"))
+TUNING_SEEDS = (100, 101)
+_PARTS = ("CLCR", PLAIN, *(name for name in ABLATIONS if name not in ("full", "no L_intra", "no L_inter")))
+CHANGES: Sequence[Mapping[str, Any]] = ({"centred": False}, {"joined_levels": False})
 SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "levels": [{"levels": n} for n in (1, 2, 3, 4)],
     "rank split": [{"rank": shared, "private_rank": 32 - shared} for shared in (8, 16, 24)],
@@ -31,26 +33,37 @@ SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 def comparison(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
-    """CLCR, its ablations, the baselines, and each modality alone."""
-    return _over(seeds, [Trial(setup, model) for model in (*_ABLATIONS, *BASELINES, *_alone(setup))])
+    """CLCR, its plain reading and its ablations, the baselines, and each modality alone."""
+    return _over(seeds, [_tuned(setup, model) for model in (*_PARTS, *BASELINES, *_alone(setup))])
 
 
 def baselines(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR, the baselines, and each modality alone."""
-    return _over(seeds, [Trial(setup, model) for model in ("CLCR", *BASELINES, *_alone(setup))])
+    return _over(seeds, [_tuned(setup, model) for model in ("CLCR", *BASELINES, *_alone(setup))])
+
+
+def readings(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
+    """CLCR, its `config.READINGS`, and without each of our changes (CHANGES) that the plain reading goes without."""
+    changed = [replace(_tuned(setup), settings=change) for change in CHANGES]
+    return _over(seeds, [_tuned(setup), *changed, *(_tuned(setup, name) for name in READINGS)])
+
+
+def tuning(setup: Setup, seeds: Iterable[int], rates: Sequence[float], models: Sequence[str]) -> list[Trial]:
+    """Each of these models at each of these learning rates, from which `RATES` are chosen, on the validation part."""
+    return _over(seeds, [Trial(setup, model, rate=rate) for model in models for rate in rates])
 
 
 def budgets(
     setup: Setup, seeds: Iterable[int] = SEEDS, rhos: Sequence[float] = (0.1, 0.25, 0.45, 0.68, 0.9)
 ) -> list[Trial]:
     """CLCR with the learned budget, with each of these fixed ones, and without any (dense exchange)."""
-    fixed = (Trial(setup, rho=rho) for rho in rhos)
-    return _over(seeds, [Trial(setup), *fixed, Trial(setup, "dense exchange")])
+    fixed = (replace(_tuned(setup), rho=rho) for rho in rhos)
+    return _over(seeds, [_tuned(setup), *fixed, _tuned(setup, "dense exchange")])
 
 
 def sweep(setup: Setup, changes: Sequence[Mapping[str, Any]], seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR under each of these changes of its settings, such as `SWEEPS["levels"]`."""
-    return _over(seeds, [Trial(setup, settings=change) for change in changes])
+    return _over(seeds, [replace(_tuned(setup), settings=change) for change in changes])
 
 
 def ablation(
@@ -62,31 +75,61 @@ def ablation(
 ) -> pd.DataFrame:
     """The ablation table on any data: every row of `config.ABLATIONS`, which says what is [paper]; the full model is
     called CLCR. Arguments and columns are those of `trials.run`."""
-    return run(_over(seeds, [Trial(setup, model) for model in _ABLATIONS]), folder, n_jobs, progress)
+    models = ("CLCR", *(name for name in ABLATIONS if name != "full"))
+    return run(_over(seeds, [Trial(setup, model) for model in models]), folder, n_jobs, progress)
 
 
 def _alone(setup: Setup) -> list[str]:
     return [f"{m} alone" for m in setup.split(0).train.modalities]
 
 
+def _tuned(setup: Setup, model: str = "CLCR") -> Trial:
+    """The trial at its learning rate of RATES: of a model that was not tuned CLCR's, of a modality late fusion's."""
+    rates = RATES.get(setup.name, {})
+    kin = "late fusion" if model.endswith(" alone") else "CLCR"
+    return Trial(setup, model, rate=rates.get(model, rates.get(kin)))
+
+
 def _over(seeds: Iterable[int], trials: Sequence[Trial]) -> list[Trial]:
     return [replace(trial, seed=seed) for seed in seeds for trial in trials]
 
 
-# Small on purpose: all models of all tables together take two processors an hour or two.
+# Small on purpose: all models of all tables together take two processors a few hours.
 SMALL = {"width": 32, "rank": 16, "private_rank": 16, "heads": 2}
 REDUNDANT = {"relation": "redundant", "samples": [600, 300, 800]}
-COMPLEMENTARY = {"relation": "complementary", "samples": [1500, 300, 800]}
-TWELVE = TrainConfig(epochs=12, learning_rate=5e-3)
+COMPLEMENTARY = {"relation": "complementary", "samples": [6000, 300, 800]}
 _SETUPS = (
-    Setup("asynchrony redundant", "asynchrony", REDUNDANT, SMALL, TrainConfig(epochs=10, learning_rate=5e-3)),
-    Setup("asynchrony complementary", "asynchrony", COMPLEMENTARY, SMALL, TWELVE),
-    Setup("digits", "digits", {"size": 1000}, SMALL, TWELVE),
-    Setup("spoken digits", "spoken_digits", {"split": "speakers"}, SMALL, TrainConfig(epochs=5)),
-    Setup("mmmo", "mmmo", {}, SMALL, TrainConfig(epochs=10, batch_size=32)),
-    Setup("mosi utterances", "mosi_utterances", {}, SMALL, TrainConfig(epochs=6)),
+    Setup("asynchrony redundant", "asynchrony", REDUNDANT, SMALL, TrainConfig(epochs=20)),
+    Setup("asynchrony complementary", "asynchrony", COMPLEMENTARY, SMALL, TrainConfig(epochs=16)),
+    Setup("digits", "digits", {"size": 1000}, SMALL, TrainConfig(epochs=20)),
+    Setup("spoken digits", "spoken_digits", {"split": "speakers"}, SMALL, TrainConfig(epochs=12)),
+    Setup("mmmo", "mmmo", {}, SMALL, TrainConfig(epochs=12, batch_size=32)),
+    Setup("mosi utterances", "mosi_utterances", {}, SMALL, TrainConfig(epochs=8)),
 )
 SETUPS: Mapping[str, Setup] = {setup.name: setup for setup in _SETUPS}
+
+
+def _world(mechanism: str, needed: bool, samples: Sequence[int], epochs: int) -> Setup:
+    about = {"mechanism": mechanism, "needed": needed, "samples": list(samples)}
+    name = f"world: {mechanism}{'' if needed else ', idle'}"
+    return Setup(name, "world", about, SMALL, TrainConfig(epochs=epochs, learning_rate=2.5e-3))
+
+
+_WORLDS: Mapping[str, tuple[Sequence[int], int, Sequence[str]]] = {
+    "exchange": ((4000, 300, 600), 15, ("no IntraCED", "no hierarchy", "dense exchange", "late fusion")),
+    "level gates": ((3000, 300, 600), 15, ("no InterCAD", "late fusion")),
+    "no leak": ((2000, 300, 800), 12, ("no regularisers", "late fusion")),
+    "budget": ((3000, 300, 600), 15, ("dense exchange", "late fusion")),
+}
+"""By mechanism: the samples, the epochs, and the models that tell whether it is needed."""
+
+
+def world(mechanism: str, seeds: Iterable[int] = SEEDS) -> list[Trial]:
+    """CLCR, its plain reading and the models that tell, in the world that needs the mechanism and in the idle one."""
+    samples, epochs, models = _WORLDS[mechanism]
+    setups = [_world(mechanism, needed, samples, epochs) for needed in (True, False)]
+    return _over(seeds, [Trial(setup, model) for setup in setups for model in ("CLCR", PLAIN, *models)])
+
 
 # The recipe that `data/results/mosi_tuning.csv` led to, on training and validation part only.
 MOSI = Setup(
@@ -97,9 +140,24 @@ MOSI = Setup(
     TrainConfig(epochs=6, learning_rate=1e-3),
 )
 
+_READ = ("asynchrony redundant", "digits", "spoken digits")
+_TUNED = ("CLCR", PLAIN, *BASELINES)
+RATES: Mapping[str, Mapping[str, float]] = {}
+"""By setup and model: the learning rate with the highest mean validation score of the stored tables `tuning_*`."""
+
 Trials = Callable[[Sequence[int]], list[Trial]]
 TABLES: Mapping[str, Trials] = {
+    "tuning_asynchrony_redundant": partial(
+        tuning, SETUPS["asynchrony redundant"], rates=(5e-3, 1e-2, 2e-2), models=_TUNED
+    ),
+    "tuning_digits": partial(tuning, SETUPS["digits"], rates=(2.5e-3, 5e-3, 1e-2), models=_TUNED),
+    "tuning_spoken_digits": partial(tuning, SETUPS["spoken digits"], rates=(2.5e-3, 5e-3, 1e-2), models=_TUNED),
     **{f"comparison_{name.replace(' ', '_')}": partial(comparison, setup) for name, setup in SETUPS.items()},
+    **{f"world_{name.replace(' ', '_')}": partial(world, name) for name in _WORLDS},
+    **{
+        f"readings_{n.replace(' ', '_')}": partial(readings, SETUPS[n])
+        for n in ("asynchrony redundant", "digits", "spoken digits")
+    },
     "budget_digits": partial(budgets, SETUPS["digits"]),
     **{f"sweep_{name.replace(' ', '_')}": partial(sweep, SETUPS["digits"], SWEEPS[name]) for name in SWEEPS},
     "mosi_utterances": partial(baselines, MOSI),

@@ -31,7 +31,7 @@ from clcrkit import datasets
 from clcrkit.analysis.robustness import corruptions
 from clcrkit.baselines import BASELINES, Baseline, LateFusion
 from clcrkit.batch import Batch
-from clcrkit.config import ABLATIONS, CLCRConfig, ablated
+from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated
 from clcrkit.datasets import Split
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import write_json
@@ -39,9 +39,8 @@ from clcrkit.model import CLCR
 from clcrkit.tasks import TASKS
 from clcrkit.training import TrainConfig, evaluate, fit, predict
 
-VERSION = 2  # of what a trial does and measures: trials of another version on the disk are not used
-# settings that are newer than the stored trials; at these values a trial is the same as before, and keeps its key
-NEWER = {"decay_all": False}
+VERSION = 3  # of what a trial does and measures: trials of another version on the disk are not used
+PLAIN = "plain reading"
 NOISE = (0.5, 1.0, 2.0)  # strengths of `robustness.gaussian_noise`
 GAMMAS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
 PIECE = 100  # samples traced at a time: a trace keeps all attention
@@ -57,7 +56,7 @@ class Setup:
     data            a function of `clcrkit.datasets`
     data_settings   its arguments, all but the seed
     settings        of CLCRConfig, for CLCR and baselines alike
-    training        its seed is replaced by the trial's
+    training        its seed is replaced by the trial's, and its learning rate where the trial has one
     """
 
     name: str
@@ -75,8 +74,10 @@ class Setup:
 class Trial:
     """One training. `key` identifies it: equal trials have equal keys, on any machine.
 
-    model      'CLCR', another name of ABLATIONS, a name of BASELINES, or '<modality> alone'
+    model      'CLCR', 'plain reading' (`CLCRConfig.paper`), another name of ABLATIONS or READINGS, a name of
+               BASELINES, or '<modality> alone'
     settings   changes of the setup's, for sweeps
+    rate       the learning rate, where it is tuned for each model; None: the setup's
     rho        CLCR only: every level's budget for each token is fixed at this share, in (0, 1), and not learned
     """
 
@@ -84,33 +85,46 @@ class Trial:
     model: str = "CLCR"
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    rate: float | None = None
     rho: float | None = None
+
+    @property
+    def training(self) -> TrainConfig:
+        """The recipe with this trial's seed and learning rate."""
+        shared = self.setup.training
+        return replace(shared, seed=self.seed, learning_rate=self.rate or shared.learning_rate)
 
     @property
     def described(self) -> dict[str, Any]:
         """All that decides the result, defaults included, as plain values; without the setup's name."""
-        own = asdict(self)
-        shared = own.pop("setup")
-        del shared["name"]
-        settings = {**DEFAULTS, **shared["settings"], **self.settings}
-        return {**shared, **own, "settings": settings, "training": {**shared["training"], "seed": self.seed}}
+        setup = self.setup
+        return {
+            "data": setup.data,
+            "data_settings": dict(setup.data_settings),
+            "settings": {**DEFAULTS, **setup.settings, **self.settings},
+            "training": asdict(self.training),
+            "model": self.model,
+            "seed": self.seed,
+            "rho": self.rho,
+        }
 
     @property
     def key(self) -> str:
-        described = self.described
-        for part in ("settings", "training"):
-            described[part] = {name: x for name, x in described[part].items() if (name, x) not in NEWER.items()}
-        text = json.dumps({**described, "version": VERSION, "clcrkit": clcrkit.__version__}, sort_keys=True)
+        described = {**self.described, "version": VERSION, "clcrkit": clcrkit.__version__}
+        text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
-    def train(self) -> tuple[CLCR | Baseline, Split, dict[str, float]]:
-        """The trained model, its data, and how the training went: valid_score, best_epoch, seconds."""
+    def train(self) -> tuple[CLCR | Baseline, Split, dict[str, Any]]:
+        """The trained model, its data, and how the training went: valid_score, best_epoch, curve (the validation
+        score after each epoch, as text), seconds."""
         split = self.setup.split(self.seed)
         model = self.build(split)
         began = time.perf_counter()
-        result = fit(model, split.train, split.valid, replace(self.setup.training, seed=self.seed), progress=False)
+        result = fit(model, split.train, split.valid, self.training, progress=False)
         seconds = time.perf_counter() - began
-        return model, split, {"valid_score": result.score, "best_epoch": result.best_epoch, "seconds": seconds}
+        curve = " ".join(f"{x:.4g}" for x in result.history["valid_score"])
+        row = {"valid_score": result.score, "best_epoch": result.best_epoch, "curve": curve, "seconds": seconds}
+        return model, split, row
 
     def build(self, split: Split) -> CLCR | Baseline:
         """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
@@ -120,12 +134,11 @@ class Trial:
             return BASELINES[self.model](config)
         if self.model.removesuffix(" alone") in config.modalities:
             return LateFusion(config, (self.model.removesuffix(" alone"),))
-        if self.model != "CLCR" and self.model not in ABLATIONS:
-            alone = [f"{m} alone" for m in config.modalities]
-            raise ConfigError(
-                f"model: {self.model!r}, but there are {', '.join(['CLCR', *ABLATIONS, *BASELINES, *alone])}"
-            )
-        model = CLCR(config if self.model == "CLCR" else ablated(config, self.model))
+        if self.model not in ("CLCR", PLAIN, *ABLATIONS, *READINGS):
+            known = ["CLCR", PLAIN, *ABLATIONS, *READINGS, *BASELINES, *(f"{m} alone" for m in config.modalities)]
+            raise ConfigError(f"model: {self.model!r}, but there are {', '.join(known)}")
+        changed = {"CLCR": config, PLAIN: config.paper()}
+        model = CLCR(changed[self.model] if self.model in changed else ablated(config, self.model))
         if self.rho is not None:
             if not 0 < self.rho < 1 or model.intraced.budget is None:
                 raise ConfigError(
@@ -150,11 +163,13 @@ def run(
     process as soon as the trial is finished, so a call that was killed continues when it is made again; None keeps
     nothing. note: columns to add to the trials that run now, such as the commit of the code.
 
-    Columns: data (the setup's name), model, changes (of the setup's settings, as text), seed, key, those of `note`;
-    score (of the test part, `tasks.Task.score`), valid_score, best_epoch, seconds, parameters; the task's metrics of
-    the test part; `noise <strength>`: the score under Gaussian noise; and for CLCR the means over the test part of
-    participation, `gate <modality>` and `level <i>`; for the unablated one also `score at gamma <g>` and
-    `participation at gamma <g>`.
+    Columns: data (the setup's name), model, changes (of the setup's settings, as text), rate, seed, key, those of
+    `note`; score (of the test part, `tasks.Task.score`), valid_score, best_epoch, curve (the validation score after
+    each epoch, joined by spaces), seconds, parameters; the task's metrics of the test part; `noise <strength>`: the
+    score under Gaussian noise; and for CLCR the means over the test part of participation, funded (the share of real
+    tokens that have one), `gate <modality>`, `level <i>`, and `spread of levels` (the standard deviation of the level
+    gates over samples); for the unablated one also `score at gamma <g>`, `participation at gamma <g>` and `funded at
+    gamma <g>`.
 
     Raises what a trial raises; the finished ones are kept. DataError for a damaged file in the folder, or a folder
     that cannot be written.
@@ -178,8 +193,9 @@ def run(
     for key, trial in by_key.items():
         changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
         changes = ", ".join(f"{name}={value}" for name, value in changed.items())
-        names = {"data": trial.setup.name, "model": trial.model, "changes": changes, "seed": trial.seed, "key": key}
-        table.append({**names, **rows[key]})
+        rate = trial.training.learning_rate
+        names = {"data": trial.setup.name, "model": trial.model, "changes": changes, "rate": rate, "seed": trial.seed}
+        table.append({**names, "key": key, **rows[key]})
     return pd.DataFrame(table)
 
 
@@ -208,24 +224,30 @@ def _measured(trial: Trial, model: Any, split: Split) -> dict[str, float]:
         if trial.model == "CLCR" and trial.rho is None:
             for gamma in GAMMAS:
                 decisions = _decisions(model, test, gamma)
-                row |= {f"{name} at gamma {gamma:g}": decisions[name] for name in ("score", "participation")}
+                row |= {f"{name} at gamma {gamma:g}": decisions[name] for name in ("score", "participation", "funded")}
     return row
 
 
 def _decisions(model: CLCR, test: Batch, gamma: float = 1.0) -> dict[str, float]:
     """The score at this gamma, and the means over samples of the participation (of present modalities) and gates."""
     assert test.labels is not None
-    predictions, gates, shares = [], [], []
+    predictions, gates, shares, funded = [], [], [], []
     for start in range(0, len(test), PIECE):
         trace = model.trace(test.select(slice(start, start + PIECE)), gamma)
         predictions.append(trace.prediction)
         gates.append(torch.cat([trace.modality_gate, trace.level_gate], dim=1))
-        shares += [p.mean(1)[trace.batch.masks[m].any(1)] for m, p in trace.participation.items()]
+        for m, participation in trace.participation.items():
+            present = trace.batch.masks[m].any(1)
+            real = trace.batch.masks[m][present].sum(1, keepdim=True)
+            shares.append(participation[present].mean(1))
+            funded.append(((trace.allocation[m][present] > 0).sum(-1) / real).mean(1))
     names = [f"gate {m}" for m in model.modalities] + [f"level {i + 1}" for i in range(model.levels)]
     return {
         "score": float(TASKS[model.config.task].score(torch.cat(predictions), test.labels)),
         "participation": float(torch.cat(shares).mean()),
+        "funded": float(torch.cat(funded).mean()),
         **dict(zip(names, torch.cat(gates).mean(0).tolist(), strict=True)),
+        "spread of levels": float(torch.cat(gates)[:, -model.levels :].std(0, correction=0).mean()),
     }
 
 

@@ -245,7 +245,10 @@ def test_a_note_is_kept_with_the_trials_that_ran_under_it(tmp_path: Path):
     assert "commit" not in run([first], progress=False)
 
 
-def test_a_newer_setting_leaves_the_key_of_a_trial_until_it_is_used():
-    for name, value in trials.NEWER.items():
-        assert getattr(TINY.training, name) == value
-        assert Trial(replace(TINY, training=replace(TINY.training, **{name: not value}))).key != Trial(TINY).key
+def test_a_tuned_learning_rate_is_the_only_difference_and_the_setups_own_changes_nothing():
+    split, tuned = TINY.split(0), Trial(TINY, rate=0.02)
+    assert tuned.training == replace(TINY.training, seed=0, learning_rate=0.02)
+    assert tuned.key != Trial(TINY).key
+    assert Trial(TINY, rate=TINY.training.learning_rate).key == Trial(TINY).key
+    assert Trial(replace(TINY, training=replace(TINY.training, learning_rate=0.02))).key == tuned.key
+    assert Trial(TINY, "plain reading").build(split).config == Trial(TINY).build(split).config.paper()
