@@ -47,3 +47,20 @@ def difference(first: Float[ndarray, "pair"], second: Float[ndarray, "pair"]) ->
     if np.ptp(gap) <= 1e-12:  # constant up to rounding, and the t-test divides by the deviation
         return Difference(mean, low, high, 0.0 if abs(mean) > 1e-12 else 1.0, p_wilcoxon, len(gap))
     return Difference(mean, low, high, float(ttest_rel(first, second).pvalue), p_wilcoxon, len(gap))
+
+
+def pairs_needed(gap: Float[ndarray, "pair"], power: float = 0.8, most: int = 10_000) -> int | None:
+    """How many pairs a paired t-test at 5 % needs to see the mean of these differences with this power, if their mean
+    and deviation are the true ones. None: more than `most`, or fewer than 2 differences."""
+    require("scipy", "analysis")
+    from scipy.stats import nct, t
+
+    x = np.asarray(gap, dtype=np.float64)
+    if len(x) < 2 or x.mean() == 0:
+        return None
+    counts = np.arange(2, most + 1)
+    deviation = max(x.std(ddof=1), 1e-12)
+    # float overflow in nct where the effect is hundreds of deviations: two pairs are enough there
+    shift = np.minimum(abs(x.mean()) / deviation * np.sqrt(counts), 30.0)
+    enough = np.asarray(nct.sf(t.ppf(0.975, counts - 1), counts - 1, shift) >= power)
+    return int(counts[enough.argmax()]) if enough.any() else None

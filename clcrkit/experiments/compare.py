@@ -15,7 +15,8 @@ import pandas as pd
 from clcrkit.analysis.stats import Difference, difference, mean_interval
 from clcrkit.errors import DataError
 
-HOLDS, FAILS, OPEN = "holds", "does not", "cannot tell"
+HOLDS, FAILS, SAME, OPEN = "holds", "does not", "no difference", "cannot tell"
+MARGIN = 0.02  # of a score: a smaller difference is called none
 
 
 def summary(table: pd.DataFrame, value: str = "score") -> pd.DataFrame:
@@ -56,7 +57,10 @@ def against(table: pd.DataFrame) -> pd.DataFrame:
 
 def verdict(differences: Sequence[Difference]) -> str:
     """The verdict on the claim that each of these differences is above 0: it 'holds' where every interval is above 0,
-    it 'does not' where one is below 0, and we 'cannot tell' else, also where there is no interval."""
+    it 'does not' where one is below 0, there is 'no difference' where one lies within MARGIN of 0, and we 'cannot
+    tell' else, also where there is no interval."""
     if any(d.high < 0 for d in differences):
         return FAILS
-    return HOLDS if differences and all(d.low > 0 for d in differences) else OPEN
+    if differences and all(d.low > 0 for d in differences):
+        return HOLDS
+    return SAME if any(d.low > -MARGIN and d.high < MARGIN for d in differences) else OPEN

@@ -32,12 +32,12 @@ def available(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def evidence(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """All stored comparisons and budgets in this folder joined, for `claims.judge`; each trial once. Raises DataError
-    where there is none."""
-    names = [name for name in available(folder) if not name.startswith("sweep_")]
+    """All stored comparisons, worlds, readings and budgets in this folder joined, for `claims.judge`; each trial once.
+    Raises DataError where there is none."""
+    names = [name for name in available(folder) if not name.startswith(("sweep_", "tuning_"))]
     if not names:
         raise DataError(
             f"{folder}: no stored table; `python data/results/make_tables.py {next(iter(TABLES))}` makes one"
         )
     table = pd.concat([load(folder, name) for name in names], ignore_index=True)
-    return table.drop_duplicates("key")  # CLCR is in the table of budgets, too
+    return table.drop_duplicates("key")  # CLCR is in the tables of budgets and readings, too

@@ -8,7 +8,7 @@ import pytest
 
 from clcrkit.baselines import BASELINES
 from clcrkit.experiments.claims import CLAIMS, judge, markdown
-from clcrkit.experiments.compare import FAILS, HOLDS, OPEN
+from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, SAME
 
 SEEDS = 5
 
@@ -110,6 +110,39 @@ def test_participation_is_what_was_spent_and_meets_every_other_budget():
 def test_what_was_not_run_is_not_judged():
     found = _judged(_rows("CLCR", 0.9), _rows("dense exchange", 0.5))
     assert found.index.to_list() == ["sparse"]
+
+
+def test_a_claim_is_judged_under_every_reading_that_was_trained():
+    rows = [_rows("CLCR", 0.9), _rows("no hierarchy", 0.7), _rows("full mix", 0.8), _rows("full mix, pooled", 0.5)]
+    table = judge(pd.DataFrame([row for part in rows for row in part]))
+    found = table[table["claim"] == "full mix"].set_index("reading")["verdict"]
+    assert found.to_dict() == {"": FAILS, "full mix, pooled": HOLDS}
+    assert "reading: full mix, pooled" in markdown(table)
+    plain = judge(pd.DataFrame(_rows("CLCR", 0.9) + _rows("plain reading", 0.6) + _rows("late fusion", 0.8)))
+    assert plain.set_index("reading")["verdict"].to_dict() == {"": HOLDS, "plain reading": FAILS}
+
+
+@pytest.mark.parametrize(("without", "expected"), [(0.6, HOLDS), (0.77, FAILS), (0.9, FAILS)])
+def test_a_mechanism_must_be_worth_a_tenth_in_its_own_world_and_is_not_judged_in_the_idle_one(without, expected):
+    rows = pd.DataFrame(_rows("CLCR", 0.8, spread=0.001) + _rows("no InterCAD", without, spread=0.001))
+    judged = judge(rows.assign(data="world: level gates")).set_index("claim")
+    assert judged.loc["worlds", "verdict"] == expected
+    assert judged.loc["worlds", "mean"] == pytest.approx(0.8 - without - 0.1, abs=0.002)
+    assert "worlds" not in judge(rows.assign(data="world: level gates, idle"))["claim"].to_list()
+
+
+def test_a_small_difference_is_none_and_an_open_one_says_how_many_seeds_it_takes():
+    first, second = _rows("CLCR", 0.9, spread=0.0), _rows("dense exchange", 0.9, spread=0.0)
+    for i, row in enumerate(second):
+        row["score"] = first[i]["score"] + 0.001 * (-1) ** i
+    small = _judged(first, second)
+    assert small.loc["sparse", "verdict"] == SAME
+    assert np.isnan(small.loc["sparse", "seeds"])
+    wide = _judged(_rows("CLCR", 0.9, spread=0.3), _rows("dense exchange", 0.85, spread=0.3))
+    assert wide.loc["sparse", "verdict"] == OPEN
+    assert wide.loc["sparse", "seeds"] > SEEDS
+    table = judge(pd.DataFrame(_rows("CLCR", 0.9, spread=0.3) + _rows("dense exchange", 0.85, spread=0.3)))
+    assert f"({wide.loc['sparse', 'seeds']:.0f} seeds would)" in markdown(table)
 
 
 def test_markdown_has_a_row_for_each_judgement_and_names_each_claim_once():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from clcrkit import DataError
-from clcrkit.analysis.stats import Difference, difference
-from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, against, by_seed, summary, verdict
+from clcrkit.analysis.stats import Difference, difference, pairs_needed
+from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, SAME, against, by_seed, summary, verdict
 
 floats = st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=8)
 
@@ -88,9 +88,29 @@ def test_changes_make_columns_of_their_own_and_unknown_data_is_named():
         ([(0.1, 0.2), (-0.3, -0.1)], FAILS),
         ([(-0.3, -0.1), (-0.1, 0.1)], FAILS),
         ([(0.0, 0.1)], OPEN),
+        ([(-0.01, 0.015)], SAME),
+        ([(-0.01, 0.015), (0.1, 0.3)], SAME),
+        ([(-0.01, 0.015), (-0.3, -0.1)], FAILS),
+        ([(0.001, 0.015)], HOLDS),
         ([(np.nan, np.nan)], OPEN),
         ([], OPEN),
     ],
 )
 def test_the_rule(intervals: list[tuple[float, float]], expected: str):
     assert verdict([Difference((a + b) / 2, a, b, 0.5, 0.5, 5) for a, b in intervals]) == expected
+
+
+@pytest.mark.parametrize(("effect", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
+def test_the_pairs_needed_are_those_of_the_tables_of_power(effect: float, pairs: int):
+    """Cohen's effect sizes, two-sided at 5 %, power 0.8: the values that every program for power gives."""
+    gap = np.array([-1.0, 1.0, -1.0, 1.0])
+    gap = gap / gap.std(ddof=1) + effect
+    assert pairs_needed(gap) == pairs
+    assert pairs_needed(-3 * gap) == pairs
+
+
+def test_no_number_of_pairs_shows_a_difference_that_is_not_there():
+    assert pairs_needed(np.array([-1.0, 1.0])) is None
+    assert pairs_needed(np.array([0.3])) is None
+    assert pairs_needed(np.array([-1.0, 1.0001])) is None
+    assert pairs_needed(np.array([0.2, 0.2, 0.2])) == 2
