@@ -11,7 +11,7 @@ from torch import Tensor
 
 from exercises import Exercise, expect, expect_close
 
-Decide = Callable[[Tensor, Tensor], str]
+Decide = Callable[[Tensor, Tensor, float], str]
 NoiseMargin = Callable[[Tensor, Tensor], float]
 LeaderMargin = Callable[[Tensor, Tensor], Tensor]
 Quantile = Callable[[int], float]
@@ -19,56 +19,90 @@ SeedsNeeded = Callable[[float, float, Quantile], int]
 
 
 @partial(Exercise, "a verdict by rule", difficulty=1, importance=5, minutes=5)
-def decide(low: Tensor, high: Tensor) -> str:
-    """'holds', 'does not' or 'cannot tell'. low, high: (difference,), the ends of the intervals that the claim needs
-    above 0, all of them."""
+def decide(low: Tensor, high: Tensor, margin: float) -> str:
+    """'holds', 'does not', 'no difference' or 'cannot tell'. low, high: (difference,), the ends of the intervals that
+    the claim needs above 0, all of them; margin: a smaller difference is none."""
     if (high < 0).any():
         return "does not"
-    return "holds" if (low > 0).all() else "cannot tell"
+    if (low > 0).all():
+        return "holds"
+    return "no difference" if ((low > -margin) & (high < margin)).any() else "cannot tell"
 
 
 _ALL = "one interval is above 0 and one holds 0: the claim needs all of them above"
 _AROUND = "an interval that holds 0 decides nothing, whatever its middle: it neither supports nor refutes"
 _REFUTED = "one difference is surely below 0: the claim needs all above, so it is refuted"
+_NONE = "the whole interval lies within the margin: whatever the difference is, it is none worth having"
 _MISSING = "with one seed there is no interval (nan), and nothing can be told"
 
 
 @decide.case("one above, one around 0")
 def _needs_all(answer: Decide) -> None:
-    expect(answer(torch.tensor([0.1, -0.1]), torch.tensor([0.3, 0.2])) != "holds", _ALL)
+    expect(answer(torch.tensor([0.1, -0.1]), torch.tensor([0.3, 0.2]), 0.02) != "holds", _ALL)
 
 
 @decide.case("around 0")
 def _around_zero(answer: Decide) -> None:
-    expect(answer(torch.tensor([-0.1]), torch.tensor([0.5])) == "cannot tell", _AROUND)
-    expect(answer(torch.tensor([-0.5]), torch.tensor([0.1])) == "cannot tell", _AROUND)
+    expect(answer(torch.tensor([-0.1]), torch.tensor([0.5]), 0.02) == "cannot tell", _AROUND)
+    expect(answer(torch.tensor([-0.5]), torch.tensor([0.1]), 0.02) == "cannot tell", _AROUND)
 
 
 @decide.case("one above, one below 0")
 def _one_refutes(answer: Decide) -> None:
-    expect(answer(torch.tensor([0.1, -0.3]), torch.tensor([0.3, -0.1])) == "does not", _REFUTED)
+    expect(answer(torch.tensor([0.1, -0.3]), torch.tensor([0.3, -0.1]), 0.02) == "does not", _REFUTED)
+
+
+@decide.case("close around 0")
+def _close_to_zero(answer: Decide) -> None:
+    expect(answer(torch.tensor([-0.01]), torch.tensor([0.015]), 0.02) == "no difference", _NONE)
+    expect(answer(torch.tensor([0.1, -0.01]), torch.tensor([0.3, 0.015]), 0.02) == "no difference", _NONE)
 
 
 @decide.case("no interval")
 def _no_interval(answer: Decide) -> None:
     nothing = torch.tensor([torch.nan])
-    expect(answer(nothing, nothing) == "cannot tell", _MISSING)
+    expect(answer(nothing, nothing, 0.02) == "cannot tell", _MISSING)
 
 
-def _by_the_middle(low: Tensor, high: Tensor) -> str:
+def _small(low: Tensor, high: Tensor, margin: float) -> bool:
+    return bool(((low > -margin) & (high < margin)).any())
+
+
+def _if_any(low: Tensor, high: Tensor, margin: float) -> str:
+    if (low > 0).any():
+        return "holds"
+    return "does not" if (high < 0).any() else "no difference" if _small(low, high, margin) else "cannot tell"
+
+
+def _by_the_middle(low: Tensor, high: Tensor, margin: float) -> str:
+    if _small(low, high, margin):
+        return "no difference"
     return "holds" if ((low + high) / 2 > 0.1).all() else "does not" if (low + high < 0).any() else "cannot tell"
 
 
-def _unless_below(low: Tensor, high: Tensor) -> str:
+def _if_all_below(low: Tensor, high: Tensor, margin: float) -> str:
+    if (low > 0).all():
+        return "holds"
+    return "does not" if (high < 0).all() else "no difference" if _small(low, high, margin) else "cannot tell"
+
+
+def _without_margin(low: Tensor, high: Tensor, margin: float) -> str:
+    return "does not" if (high < 0).any() else "holds" if (low > 0).all() else "cannot tell"
+
+
+def _unless_below(low: Tensor, high: Tensor, margin: float) -> str:
     if (high < 0).any():
         return "does not"
+    if _small(low, high, margin):
+        return "no difference"
     return "cannot tell" if (low <= 0).any() else "holds"
 
 
 decide.mistakes = [
-    (lambda low, high: "holds" if (low > 0).any() else "does not" if (high < 0).any() else "cannot tell", _ALL),
+    (_if_any, _ALL),
     (_by_the_middle, _AROUND),
-    (lambda low, high: "holds" if (low > 0).all() else "does not" if (high < 0).all() else "cannot tell", _REFUTED),
+    (_if_all_below, _REFUTED),
+    (_without_margin, _NONE),
     (_unless_below, _MISSING),
 ]
 

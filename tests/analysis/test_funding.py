@@ -51,7 +51,7 @@ def test_a_sample_of_which_all_is_muted_predicts_what_no_budget_predicts(trained
 
 
 def test_muting_reads_each_factor_from_the_predicted_class():
-    test = asynchrony((30, 10, 40), evidence="redundant").test
+    test = asynchrony((30, 10, 40), relation="redundant").test
     torch.manual_seed(0)
     model = CLCR(CLCRConfig.of(test, width=16, rank=8, private_rank=8, outputs=8))
     table = muting(model, test, FACTORS)

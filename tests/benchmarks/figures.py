@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from clcrkit import CLCR, CLCRConfig
+from clcrkit import CLCR, CLCRConfig, Trace
+from clcrkit.analysis.funding import credit, lift, muting
 from clcrkit.analysis.probes import evidence_auroc, level_weighted, linear_probe, spaces_of
 from clcrkit.baselines import LateFusion
 from clcrkit.datasets import asynchrony, digits
@@ -61,6 +62,25 @@ def asynchrony_row(seed: int) -> dict[str, float]:
         row |= {f"AUROC {m} {name}": value for name, value in zip(("shallow", "mid", "deep"), by_level, strict=True)}
         whole = level_weighted(trace, m)[:, None]
         row[f"AUROC {m} levels weighted"] = evidence_auroc(whole, evidence.any(1, keepdim=True), mask)[0]
+    return row | _funding(model, trace)
+
+
+def _funding(model: CLCR, trace: Trace) -> dict[str, float]:
+    """What muting the planted tokens costs, and how far shares and credit lie on them; means over modalities."""
+    batch = trace.batch
+    bits = torch.arange(8)  # the class of 8 is three bits, the shallow factor first
+    factors = {name: bits >> (2 - i) & 1 for i, name in enumerate(("shallow", "mid", "deep"))}
+    muted = muting(model, batch, factors)
+    row = {f"{factor}, {what} muted": accuracy for factor, what, accuracy in muted.itertuples(index=False)}
+    row["participation"] = float(torch.stack(list(trace.participation.values())).mean())
+    shares = {m: a > 0 for m, a in trace.allocation.items()}
+    real = {m: batch.masks[m].sum(1)[:, None] for m in trace.modalities}
+    row["funded"] = float(torch.stack([(shares[m].sum(-1) / real[m]).mean() for m in trace.modalities]).mean())
+    weights = {"lift of the shares": trace.allocation, "lift of the credit": credit(model, batch)}
+    for name, weight in weights.items():
+        by_level = [lift(weight[m].abs(), batch.evidence[m], batch.masks[m]) for m in trace.modalities]
+        means = torch.tensor(by_level).nanmean(0).tolist()
+        row |= {f"{name}, {level}": x for level, x in zip(("shallow", "mid", "deep"), means, strict=True)}
     return row
 
 
