@@ -12,7 +12,7 @@ import pytest
 
 from clcrkit import ConfigError, DataError
 from clcrkit.experiments import stored
-from clcrkit.experiments.plans import MOSI, SETUPS, TABLES
+from clcrkit.experiments.plans import MOSI, PAPER, RATES, SEEDS, SETUPS, TABLES
 from clcrkit.experiments.trials import Trial
 from clcrkit.training import TrainConfig
 from tests.experiments.tiny import TINY
@@ -60,15 +60,23 @@ def test_stored_tables_are_complete_and_of_these_settings(name: str):
     about = json.loads((RESULTS / f"{name}.json").read_text())
     assert len(table) == about["trials"]
     assert table["score"].notna().all()
-    assert len(about["seeds"]) >= 5
+    assert len(about["seeds"]) >= (2 if name.startswith("tuning_") else 5)
     setups = {setup["name"]: {**setup, "training": TrainConfig(**setup["training"])} for setup in about["setups"]}
-    for setup in (*SETUPS.values(), MOSI):
+    for setup in (*SETUPS.values(), MOSI, PAPER):
         assert setups.get(setup.name) in (None, {**vars(setup), "training": setup.training})
     try:
         trials = TABLES[name](about["seeds"])
     except DataError:
         return  # the modalities of a real set that is not here are not known
     assert table["key"].to_list() == [t.key for t in {t.key: t for t in trials}.values()]
+
+
+@pytest.mark.parametrize("name", [name for name in stored.available(RESULTS) if name.startswith("tuning_")])
+def test_the_rates_are_those_with_the_highest_validation_score(name: str):
+    table = stored.load(RESULTS, name)
+    mean = table.pivot_table(index="model", columns="rate", values="valid_score")
+    assert mean.idxmax(axis=1).to_dict() == RATES[table["data"].iloc[0]]
+    assert not set(table["seed"]) & set(SEEDS)
 
 
 def test_the_commit_is_named_where_there_is_one():
@@ -78,7 +86,7 @@ def test_the_commit_is_named_where_there_is_one():
 def test_the_evidence_has_each_trial_once(tmp_path: Path):
     table = stored.evidence(RESULTS)
     assert table["key"].is_unique
-    assert set(table["data"]) == {*SETUPS, MOSI.name}
+    assert set(table["data"]) >= {*SETUPS, MOSI.name, "world: exchange", "world: exchange, idle"}
     with pytest.raises(DataError, match=r"no stored table; `python data/results/make_tables\.py comparison_"):
         stored.evidence(tmp_path)
 
@@ -87,6 +95,6 @@ def test_the_stored_verdicts_are_those_of_the_stored_tables(monkeypatch: pytest.
     judged = script("judge_claims").judge(stored.evidence(RESULTS))
     verdicts = pd.read_csv(RESULTS / "claims.csv")
     assert (
-        judged[["claim", "data", "verdict"]].to_numpy().tolist()
-        == verdicts[["claim", "data", "verdict"]].to_numpy().tolist()
+        judged[["claim", "reading", "data", "verdict"]].to_numpy().tolist()
+        == verdicts[["claim", "reading", "data", "verdict"]].fillna("").to_numpy().tolist()
     )
