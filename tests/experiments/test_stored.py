@@ -12,7 +12,7 @@ import pytest
 
 from clcrkit import ConfigError, DataError
 from clcrkit.experiments import stored
-from clcrkit.experiments.plans import MOSI, PAPER, RATES, SEEDS, SETUPS, TABLES
+from clcrkit.experiments.plans import PAPER, RATES, SEEDS, SETUPS, TABLES
 from clcrkit.experiments.trials import Trial
 from clcrkit.training import TrainConfig
 from tests.experiments.tiny import TINY
@@ -62,7 +62,7 @@ def test_stored_tables_are_complete_and_of_these_settings(name: str):
     assert table["score"].notna().all()
     assert len(about["seeds"]) >= (2 if name.startswith("tuning_") else 5)
     setups = {setup["name"]: {**setup, "training": TrainConfig(**setup["training"])} for setup in about["setups"]}
-    for setup in (*SETUPS.values(), MOSI, PAPER):
+    for setup in (*SETUPS.values(), PAPER):
         assert setups.get(setup.name) in (None, {**vars(setup), "training": setup.training})
     try:
         trials = TABLES[name](about["seeds"])
@@ -86,7 +86,7 @@ def test_the_commit_is_named_where_there_is_one():
 def test_the_evidence_has_each_trial_once(tmp_path: Path):
     table = stored.evidence(RESULTS)
     assert table["key"].is_unique
-    assert set(table["data"]) >= {*SETUPS, MOSI.name, "world: exchange", "world: exchange, idle"}
+    assert set(table["data"]) >= {*SETUPS, "world: exchange", "world: exchange, idle"}
     with pytest.raises(DataError, match=r"no stored table; `python data/results/make_tables\.py comparison_"):
         stored.evidence(tmp_path)
 
