@@ -136,6 +136,15 @@ PAPER = Setup("digits, the paper's recipe", "digits", {"size": 1000}, SMALL, Tra
 
 _TUNED = ("CLCR", PLAIN, *BASELINES)
 RATES: Mapping[str, Mapping[str, float]] = {
+    "asynchrony redundant": {
+        "CLCR": 0.01,
+        "plain reading": 0.01,
+        "late fusion": 0.02,
+        "early fusion": 0.005,
+        "low-rank fusion": 0.02,
+        "MulT": 0.005,
+        "MISA": 0.01,
+    },
     "digits": {
         "CLCR": 0.01,
         "plain reading": 0.005,
@@ -160,7 +169,7 @@ RATES: Mapping[str, Mapping[str, float]] = {
 Trials = Callable[[Sequence[int]], list[Trial]]
 TABLES: Mapping[str, Trials] = {
     "tuning_asynchrony_redundant": partial(
-        tuning, SETUPS["asynchrony redundant"], rates=(5e-3, 1e-2, 2e-2), models=_TUNED
+        tuning, SETUPS["asynchrony redundant"], rates=(2.5e-3, 5e-3, 1e-2, 2e-2), models=_TUNED
     ),
     "tuning_digits": partial(tuning, SETUPS["digits"], rates=(2.5e-3, 5e-3, 1e-2), models=_TUNED),
     "tuning_spoken_digits": partial(tuning, SETUPS["spoken digits"], rates=(2.5e-3, 5e-3, 1e-2), models=_TUNED),
