@@ -122,9 +122,10 @@ def _attention(explorer: Explorer) -> list[str]:
     owner = np.repeat(list(masks), [int(mask.sum()) for mask in masks.values()])
     colors = {o: _MODALITIES[now.modalities.index(o) % len(_MODALITIES)] for o in masks}
     x0, x1 = (6 + (np.arange(count) + 0.5) * 328 / count for count in weights.shape)
-    strongest = np.argsort(-weights, axis=None, kind="stable")[:60][::-1]
+    relative = (weights / weights.max()).round(6)  # equal ones keep their order, whatever the processor's last bits
+    strongest = np.argsort(-relative, axis=None, kind="stable")[:60][::-1]
     for t, j in zip(*np.unravel_index(strongest, weights.shape), strict=True):
-        part, color = float(weights[t, j] / weights.max()), colors[owner[j]]
+        part, color = float(relative[t, j]), colors[owner[j]]
         drawn.append(
             f'<path d="M{x0[t]:.0f} 50C{x0[t]:.0f} 125 {x1[j]:.0f} 125 {x1[j]:.0f} 200" fill="none" stroke="{color}" '
             f'stroke-width="{0.5 + 2.5 * part:.1f}" stroke-opacity="{0.15 + 0.75 * part:.1f}"/>'
