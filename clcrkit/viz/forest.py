@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from clcrkit.experiments.compare import FAILS, HOLDS
+from clcrkit.experiments.compare import FAILS, HOLDS, SAME
 from clcrkit.viz.palette import BLUE, GREY, VERMILLION
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 # the symbol says the same for who sees no colour
-LOOKS = {HOLDS: (BLUE, "circle"), FAILS: (VERMILLION, "x"), "": (BLUE, "circle")}
+LOOKS = {HOLDS: (BLUE, "circle"), FAILS: (VERMILLION, "x"), SAME: (GREY, "square"), "": (BLUE, "circle")}
 
 
 def forest(table: pd.DataFrame, label: str, axis: str, title: str = "", zero: bool = False) -> go.Figure:
