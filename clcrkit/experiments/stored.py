@@ -10,7 +10,7 @@ import pandas as pd
 from clcrkit.errors import DataError
 from clcrkit.experiments.plans import TABLES
 
-TEXT = ("data", "model", "changes", "key", "commit")  # columns of text, some of which looks like numbers
+TEXT = ("data", "model", "changes", "key", "curve", "commit")  # columns of text, some of which looks like numbers
 
 
 def load(folder: str | os.PathLike[str], name: str) -> pd.DataFrame:
