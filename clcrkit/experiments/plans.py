@@ -142,7 +142,7 @@ RATES: Mapping[str, Mapping[str, float]] = {
         "late fusion": 0.02,
         "early fusion": 0.005,
         "low-rank fusion": 0.02,
-        "MulT": 0.005,
+        "MulT": 0.0025,
         "MISA": 0.01,
     },
     "digits": {
