@@ -36,8 +36,6 @@ def evidence(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Raises DataError where there is none."""
     names = [name for name in available(folder) if not name.startswith(("sweep_", "tuning_"))]
     if not names:
-        raise DataError(
-            f"{folder}: no stored table; `python data/results/make_tables.py {next(iter(TABLES))}` makes one"
-        )
+        raise DataError(f"{folder}: no stored table; `python data/results/make_tables.py comparison_digits` makes one")
     table = pd.concat([load(folder, name) for name in names], ignore_index=True)
     return table.drop_duplicates("key")  # CLCR is in the tables of budgets and readings, too
