@@ -139,8 +139,9 @@ def participation(
 def spending(
     allocations: dict[str, Allocation], masks: dict[str, Bool[Tensor, "batch _"]], rho: Float[Tensor, "level"]
 ) -> dict[str, Float[Tensor, ""]]:
-    """What became of the budget in a batch, for each level, counted from 1: 'rho 1', and the means over samples and
-    their present modalities of the participation, the share of tokens that are funded and the cut-off lambda."""
+    """What became of the budget in a batch, for each level, counted from 1: 'rho 1', and the means over samples of the
+    participation, the share of tokens that are funded and the cut-off lambda, of each the mean over the modalities that
+    the sample has. All samples weigh the same, so that the mean of several processes is that of the whole batch."""
     here = torch.stack([mask.any(1) for mask in masks.values()])[..., None]  # (modality, batch, 1)
     figures = {"rho": rho}
     for name, values in (
@@ -148,5 +149,5 @@ def spending(
         ("funded", [participation((a.allocation > 0).float(), masks[m]) for m, a in allocations.items()]),
         ("cutoff", [a.cutoff for a in allocations.values()]),
     ):
-        figures[name] = (torch.stack(values) * here).sum((0, 1)) / here.sum((0, 1)).clamp(min=1)
+        figures[name] = ((torch.stack(values) * here).sum(0) / here.sum(0).clamp(min=1)).mean(0)
     return {f"{name} {i}": x for name, xs in figures.items() for i, x in enumerate(xs.detach().unbind(), 1)}

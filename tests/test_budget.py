@@ -277,7 +277,7 @@ def test_gamma_turns_the_budget_from_nothing_to_all(token_budget):
     torch.testing.assert_close(used[3], token_budget(shared, mask, 10.0).activation.clamp(0, 1).sum())
 
 
-def test_spending_is_the_mean_over_present_modalities(token_budget):
+def test_spending_is_the_mean_over_samples_and_in_each_over_its_present_modalities(token_budget):
     masks = {
         "a": torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]]).bool(),
         "b": torch.tensor([[1, 1], [0, 0], [1, 1]]).bool(),
@@ -285,15 +285,17 @@ def test_spending_is_the_mean_over_present_modalities(token_budget):
     allocations = {m: token_budget(torch.randn(3, 2, mask.shape[1], 4), mask) for m, mask in masks.items()}
     figures = spending(allocations, masks, token_budget.rho)
     for level in range(2):
-        present = [(m, i) for m, mask in masks.items() for i in range(3) if mask[i].any()]
-        shares = [allocations[m].allocation[i, level] for m, i in present]
-        counts = [int(masks[m][i].sum()) for m, i in present]
-        expected = {
-            "rho": float(token_budget.rho[level]),
-            "participation": np.mean([float(s.sum()) / n for s, n in zip(shares, counts, strict=True)]),
-            "funded": np.mean([int((s > 0).sum()) / n for s, n in zip(shares, counts, strict=True)]),
-            "cutoff": np.mean([float(allocations[m].cutoff[i, level]) for m, i in present]),
-        }
-        for name, value in expected.items():
+        rows = []
+        for i in range(3):
+            present = [m for m, mask in masks.items() if mask[i].any()]
+            shares = [allocations[m].allocation[i, level] for m in present]
+            counts = [int(masks[m][i].sum()) for m in present]
+            rows.append([
+                np.mean([float(s.sum()) / n for s, n in zip(shares, counts, strict=True)]),
+                np.mean([int((s > 0).sum()) / n for s, n in zip(shares, counts, strict=True)]),
+                np.mean([float(allocations[m].cutoff[i, level]) for m in present]),
+            ])  # fmt: skip
+        expected = dict(zip(("participation", "funded", "cutoff"), np.mean(rows, axis=0), strict=True))
+        for name, value in {"rho": float(token_budget.rho[level]), **expected}.items():
             assert float(figures[f"{name} {level + 1}"]) == pytest.approx(value, rel=1e-5)
     assert not any(x.requires_grad for x in figures.values())

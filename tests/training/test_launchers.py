@@ -120,4 +120,9 @@ def test_two_processes_have_the_losses_of_one(script, alone, tmp_path, launch):
     launch(script, tmp_path)
     for rank in (0, 1):
         found = pd.read_csv(tmp_path / f"history-{rank}-of-2.csv")
-        np.testing.assert_allclose(found.to_numpy(float), alone.to_numpy(float), rtol=0, atol=1e-5)
+        # where whole tokens use a budget up, many cut-offs give the same shares, and rounding picks one
+        determined = [name for name in alone if not name.startswith("cutoff")]
+        assert list(found) == list(alone)
+        np.testing.assert_allclose(
+            found[determined].to_numpy(float), alone[determined].to_numpy(float), rtol=0, atol=1e-5
+        )

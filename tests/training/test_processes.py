@@ -46,7 +46,9 @@ def train_one(kind, batch, valid, config, folder):
         model, batch, valid, config, kept, progress=False, on_epoch=lambda h: rows.append(len(h)), checkpoint_every=0.0
     )
     name = f"{rank()}-of-2" if dist.is_initialized() else "alone"
-    numbers = torch.tensor(done.history.to_numpy(float)).contiguous()
+    # where whole tokens use a budget up, many cut-offs give the same shares, and rounding picks one
+    determined = [name for name in done.history if not name.startswith("cutoff")]
+    numbers = torch.tensor(done.history[determined].to_numpy(float)).contiguous()
     save_file({**model.state_dict(), "history": numbers, "rows": torch.tensor(rows)}, folder / name)
 
 
@@ -65,7 +67,8 @@ def test_two_processes_have_the_losses_of_one(make_batch, tmp_path, kind, optimi
     # the state that the main process wrote serves one process, too
     again = fresh(kind, batch, seed=7)
     done = fit(again, batch, valid, config, tmp_path / "kept", progress=False)
-    np.testing.assert_array_equal(done.history.to_numpy(float), main["history"].numpy())
+    determined = [name for name in done.history if not name.startswith("cutoff")]
+    np.testing.assert_array_equal(done.history[determined].to_numpy(float), main["history"].numpy())
 
 
 def stop_one(batch, folder):
