@@ -122,8 +122,9 @@ def _attention(explorer: Explorer) -> list[str]:
     owner = np.repeat(list(masks), [int(mask.sum()) for mask in masks.values()])
     colors = {o: _MODALITIES[now.modalities.index(o) % len(_MODALITIES)] for o in masks}
     x0, x1 = (6 + (np.arange(count) + 0.5) * 328 / count for count in weights.shape)
-    relative = (weights / weights.max()).round(6)  # equal ones keep their order, whatever the processor's last bits
-    strongest = np.argsort(-relative, axis=None, kind="stable")[:60][::-1]
+    relative = (weights / weights.max()).round(6)
+    # drawn in the order of the tokens: an order by weight would hang on a processor's last bits
+    strongest = np.sort(np.argsort(-relative, axis=None, kind="stable")[:60])
     for t, j in zip(*np.unravel_index(strongest, weights.shape), strict=True):
         part, color = float(relative[t, j]), colors[owner[j]]
         drawn.append(
