@@ -31,6 +31,7 @@ from clcrkit import datasets
 from clcrkit.analysis.robustness import corruptions
 from clcrkit.baselines import BASELINES, Baseline, LateFusion
 from clcrkit.batch import Batch
+from clcrkit.budget import participation
 from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated
 from clcrkit.datasets import Split
 from clcrkit.errors import ConfigError, DataError, require
@@ -236,11 +237,10 @@ def _decisions(model: CLCR, test: Batch, gamma: float = 1.0) -> dict[str, float]
         trace = model.trace(test.select(slice(start, start + PIECE)), gamma)
         predictions.append(trace.prediction)
         gates.append(torch.cat([trace.modality_gate, trace.level_gate], dim=1))
-        for m, participation in trace.participation.items():
-            present = trace.batch.masks[m].any(1)
-            real = trace.batch.masks[m][present].sum(1, keepdim=True)
-            shares.append(participation[present].mean(1))
-            funded.append(((trace.allocation[m][present] > 0).sum(-1) / real).mean(1))
+        for m, mask in trace.batch.masks.items():
+            present = mask.any(1)
+            shares.append(trace.participation[m][present].mean(1))
+            funded.append(participation((trace.allocation[m] > 0).float(), mask)[present].mean(1))
     names = [f"gate {m}" for m in model.modalities] + [f"level {i + 1}" for i in range(model.levels)]
     return {
         "score": float(TASKS[model.config.task].score(torch.cat(predictions), test.labels)),

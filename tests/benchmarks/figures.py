@@ -17,6 +17,7 @@ from clcrkit import CLCR, CLCRConfig, Trace
 from clcrkit.analysis.funding import credit, lift, muting
 from clcrkit.analysis.probes import evidence_auroc, level_weighted, linear_probe, spaces_of
 from clcrkit.baselines import LateFusion
+from clcrkit.budget import participation
 from clcrkit.datasets import asynchrony, digits
 from clcrkit.training import TrainConfig, evaluate, fit
 
@@ -73,9 +74,8 @@ def _funding(model: CLCR, trace: Trace) -> dict[str, float]:
     muted = muting(model, batch, factors)
     row = {f"{factor}, {what} muted": accuracy for factor, what, accuracy in muted.itertuples(index=False)}
     row["participation"] = float(torch.stack(list(trace.participation.values())).mean())
-    shares = {m: a > 0 for m, a in trace.allocation.items()}
-    real = {m: batch.masks[m].sum(1)[:, None] for m in trace.modalities}
-    row["funded"] = float(torch.stack([(shares[m].sum(-1) / real[m]).mean() for m in trace.modalities]).mean())
+    funded = [participation((a > 0).float(), batch.masks[m]).mean() for m, a in trace.allocation.items()]
+    row["funded"] = float(torch.stack(funded).mean())
     weights = {"lift of the shares": trace.allocation, "lift of the credit": credit(model, batch)}
     for name, weight in weights.items():
         by_level = [lift(weight[m].abs(), batch.evidence[m], batch.masks[m]) for m in trace.modalities]
