@@ -1,5 +1,6 @@
 # make tour   train CLCR on the bundled digits, look inside, write build/tour.html
 # make lab    the same notebooks, live
+# make site   the course as pages, in build/site; opens from the disk
 # make test   everything: format, lint, types, JavaScript, unit tests, notebooks, browser
 # make bundle the explorer's JavaScript joined anew, after a change to its modules
 PYTHON ?= python3
@@ -17,13 +18,16 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export OMP_WAIT_POLICY ?= passive
 export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 
-.PHONY: tour lab test lint types js bundle unit gates notebooks browser data clean
+.PHONY: tour lab site test lint types js bundle unit gates notebooks browser data clean
 
 tour: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
 
 lab: $(READY)
 	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks
+
+site: $(READY)
+	$(PY) notebooks/site/build.py build/site
 
 # the quick parts at once, the others in turn, then where the time went
 test: $(READY)

@@ -14,11 +14,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Int64, Shaped
+from numpy import ndarray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from clcrkit.errors import DataError
-from clcrkit.ops import zero_padding
+from clcrkit.arguments import checked, public
+from clcrkit.conversion import (
+    MOST_TOKEN_IDS,
+    as_attribute,
+    as_bool,
+    as_labels,
+    as_mask,
+    as_sequences,
+    as_tensor,
+    as_whole,
+    by_name,
+    of_length,
+    refuse,
+)
+from clcrkit.errors import DataError, check_range
+from clcrkit.ops import as_device, on_host, plain_torch, zero_padding
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +47,7 @@ class Batch:
     attributes  by name: (batch,) int64, known facts that are not the label (speaker, private factor, ...)
     evidence    by modality: (batch, level, token) bool, the tokens that are known to carry shared
                 information at each level; empty where the truth is unknown
+    label_names, attribute_names   what classes and an attribute's values are called, where they have names
     """
 
     tokens: dict[str, Shaped[Tensor, "batch ..."]]
@@ -41,6 +56,8 @@ class Batch:
     ids: Int64[Tensor, "batch"]
     attributes: dict[str, Int64[Tensor, "batch"]] = field(default_factory=dict)
     evidence: dict[str, Bool[Tensor, "batch level _"]] = field(default_factory=dict)
+    label_names: tuple[str, ...] = ()
+    attribute_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -54,46 +71,67 @@ class Batch:
         return f"Batch({len(self)} samples: {shapes})"
 
     @classmethod
+    @plain_torch()
     def from_arrays(
         cls,
-        tokens: Mapping[str, Any],
+        tokens: Any,
         labels: Any = None,
-        masks: Mapping[str, Any] | None = None,
+        masks: Any = None,
         ids: Any = None,
-        attributes: Mapping[str, Any] | None = None,
-        evidence: Mapping[str, Any] | None = None,
+        attributes: Any = None,
+        evidence: Any = None,
+        task: str | None = None,
+        classes: int | Sequence[Any] | None = None,
+        axes: str | Mapping[str, str] | None = None,
     ) -> Batch:
-        """Check arrays or tensors and make a Batch of them.
+        """Check arrays and make a Batch of them: of numpy, torch (on any device) or pandas, or lists.
 
-        The arguments are the fields of a Batch. (batch, feature) floats are taken as one token; a modality without a
-        mask is all real. Integer labels are classes; floats of one axis are regression targets, of two multi-label.
-        Raises DataError for empty, NaN or infinite input (where the mask says real), wrong axes or lengths.
+        tokens: by modality, (batch, token, feature) floats or (batch, token) integers, which are token ids; or a list
+            of one array for each sample, (token, feature) or (token,), of any length. A sample that is None or nothing
+            but NaN lacks the modality. Masked entries of a masked array are padding.
+        labels: integers or names are classes, floats of one axis a regression, 0/1 of two axes several labels.
+        masks: by modality, (batch, token), True where real; or (batch,), lengths, or booleans: is it there?
+            A modality without one is real wherever it has tokens.
+        attributes: by name, integers or names.
+        task: a name of `tasks.TASKS`, where labels may be of two ("classification" for 0., 1., 2.).
+        classes: their values in order where labels lack some or are not 0, 1, 2, ...; or their number.
+        axes: for floats of one axis for each sample, what it is, "feature" or "token"; for all or by modality.
+
+        Raises DataError for empty, NaN or infinite input (where the mask says real), wrong axes or lengths, values that
+        would change on the way (0.7 as an id), absurd sizes, and input that may mean two things.
         """
-        if not tokens:
+        sequences, there = {}, {}
+        for name, values in by_name("tokens", tokens).items():
+            axis = axes.get(name) if isinstance(axes, Mapping) else axes
+            sequences[name], there[name] = as_sequences(name, values, axis)
+        if not sequences:
             raise DataError("tokens: no modality given; at least 1 is needed")
-        sequences = {name: _as_sequences(name, values) for name, values in tokens.items()}
         first = next(iter(sequences))
         size = len(sequences[first])
         for name, values in sequences.items():
             if len(values) != size:
                 raise DataError(f"{name}: {len(values)} samples, but {first} has {size}")
-        for what, by_modality in (("masks", masks), ("evidence", evidence)):
-            unknown = set(by_modality or ()) - set(sequences)
-            if unknown:
+        given = {"masks": by_name("masks", masks), "evidence": by_name("evidence", evidence)}
+        for what, names in (*given.items(), ("axes", axes if isinstance(axes, Mapping) else {})):
+            if unknown := set(names) - set(sequences):
                 raise DataError(f"{what}: {_names(unknown)} is no modality; there are {_names(sequences)}")
-        real = {name: _as_mask(name, (masks or {}).get(name), values) for name, values in sequences.items()}
-        id_tensor = torch.arange(size) if ids is None else _as_tensor("ids", ids).long()
+        real = {name: as_mask(name, given["masks"].get(name), there[name]) for name in sequences}
+        id_tensor = torch.arange(size) if ids is None else as_whole("ids", as_tensor("ids", ids))
         if id_tensor.shape != (size,):
             raise DataError(f"ids: shape {tuple(id_tensor.shape)}, but ({size},) is needed")
         if len(id_tensor.unique()) != size:
             raise DataError(f"ids: {size - len(id_tensor.unique())} of {size} are repeated; each must be unique")
+        known = {name: as_attribute(name, x, size) for name, x in by_name("attributes", attributes).items()}
+        label_tensor, label_names = (None, ()) if labels is None else as_labels(labels, id_tensor, task, classes)
         batch = cls(
             tokens={name: _cleaned(name, values, real[name], id_tensor) for name, values in sequences.items()},
             masks=real,
-            labels=None if labels is None else _as_labels(labels, size, id_tensor),
+            labels=label_tensor,
             ids=id_tensor,
-            attributes={name: _as_attribute(name, values, size) for name, values in (attributes or {}).items()},
-            evidence={name: _as_evidence(name, values, real[name]) for name, values in (evidence or {}).items()},
+            attributes={name: tensor for name, (tensor, _) in known.items()},
+            evidence={name: _as_evidence(name, values, real[name]) for name, values in given["evidence"].items()},
+            label_names=label_names,
+            attribute_names={name: names for name, (_, names) in known.items() if names},
         )
         empty = ~torch.stack([mask.any(1) for mask in real.values()]).any(0)
         if empty.any():
@@ -108,17 +146,23 @@ class Batch:
 
         def apply(value: Any) -> Any:
             if isinstance(value, dict):
-                return {name: function(tensor) for name, tensor in value.items()}
-            return None if value is None else function(value)
+                return {name: apply(entry) for name, entry in value.items()}
+            return function(value) if isinstance(value, Tensor) else value
 
         return Batch(**{f.name: apply(getattr(self, f.name)) for f in fields(self)})
 
     def select(self, index: Any) -> Batch:
-        """The samples at `index`: a slice, a list of positions or a bool mask."""
-        if not isinstance(index, slice):
-            index = torch.as_tensor(index, device=self.ids.device)
-        return self.map(lambda tensor: tensor[index])
+        """The samples at `index`, as numpy takes it: a slice, positions, a bool mask; `batch[index]` is the same, and
+        `batch[3]` a Batch of one. Raises DataError for an index that does not fit."""
+        positions = positions_of(index, len(self), self.ids.device)
+        return self.map(lambda tensor: tensor[positions])
 
+    __getitem__ = select
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[i] for i in range(len(self)))
+
+    @checked
     def only(self, *modalities: str) -> Batch:
         """The same samples with these modalities only."""
         unknown = set(modalities) - set(self.tokens)
@@ -133,14 +177,17 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy on `device`."""
+        device = as_device(device)
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
+    @checked
     def batches(self, size: int, order: Tensor | None = None, drop_last: bool = False) -> Iterator[Batch]:
         """Batches of `size` samples, in the given order of positions (default: as they are).
 
         A batch is cut to its longest sequence, which changes no result: padding never matters.
         """
-        order = torch.arange(len(self)) if order is None else order.cpu()
+        check_range("size", size, 1)
+        order = order_of(order, len(self))
         longest = {m: mask.cumsum(1).argmax(1).add(1).cpu() for m, mask in self.masks.items()}
         for start in range(0, len(order), size):
             index = order[start : start + size]
@@ -156,35 +203,18 @@ class Batch:
             )
 
 
-def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, ids: Any = None, attributes: Any = None) -> Batch:
+@public
+def collate(samples: Sequence[Mapping[str, Any]], labels: Any = None, **settings: Any) -> Batch:
     """Pad samples of different lengths into one Batch.
 
     samples: one mapping per sample, modality -> (token, feature) floats or (token,) integers. A modality that
     a sample lacks (absent, None, or of no tokens) is a missing modality: its mask is all False.
-    Raises DataError where a modality changes its width or kind between samples.
+    settings: other arguments of `Batch.from_arrays`, which raises DataError for what cannot be used.
     """
     if not samples:
         raise DataError("samples: empty; at least 1 sample is needed")
-    tokens: dict[str, Tensor] = {}
-    masks: dict[str, Tensor] = {}
-    for name in dict.fromkeys(name for sample in samples for name in sample):
-        rows = {i: _as_numbers(name, s[name]) for i, s in enumerate(samples) if s.get(name) is not None}
-        rows = {i: row for i, row in rows.items() if row.numel()}
-        if not rows:
-            raise DataError(f"{name}: no sample has a token; leave the modality out")
-        first, *_ = rows.values()
-        if len({(row.ndim, row.shape[1:], row.is_floating_point()) for row in rows.values()}) > 1:
-            kinds = sorted({f"{str(row.dtype).removeprefix('torch.')} {tuple(row.shape[1:])}" for row in rows.values()})
-            raise DataError(f"{name}: samples differ in width or kind: {', '.join(kinds)}")
-        if first.ndim != (2 if first.is_floating_point() else 1):
-            raise DataError(
-                f"{name}: a sample of shape {tuple(first.shape)}, but (token, feature) floats or "
-                f"(token,) integers are needed"
-            )
-        padded = [rows.get(i, first[:0]) for i in range(len(samples))]
-        tokens[name] = pad_sequence(padded, batch_first=True)
-        masks[name] = torch.arange(tokens[name].shape[1]) < torch.tensor([[len(row)] for row in padded])
-    return Batch.from_arrays(tokens, labels=labels, masks=masks, ids=ids, attributes=attributes)
+    modalities = dict.fromkeys(name for sample in samples for name in sample)
+    return Batch.from_arrays({m: [sample.get(m) for sample in samples] for m in modalities}, labels, **settings)
 
 
 def repeat_tokens(batch: Batch, times: int) -> Batch:
@@ -199,7 +229,12 @@ def concatenate(parts: Sequence[Batch]) -> Batch:
     """Join batches of the same modalities along the batch axis, padding to the longest.
 
     Labels are kept only where every part has them."""
+    if not parts:
+        raise DataError("batches: empty; at least 1 is needed")
     first = parts[0]
+    names = {(part.label_names, tuple(part.attribute_names.items())) for part in parts}
+    if len(names) > 1:
+        raise DataError("batches: their classes or attributes have different names, so equal numbers are not the same")
     labels = [p.labels for p in parts if p.labels is not None]
 
     def join(pieces: list[Tensor], axis: int) -> Tensor:
@@ -213,6 +248,8 @@ def concatenate(parts: Sequence[Batch]) -> Batch:
         ids=torch.cat([p.ids for p in parts]),
         attributes={a: torch.cat([p.attributes[a] for p in parts]) for a in first.attributes},
         evidence={m: join([p.evidence[m] for p in parts], 2) for m in first.evidence},
+        label_names=first.label_names,
+        attribute_names=first.attribute_names,
     )
 
 
@@ -223,46 +260,41 @@ def pad_axis(values: Shaped[Tensor, "..."], axis: int, length: int) -> Shaped[Te
     return F.pad(values, [0, 0] * (values.ndim - 1 - axis) + [0, length - values.shape[axis]])
 
 
+def order_of(order: Any, size: int) -> Int64[Tensor, "position"]:
+    """The order of positions as it is given, on the CPU; by default all `size` as they are."""
+    positions = torch.arange(size) if order is None else as_whole("order", as_tensor("order", order))
+    if positions.ndim != 1:
+        raise DataError(f"order: {positions.ndim} axes, but one position after the other is needed")
+    return positions
+
+
+def positions_of(index: Any, size: int, device: torch.device) -> slice | Shaped[Tensor, "position"]:
+    """What picks the samples at `index` of `size` from tensors on the device. Raises DataError where it cannot."""
+    if isinstance(index, slice) and (index.step is None or (isinstance(index.step, int) and index.step > 0)):
+        return index  # a view
+    if isinstance(index, Tensor) and index.ndim == 1 and index.dtype == torch.int64 and not on_host(index):
+        return index.to(device)  # no look at its values, for which the host would wait
+    try:
+        if not isinstance(index, slice):
+            values = index.detach().cpu().numpy() if isinstance(index, Tensor) else np.asarray(index)
+            index = (
+                values.astype(np.int64) if values.size == 0 else values.astype(bool) if _all_bool(values) else values
+            )
+        positions = np.array(np.arange(size)[index], ndmin=1)
+        if positions.ndim > 1:
+            raise IndexError(f"{positions.ndim} axes")
+        return torch.from_numpy(positions).to(device)
+    except (IndexError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise DataError(f"index: {error}; positions below {size}, a slice or {size} booleans are needed") from None
+
+
+def _all_bool(values: ndarray) -> bool:
+    """Also of pandas' booleans, which are objects."""
+    return values.dtype == object and all(isinstance(value, (bool, np.bool_)) for value in values.ravel())
+
+
 def _names(names: Iterable[Any]) -> str:
     return ", ".join(sorted(map(str, names)))
-
-
-def _as_tensor(name: str, values: Any) -> Tensor:
-    try:
-        # a copy: torch takes no array that is reversed or read-only, and a later change must not reach the Batch
-        tensor = values.detach().clone() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{name}: not an array of numbers ({error})") from None
-    if tensor.is_complex():
-        raise DataError(f"{name}: complex numbers, but real ones are needed")
-    return tensor
-
-
-def _as_numbers(name: str, values: Any) -> Tensor:
-    tensor = _as_tensor(name, values)
-    return tensor.float() if tensor.is_floating_point() else tensor.long()
-
-
-def _as_sequences(name: str, values: Any) -> Tensor:
-    """(batch, token, feature) floats or (batch, token) ids."""
-    tensor = _as_numbers(name, values)
-    if tensor.is_floating_point() and tensor.ndim == 2:
-        tensor = tensor[:, None, :]
-    axes = "(batch, token, feature)" if tensor.is_floating_point() else "(batch, token)"
-    if tensor.ndim != axes.count(",") + 1 or 0 in tensor.shape:
-        raise DataError(f"{name}: shape {tuple(tensor.shape)}, but {axes} with no empty axis is needed")
-    return tensor
-
-
-def _as_mask(name: str, values: Any, sequences: Tensor) -> Tensor:
-    if values is None:
-        return torch.ones(sequences.shape[:2], dtype=torch.bool)
-    mask = _as_tensor(f"{name} mask", values).bool()
-    if mask.shape != sequences.shape[:2]:
-        raise DataError(
-            f"{name}: mask of shape {tuple(mask.shape)}, but (batch, token) is {tuple(sequences.shape[:2])}"
-        )
-    return mask
 
 
 def _cleaned(name: str, values: Tensor, mask: Tensor, ids: Tensor) -> Tensor:
@@ -270,55 +302,18 @@ def _cleaned(name: str, values: Tensor, mask: Tensor, ids: Tensor) -> Tensor:
     values = zero_padding(values, mask)
     if values.is_floating_point():
         for kind, bad in (("NaN", values.isnan()), ("inf", values.isinf())):
-            _refuse(name, f"hold {kind}; only finite numbers are allowed", bad.any(-1), ids)
-    else:
-        _refuse(name, f"hold a token id of {int(values.min())}; ids start at 0", values < 0, ids)
+            refuse(name, f"hold {kind}; only finite numbers are allowed", bad.any(-1), ids)
+        return values
+    cure = ": integers are token ids; pass floats for measurements"
+    refuse(name, f"hold a token id of {int(values.min())}; ids start at 0", values < 0, ids, cure)
+    what = f"hold a token id of {int(values.max())}; ids must be below {MOST_TOKEN_IDS}"
+    refuse(name, what, values >= MOST_TOKEN_IDS, ids, cure)
     return values
-
-
-def _refuse(name: str, what: str, bad: Tensor, ids: Tensor) -> None:
-    """Raise DataError where any of `bad`, (batch, token), is True, and name the first."""
-    rows = bad.any(1)
-    if rows.any():
-        row = int(rows.nonzero()[0])
-        raise DataError(
-            f"{name}: {int(rows.sum())} of {len(bad)} samples {what} "
-            f"(first: id {int(ids[row])}, token {int(bad[row].nonzero()[0])})"
-        )
-
-
-def _as_labels(values: Any, size: int, ids: Tensor) -> Tensor:
-    labels = _of_length("labels", values, size)
-    if labels.ndim > 2:
-        raise DataError(f"labels: {labels.ndim} axes, but (batch,) or (batch, label) is needed")
-    if labels.ndim == 2 and not ((labels == 0) | (labels == 1)).all():
-        raise DataError("labels: (batch, label) labels must be 0 or 1 each")
-    labels = labels.float() if labels.is_floating_point() else labels  # before: a float64 may be beyond float32
-    _refuse("labels", "are NaN or inf; only finite numbers are allowed", ~labels.isfinite().reshape(size, -1), ids)
-    if labels.is_floating_point() or labels.ndim == 2:
-        return labels.float()
-    _refuse("labels", f"are negative ({int(labels.min())}); classes start at 0", (labels < 0)[:, None], ids)
-    return labels.long()
-
-
-def _as_attribute(name: str, values: Any, size: int) -> Tensor:
-    tensor = _of_length(f"attribute {name}", values, size)
-    if tensor.ndim != 1 or tensor.is_floating_point():
-        shape = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
-        raise DataError(f"attribute {name}: {shape}, but ({size},) integers are needed")
-    return tensor.long()
 
 
 def _as_evidence(name: str, values: Any, mask: Tensor) -> Tensor:
     size, length = mask.shape
-    tensor = _of_length(f"evidence {name}", values, size)
+    tensor = of_length(f"evidence {name}", values, size)
     if tensor.ndim != 3 or tensor.shape[2] != length:
         raise DataError(f"evidence {name}: shape {tuple(tensor.shape)}, but ({size}, level, {length}) is needed")
-    return tensor.bool()
-
-
-def _of_length(name: str, values: Any, size: int) -> Tensor:
-    tensor = _as_tensor(name, values)
-    if tensor.ndim == 0 or tensor.shape[0] != size:
-        raise DataError(f"{name}: shape {tuple(tensor.shape)}, but {size} samples are needed")
-    return tensor
+    return as_bool(f"evidence {name}", tensor)

@@ -6,22 +6,35 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+import torch
 from torch import nn
 
+from clcrkit.arguments import public, wrong
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError
-from clcrkit.tasks import task_named, task_of
+from clcrkit.conversion import MOST_TOKEN_IDS
+from clcrkit.errors import ConfigError, DataError, check_choice
+from clcrkit.settings import as_setting, make_plain
+from clcrkit.tasks import MOST_CLASSES, task_named, task_of
 
 MIXES = ("", "rotated", "shuffled", "pooled")
 BUDGETED = ("listeners", "speakers", "both")
+MOST_LEVELS, MOST_WIDTH, MOST_FEATURES = 64, 2**14, 2**20  # more is a mistake, and would take memory before it is seen
 
 
 @dataclass(frozen=True)
 class Modality:
-    """What a modality's tokens are: `size` features each, or ids below `size` when `ids` is set."""
+    """What a modality's tokens are: `size` features each, or ids below `size` when `ids` is set.
+
+    mean, std   of each feature, where the model standardises them; `CLCRConfig.of(data, standardise=True)` finds them
+    """
 
     size: int
     ids: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ class CLCRConfig:
     budgeted              whom the budget holds: 'listeners', 'speakers' or 'both' (see `exchange`)
     split=False           without IntraCED also without frames: InterCAD reads the level tokens themselves
     private_sum=True      the private code is the gated sum over modalities, in place of the gated mean
+    class_weights each class's weight in the task loss, or none: a sample's loss is multiplied by that of its class
+    label_names   what the outputs are called, kept with the model; none where they have no names
     """
 
     modalities: Mapping[str, Modality]
@@ -76,17 +91,27 @@ class CLCRConfig:
     budgeted: str = "listeners"
     split: bool = True
     private_sum: bool = False
+    label_names: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        if not isinstance(self.modalities, Mapping) or not all(
+            isinstance(m, str) and isinstance(spec, Modality) for m, spec in self.modalities.items()
+        ):
+            raise ConfigError(
+                f"modalities: {repr(self.modalities)[:100]}, but it must be a mapping from names to Modality(size)"
+            )
         task = task_named(self.task)
         outputs = task.fewest if task.fewest == task.most else f"{task.fewest} or more"
-        room = self.width - self.rank
+        room, weights, classes = self.width - self.rank, self.class_weights, task.name == "classification"
         multiple = self.heads >= 1 and self.rank % self.heads == 0
         rules: list[tuple[str, Any, bool, str]] = [
             ("modalities", len(self.modalities), len(self.modalities) >= 2, "2 or more"),
             ("outputs", self.outputs, task.fewest <= self.outputs <= task.most, f"{outputs} for {task.name}"),
-            ("levels", self.levels, self.levels >= 1, "1 or more"),
-            ("width", self.width, self.width >= 4 and self.width % 4 == 0, "a multiple of 4"),
+            ("outputs", self.outputs, self.outputs <= MOST_CLASSES, f"up to {MOST_CLASSES}"),
+            ("levels", self.levels, 1 <= self.levels <= MOST_LEVELS, f"1 or more, up to {MOST_LEVELS}"),
+            ("width", self.width, self.width in range(4, MOST_WIDTH + 1, 4), f"a multiple of 4, up to {MOST_WIDTH}"),
             ("heads", self.heads, self.heads >= 1, "1 or more"),
             ("rank", self.rank, self.rank >= 1 and multiple, f"a multiple of {self.heads} heads"),
             ("private_rank", self.private_rank, 1 <= self.private_rank <= room, f"from 1 to width - rank ({room})"),
@@ -95,41 +120,69 @@ class CLCRConfig:
             ("lambda_inter", self.lambda_inter, self.lambda_inter >= 0, "0 or more"),
             ("mix", self.mix, self.mix in MIXES, " or ".join(map(repr, MIXES))),
             ("budgeted", self.budgeted, self.budgeted in BUDGETED, " or ".join(map(repr, BUDGETED))),
+            (
+                "label_names",
+                self.label_names,
+                len(self.label_names) in (0, self.outputs),
+                "one for each output, or none",
+            ),
+            (
+                "class_weights",
+                weights,
+                not weights or (classes and len(weights) == self.outputs and min(weights) >= 0),
+                "none, 'balanced' (in CLCRConfig.of), or for classification one number of 0 or more for each class",
+            ),
             ("split", self.split, self.split or not self.intraced, "True with IntraCED, which exchanges in the frames"),
         ]
         for m, spec in self.modalities.items():
             # torch registers the parts of a module under these names, as attributes
             usable = bool(m) and "." not in m and not hasattr(nn.ModuleDict, m) and not hasattr(nn.ParameterDict, m)
             rules.append(("modalities", m, usable, "a name without a dot that is no attribute of torch's modules"))
-            rules.append((f"size of {m}", spec.size, spec.size >= 1, "1 or more"))
+            most = MOST_TOKEN_IDS if spec.ids else MOST_FEATURES
+            rules.append((f"size of {m}", spec.size, 1 <= spec.size <= most, f"1 or more, up to {most}"))
+            scaled = len(spec.mean) == len(spec.std) == spec.size and not spec.ids and all(x > 0 for x in spec.std)
+            what = f"one mean and one deviation above 0 for each of {spec.size} features, or none"
+            rules.append((f"mean and std of {m}", len(spec.mean), scaled or not (spec.mean or spec.std), what))
         for name, value, holds, allowed in rules:
             if not holds:
                 raise ConfigError(f"{name}: {value!r}, but it must be {allowed}")
 
     @classmethod
-    def of(cls, batch: Batch, **settings: Any) -> CLCRConfig:
-        """The configuration that fits this batch: modalities, task and outputs are read from it unless given.
+    def of(cls, data: Any, standardise: bool = False, **settings: Any) -> CLCRConfig:
+        """The configuration that fits a Batch, or a Split's training part: modalities, task, outputs and label names
+        are read from it unless given, and the ranks follow the width (`ranks`).
+
+        standardise: the model itself gives each feature mean 0 and standard deviation 1 over the real tokens of this
+            training part, and cuts it at +-10. What it does is saved with it, so that a loaded model takes raw data.
+        class_weights="balanced": samples / (classes * samples of the class), as scikit-learn has it.
 
         The largest token id and class in the batch set `size` and `outputs`: pass the whole training part, or
         `modalities` and `outputs` where it may lack some. Raises ConfigError for a setting that does not exist.
         """
+        batch, names = getattr(data, "train", data), tuple(getattr(data, "label_names", ()))
+        if not isinstance(batch, Batch):
+            raise wrong("data", batch, "a Batch or a Split of them")
+        if not len(batch):
+            raise DataError("data: no sample, but the configuration is read from some")
         unknown = set(settings) - {f.name for f in fields(cls)}
         if unknown:
             raise ConfigError(
                 f"{', '.join(sorted(unknown))}: no such setting; there are {', '.join(f.name for f in fields(cls))}"
             )
-        settings.setdefault("modalities", {
-            m: Modality(t.shape[-1]) if t.is_floating_point() else Modality(int(t.max()) + 1, ids=True)
-            for m, t in batch.tokens.items()
-        })  # fmt: skip
+        settings.setdefault("modalities", {m: _modality(batch, m, standardise) for m in batch.modalities})
         labels = batch.labels
         if labels is not None:
             task = task_of(labels)
             settings.setdefault("task", task.name)
-            settings.setdefault("outputs", task.count_outputs(labels))
+            named = 0 if task.name == "regression" else len(names)
+            settings.setdefault("outputs", max(task.count_outputs(labels), named))
+            if named == settings["outputs"]:
+                settings.setdefault("label_names", names)
         elif not {"task", "outputs"} <= set(settings):
             raise ConfigError("labels: this batch has none, so task and outputs must be given")
-        return cls(**settings)
+        if isinstance(settings.get("class_weights"), str):
+            settings["class_weights"] = _balanced(settings["class_weights"], labels, settings["outputs"])
+        return cls(**{**ranks(settings), **settings})
 
     def paper(self) -> CLCRConfig:
         """This configuration in the plain reading of the paper: nothing that we added to make it learn better. Level
@@ -138,13 +191,52 @@ class CLCRConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `CLCRConfig.from_dict` makes the same configuration again."""
-        return asdict(self)
+        values = asdict(self)
+        scaled = {m: {k: v for k, v in spec.items() if v != ()} for m, spec in values["modalities"].items()}
+        return {**values, "modalities": scaled}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CLCRConfig:
         """The configuration that `to_dict` described."""
-        modalities = {m: Modality(**spec) for m, spec in values["modalities"].items()}
-        return cls(**{**values, "modalities": modalities})
+        modalities = {m: Modality(**_tuples(spec)) for m, spec in values["modalities"].items()}
+        return cls(**{**_tuples(values), "modalities": modalities})
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _modality(batch: Batch, name: str, standardise: bool) -> Modality:
+    tokens, mask = batch.tokens[name], batch.masks[name]
+    if not tokens.is_floating_point():
+        return Modality(int(tokens.max()) + 1, ids=True)
+    if not standardise or not mask.any():
+        return Modality(tokens.shape[-1])
+    rows = tokens[mask].double()
+    std = rows.std(0, correction=0)
+    constant = std <= 1e-6 * rows.abs().amax(0)
+    std = std.masked_fill(constant, 1.0)
+    return Modality(tokens.shape[-1], mean=tuple(rows.mean(0).tolist()), std=tuple(std.tolist()))
+
+
+def _balanced(name: str, labels: Any, outputs: int) -> tuple[float, ...]:
+    """The weights that make all classes count alike; 1 for a class without a sample."""
+    check_choice("class_weights", name, ["balanced"])
+    if labels is None or task_of(labels).name != "classification":
+        raise ConfigError("class_weights: 'balanced', but the data have no classes")
+    counts = labels.bincount(minlength=outputs)
+    weights = torch.where(counts > 0, len(labels) / ((counts > 0).sum() * counts.double()), 1.0)
+    return tuple(weights.tolist())
+
+
+def ranks(settings: Mapping[str, Any]) -> dict[str, int]:
+    """rank and private_rank for the width and the heads in these settings: half of the width each, as far as `heads`
+    and a rank that is given allow."""
+    known = {"width": CLCRConfig.width, "heads": CLCRConfig.heads, **settings}
+    width, heads = (as_setting(name, known[name], "int") for name in ("width", "heads"))
+    rank = as_setting("rank", known.get("rank", width // 2 // max(heads, 1) * heads or heads), "int")
+    return {"rank": rank, "private_rank": min(width // 2, width - rank)}
 
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
@@ -176,6 +268,7 @@ READINGS: Mapping[str, Mapping[str, Any]] = {
 """Other readings of the paper, where the published notes allow them; a verdict on a claim holds for a reading."""
 
 
+@public
 def ablated(config: CLCRConfig, name: str) -> CLCRConfig:
     """This configuration with one named change of the ablation table."""
     changes = {**ABLATIONS, **READINGS}
@@ -184,8 +277,12 @@ def ablated(config: CLCRConfig, name: str) -> CLCRConfig:
     return replace(config, **changes[name])
 
 
-def ready(batch: Batch, modalities: Mapping[str, Modality]) -> Batch:
-    """The batch with these modalities, in this order. Raises DataError where one is missing or does not fit."""
+def fitting(batch: Any, modalities: Mapping[str, Modality]) -> Batch:
+    """The batch itself. Raises DataError where it is none, or lacks a modality, or one is of another kind or width."""
+    if not isinstance(batch, Batch):
+        raise wrong("batch", batch, "a Batch")
+    if not len(batch):
+        raise DataError("batch: no sample, but 1 or more are needed")
     missing = [m for m in modalities if m not in batch.tokens]
     if missing:
         raise DataError(
@@ -199,7 +296,23 @@ def ready(batch: Batch, modalities: Mapping[str, Modality]) -> Batch:
             raise DataError(f"{m}: holds {tokens.dtype}, but {kind} are needed")
         if not spec.ids and tokens.shape[-1] != spec.size:
             raise DataError(f"{m}: {tokens.shape[-1]} features for each token, but this model needs {spec.size}")
-        highest = int(tokens.masked_fill(~batch.masks[m], 0).max()) if spec.ids else 0
-        if spec.ids and highest >= spec.size:
+    return batch
+
+
+def to_module(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A forward pre-hook: the first input is a Batch that fits, on the module's device."""
+    if not inputs:
+        return inputs
+    batch, device = fitting(inputs[0], module.inputs), next(module.parameters()).device
+    return (batch if batch.ids.device == device else batch.to(device), *inputs[1:])
+
+
+def ready(batch: Batch, modalities: Mapping[str, Modality]) -> Batch:
+    """The batch with these modalities, in this order. Raises DataError where it does not fit."""
+    batch = fitting(batch, modalities)
+    for m, spec in modalities.items():
+        tokens = batch.tokens[m]
+        highest = int(tokens.masked_fill(~batch.masks[m], 0).max()) if spec.ids else -1
+        if highest >= spec.size:
             raise DataError(f"{m}: holds token id {highest}, but ids must be below {spec.size}")
     return batch.only(*modalities)

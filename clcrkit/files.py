@@ -1,7 +1,10 @@
-"""Reading and writing tensors and plain values: safetensors and JSON (no pickle anywhere), written atomically."""
+"""Reading and writing tensors and plain values: safetensors and JSON (no pickle anywhere), written atomically.
+
+A file of tensors holds a digest of them and of its description, so that a flipped bit is noticed when it is read."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -10,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from clcrkit.errors import DataError
@@ -34,7 +38,7 @@ def _all_or_nothing(path: Path) -> Iterator[str]:
         with open(scratch, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(scratch, path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise DataError(f"{path}: cannot be written ({error})") from error
     finally:
         if scratch and os.path.exists(scratch):
@@ -44,8 +48,20 @@ def _all_or_nothing(path: Path) -> Iterator[str]:
 def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and a JSON description to one safetensors file; all of it or nothing, else DataError."""
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with _all_or_nothing(Path(path)) as scratch:
-        save_file(copies, scratch, metadata={"clcrkit": json.dumps(about)})
+    # one entry, since safetensors writes several in any order: the same content must give the same bytes
+    text = json.dumps({"digest": digest(copies, json.dumps(about)), "about": about})
+    # in memory first: safetensors' own writer has a scratch file of its own, which a kill would leave behind
+    write_bytes(Path(path), save(copies, metadata={"clcrkit": text}))
+
+
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """SHA-256 of names, types, shapes and values, and of a text; equal on all devices."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name!r} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -69,11 +85,16 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["clcrkit"])
+            stored = json.loads((file.metadata() or {})["clcrkit"])
+            about = stored["about"]
             if not isinstance(about, dict):
                 raise ValueError(f"its description is {about!r}")
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a mapping)
+            # copies: a mapped file cannot be replaced on Windows, and changes with whatever is written to it elsewhere
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            if stored["digest"] != digest(tensors, json.dumps(about)):
+                raise ValueError("its digest is another one")
+            return tensors, about
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a file that clcrkit wrote, or damaged ({error})") from error

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
-from clcrkit.ops import all_true, key_padding_mask, level_axis, position_signal, zero_padding
+from clcrkit.ops import FARTHEST, all_true, key_padding_mask, level_axis, position_signal, zero_padding
 
 POSITION_SCALE = 0.1  # amplitude of the sinusoid in P
 
@@ -113,13 +113,29 @@ def mix_levels(
 
 
 class HierarchyEncoder(nn.Module):
-    """One modality's encoder: stages Z by a TCN (features) or transformer taps (token ids), then level tokens H."""
+    """One modality's encoder: stages Z by a TCN (features) or transformer taps (token ids), then level tokens H.
+
+    mean, std: of each feature, (size,); where given, tokens are standardised with them first, and cut at +-10."""
+
+    mean: Float[Tensor, "feature"]
+    std: Float[Tensor, "feature"]
 
     def __init__(
-        self, size: int, ids: bool, width: int, levels: int, dropout: float = 0.0, centred: bool = True
+        self,
+        size: int,
+        ids: bool,
+        width: int,
+        levels: int,
+        dropout: float = 0.0,
+        centred: bool = True,
+        mean: tuple[float, ...] = (),
+        std: tuple[float, ...] = (),
     ) -> None:
         super().__init__()
-        self.centred = centred
+        self.centred, self.standardises = centred, bool(mean)
+        # in no file of weights, since the configuration has them
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("std", torch.tensor(std), persistent=False)
         self.stages: nn.Module = (
             TransformerTaps(size, width, levels, dropout=dropout) if ids else TCN(size, width, levels, dropout)
         )
@@ -138,6 +154,9 @@ class HierarchyEncoder(nn.Module):
             tokens = zero_padding(tokens, mask)  # NaN times 0 is NaN, and an id out of range has no embedding
         if tokens.is_floating_point():
             tokens = tokens.to(self.project.dtype)  # `model.double()` takes the same batches
+        if self.standardises:
+            tokens = ((tokens - self.mean) / self.std).clamp(-FARTHEST, FARTHEST).to(self.project.dtype)
+            tokens = zero_padding(tokens, mask)
         stages = self.stages(tokens, mask).transpose(0, 1)  # (level, batch, token, width), as it lies in memory
         width = self.project.shape[-1]  # that of the stages may differ: see `pretrained.with_stages`
         position = (

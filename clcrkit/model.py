@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clcrkit.aggregation import Aggregated, InterCAD
+from clcrkit.arguments import checked, public
 from clcrkit.batch import Batch, repeat_tokens
 from clcrkit.budget import Allocation, participation, spending
-from clcrkit.config import CLCRConfig, ready
+from clcrkit.config import CLCRConfig, fitting, ready, to_module
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.exchange import Exchanged, IntraCED
 from clcrkit.hierarchy import HierarchyEncoder, mix_levels
@@ -39,14 +40,16 @@ class CLCR(nn.Module):
     model.losses(batch) gives the objective and its terms; model.trace(batch) everything that was computed.
     """
 
+    @checked
     def __init__(self, config: CLCRConfig) -> None:
         super().__init__()
         self.config = c = config
+        self.inputs = c.modalities
         self.modalities = tuple(c.modalities)
         self.levels = c.levels if c.hierarchy and c.mix != "pooled" else 1
         self.encoders = nn.ModuleDict(
             {
-                m: HierarchyEncoder(x.size, x.ids, c.width, c.levels, c.dropout, c.centred)
+                m: HierarchyEncoder(x.size, x.ids, c.width, c.levels, c.dropout, c.centred, x.mean, x.std)
                 for m, x in c.modalities.items()
             }
         )
@@ -64,6 +67,7 @@ class CLCR(nn.Module):
         )
         rank, private_rank = (c.rank, c.private_rank) if c.split else (c.width, c.width)
         self.intercad = InterCAD(self.levels, rank, private_rank, c.intercad, c.weighted, c.private_sum)
+        self.register_forward_pre_hook(to_module)
         self.head = make_head((self.levels if c.joined_levels else 1) * rank + private_rank, c)
 
     def forward(self, batch: Batch, gamma: float = 1.0) -> Float[Tensor, "batch output"]:
@@ -94,25 +98,28 @@ class CLCR(nn.Module):
 
     def losses(self, batch: Batch) -> Losses:
         """The objective on a batch. Raises DataError where it has no labels, or labels of another kind."""
-        c, result = self.config, self._pass(batch)
-        task = TASKS[c.task].loss(result.prediction, batch.labels)
+        c, result = self.config, self._pass(fitting(batch, self.inputs))
+        task = TASKS[c.task].loss(result.prediction, batch.labels, c.class_weights)
         terms = regularisers(result.aggregated, result.masks)
         total = task + c.lambda_intra * terms["intra"] + c.lambda_inter * terms["inter"]
         budget = self.intraced.budget
         figures = {} if budget is None else spending(result.exchanged.allocations, result.masks, budget.rho)
         return Losses(total, task, terms, figures)
 
+    @public
     @torch.no_grad()
-    def trace(self, batch: Batch, gamma: float = 1.0, mute: Mute | None = None) -> Trace:
+    def trace(self, data: Any, gamma: float = 1.0, mute: Mute | None = None) -> Trace:
         """One pass in evaluation mode with everything kept, on the model's device; the trace returns to the batch's.
 
+        data: a Batch, or a Split, of which it is the test part.
         gamma >= 0 multiplies every budget; at 0 nothing is funded and the shared summaries are empty. `mute`
         marks, by modality, tokens whose activation is set to 0.
         """
         if gamma < 0:
             raise ConfigError(f"gamma: {gamma}, but it must be 0 or more")
+        batch = self.ready(getattr(data, "test", data))
         home, device, training = batch.ids.device, next(self.parameters()).device, self.training
-        batch = self.ready(batch).to(device)
+        batch = batch.to(device)
         self._check_mute(batch, mute or {})
         self.eval()
         try:
@@ -160,7 +167,7 @@ class CLCR(nn.Module):
 
     def ready(self, batch: Batch) -> Batch:
         """The batch with this model's modalities in its order. Raises DataError where it does not fit."""
-        return ready(batch, self.config.modalities)
+        return ready(batch, self.inputs)
 
     def _check_mute(self, batch: Batch, mute: Mute) -> None:
         if self.config.mix == "pooled":

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.budget import TokenBudget
 from clcrkit.errors import ConfigError, require
@@ -33,6 +34,7 @@ from clcrkit.subspaces import Subspaces
 _EXAMPLE = (5, 7, 9, 11)  # samples, and tokens of the modalities in turn; only their being different matters
 
 
+@public
 def export_onnx(model: CLCR, path: str | os.PathLike[str], label_names: Sequence[str] = ()) -> None:
     """Write a CLCR, in evaluation mode and in float32, to one ONNX file; all of it or nothing.
 

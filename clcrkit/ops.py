@@ -6,11 +6,17 @@ Everything here is plain tensor code without parameters.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
+
+from clcrkit.errors import ConfigError
+
+FARTHEST = 10.0  # standard deviations; what is beyond is cut
 
 
 def level_axis(levels: list[Float[Tensor, "batch token width"]]) -> Float[Tensor, "batch level token width"]:
@@ -80,6 +86,40 @@ def position_signal(
 def at_least_float32(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """x in float32, or unchanged in float64: for steps that lose too much in half precision."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def as_device(name: torch.device | str, there: bool = True) -> torch.device:
+    """The device of this name. Raises ConfigError where torch knows no such name, or (unless `there` is False) this
+    machine has no such device."""
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError, ValueError, OverflowError):
+        raise ConfigError(f"device: {name!r}, but it must be cuda, cuda:0, mps, cpu, ...") from None
+    if device.type == "cpu" or not there:
+        return device
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        present = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()]
+        raise ConfigError(
+            f"device: {str(device)!r} is not there; this machine has {', '.join([*present, 'cpu'])}"
+        ) from None
+    return device
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Within it, and within a function that it decorates, torch is as it starts, with gradients, float32 and the CPU,
+    whatever grad mode, inference mode, default dtype and default device the caller has; these come back at the end."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if device.type != "cpu":  # a default device costs time at every call
+            stack.enter_context(torch.device("cpu"))
+        torch.set_default_dtype(torch.float32)
+        stack.callback(torch.set_default_dtype, dtype)
+        yield
 
 
 def on_host(x: Tensor) -> bool:

@@ -1,5 +1,8 @@
 """Pages: a notebook, executed and written as one HTML file that needs neither network nor kernel.
 
+In a page only our own scripts run, plotly's and the explorer's, by its content security policy: text, formulas and
+outputs that a stranger wrote are shown, and no script in them runs.
+
 python -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
 """
 
@@ -8,12 +11,16 @@ from __future__ import annotations
 import argparse
 import copy
 import os
+import secrets
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import tostring
 
 from clcrkit.errors import DataError, require
 from clcrkit.files import write_text
+from clcrkit.viz.explorer.html import allowed_script
 
 for _library in ("nbconvert", "latex2mathml", "plotly"):
     require(_library, "lessons")
@@ -23,7 +30,7 @@ import plotly.io  # noqa: E402
 from jinja2 import pass_context  # noqa: E402
 from jupyter_client.kernelspec import KernelSpecManager  # noqa: E402
 from jupyter_client.manager import AsyncKernelManager  # noqa: E402
-from latex2mathml.converter import convert  # noqa: E402
+from latex2mathml.converter import convert_to_element  # noqa: E402
 from markupsafe import escape  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
@@ -51,9 +58,17 @@ _TEMPLATE = """
   details { margin: 0.6em 0; }
   summary { cursor: pointer; }
 </style>
-{% if resources.plotlyjs %}<script>{{ resources.plotlyjs }}</script>{% endif %}
+{% if resources.plotlyjs %}<script nonce="{{ resources.nonce }}">{{ resources.plotlyjs }}</script>{% endif %}
 {%- endblock -%}
 """
+
+# 'unsafe-eval' is for the scripts that are let in: plotly makes the code of its fast charts at run time
+_POLICY = (
+    '<head><meta http-equiv="Content-Security-Policy" content="script-src \'nonce-{nonce}\' {explorer} '
+    "'unsafe-eval'; object-src 'none'; base-uri 'none'; form-action 'none'\">"
+)
+
+_UNSAFE = ("href", "style", "class", "id")  # attributes that TeX can set, and that do more than show a formula
 
 # latex2mathml's gaps, in words that it knows
 _KNOWN_TO_CONVERTER = {r"\lVert": r"\|", r"\rVert": r"\|", r"\lvert": "|", r"\rvert": "|"}
@@ -101,7 +116,7 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
 def to_html(notebook: NotebookNode, title: str) -> str:
     """The executed notebook as one self-contained HTML page; plotly figures stay interactive."""
     shown = copy.deepcopy(notebook)
-    figures = 0
+    figures, nonce = 0, secrets.token_urlsafe(16)
     for cell in shown.cells:
         if cell.cell_type == "code":
             outputs = []
@@ -118,16 +133,17 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                         validate=False,
                         div_id=f"figure-{figures}",
                     )
-                    output["data"] = {"text/html": html}
-                elif data.pop(_WIDGET, None) is not None and "text/html" not in data:
+                    output["data"] = {"text/html": html.replace("<script", f'<script nonce="{nonce}"', 1)}
+                elif data.pop(_WIDGET, None) is not None and not {"text/html", "image/svg+xml"} & set(data):
                     if "%|" in data.get("text/plain", ""):
                         continue  # a progress bar says nothing once all is done
                     output["data"] = {"text/html": _NEEDS_KERNEL}  # better than the widget's Python text
                 outputs.append(output)
             cell.outputs = outputs
     exporter = _PageExporter(raw_template=_TEMPLATE, exclude_anchor_links=True)
-    resources = {"metadata": {"name": title}, "plotlyjs": get_plotlyjs() if figures else ""}
-    return str(exporter.from_notebook_node(shown, resources)[0])
+    resources = {"metadata": {"name": title}, "nonce": nonce, "plotlyjs": get_plotlyjs() if figures else ""}
+    page = str(exporter.from_notebook_node(shown, resources)[0])
+    return page.replace("<head>", _POLICY.format(nonce=nonce, explorer=allowed_script()), 1)
 
 
 def math_to_mathml(tex: str, display: bool) -> str:
@@ -136,7 +152,13 @@ def math_to_mathml(tex: str, display: bool) -> str:
     for word, replacement in _KNOWN_TO_CONVERTER.items():
         text = text.replace(word, replacement)
     try:
-        return convert(text.strip(), display="block" if display else "inline")
+        element = convert_to_element(text.strip(), display="block" if display else "inline")
+        for part in element.iter():
+            part.text = part.text and unescape(part.text)  # the converter writes symbols as entities
+            allowed = {name: unescape(value) for name, value in part.items() if name not in _UNSAFE}
+            part.attrib.clear()
+            part.attrib.update(allowed)
+        return tostring(element, encoding="unicode")
     except Exception:  # the converter's errors share no base; a raw formula is better than no page
         return f"<code>{escape(tex)}</code>"
 

@@ -213,7 +213,7 @@ def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:
 
     A stage is a module (tokens, mask) -> (batch, level, token, width) with attributes `levels` and `width`, which
     may be another width than the model's: the encoder's projection is made anew. Call it before training.
-    `training.load` cannot make such a model: make it the same way and load its state into it.
+    `training.load(path, stages)` reads such a model; it takes the same stages.
     Raises ConfigError for an unknown modality and for other levels than the model's.
     """
     encoders, config = cast(Any, model.encoders), cast(Any, model.config)

@@ -18,6 +18,9 @@ from clcrkit import metrics
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.ops import at_least_float32
 
+_LESS_IS_BETTER = ("mae", "calibration_error")
+MOST_CLASSES = 2**16  # a larger number is a mistake, and would take memory before anyone sees it
+
 
 @dataclass(frozen=True)
 class Task:
@@ -46,11 +49,15 @@ class Task:
     metrics: Callable[[Any, Any], dict[str, float]]
 
     def loss(
-        self, prediction: Float[Tensor, "batch output"], labels: Shaped[Tensor, "batch ..."] | None
+        self,
+        prediction: Float[Tensor, "batch output"],
+        labels: Shaped[Tensor, "batch ..."] | None,
+        class_weights: tuple[float, ...] = (),
     ) -> Float[Tensor, ""]:
         """[ours] Cross-entropy for classification, L1 for regression, binary cross-entropy for multilabel; in float32
-        at least. Raises DataError for labels of another kind or shape. That classes lie below `output` is checked
-        once, before training (`check_classes`)."""
+        at least. `class_weights` multiply the samples' losses before the mean (classification only). Raises DataError
+        for labels of another kind or shape. That classes lie below `output` is checked once, before training
+        (`check_labels`)."""
         if labels is None:
             raise DataError("labels: this batch has none, and the objective needs them")
         shape = tuple(prediction.shape[: self.label_axes])
@@ -59,10 +66,31 @@ class Task:
             raise DataError(
                 f"labels: {labels.dtype} of shape {tuple(labels.shape)}, but {self.name} needs {kind} of shape {shape}"
             )
-        return self.criterion(at_least_float32(prediction), labels)
+        values = at_least_float32(prediction)
+        if class_weights:  # the mean is over samples, so that the mean of processes is that of the whole batch
+            return F.cross_entropy(values, labels, values.new_tensor(class_weights), reduction="sum") / values.shape[0]
+        return self.criterion(values, labels)
 
-    def check_classes(self, labels: Shaped[Tensor, "sample ..."], outputs: int, part: str) -> None:
-        """Raises DataError where a class has no output; `part` names the data."""
+    def measure(
+        self, name: str, prediction: Float[Tensor, "batch output"], labels: Shaped[Tensor, "batch ..."]
+    ) -> float:
+        """'score', or one of `metrics`: the higher the better, so with a minus where less is better.
+
+        -inf where the samples cannot give it. Raises ConfigError for another name."""
+        if name == "score":
+            return float(self.score(prediction, labels))
+        figures = self.metrics(prediction, labels)
+        if name not in figures:
+            raise ConfigError(f"monitor: {name!r}, but {self.name} has score, {', '.join(figures)}")
+        figure = -figures[name] if name in _LESS_IS_BETTER else figures[name]
+        return -math.inf if math.isnan(figure) else figure
+
+    def check_labels(self, labels: Shaped[Tensor, "sample ..."], outputs: int, part: str) -> None:
+        """Raises DataError where labels are of another kind, or a class has no output; `part` names the data."""
+        if (labels.is_floating_point(), labels.ndim) != (self.float_labels, self.label_axes):
+            raise DataError(
+                f"labels: the {part} part holds labels for {task_of(labels).name}, but the model is for {self.name}"
+            )
         if not self.float_labels and labels.max() >= outputs:
             raise DataError(
                 f"labels: the {part} part holds class {int(labels.max())}, but classes must be below {outputs}"

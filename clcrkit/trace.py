@@ -7,17 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clcrkit.batch import Batch, concatenate, pad_axis
+from clcrkit.arguments import checked
+from clcrkit.batch import Batch, concatenate, pad_axis, positions_of
 from clcrkit.errors import DataError
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.tasks import TASKS
 
 _TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
 _OF_THE_PASS = ("batch", "gamma", "task", "sparse")  # all other fields are tensors with the sample as first axis
+_NAMES = ("label_names", "attribute_names")  # of the batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +98,18 @@ class Trace:
         """The modalities whose tokens are the columns of `attention[modality]`, in order."""
         return tuple(name for name in self.modalities if name != modality)
 
+    @checked
     def row(self, sample: int) -> int:
         """The position of a sample id. Raises DataError for an id that the trace does not hold."""
-        rows = (self.batch.ids == sample).nonzero()
+        rows = np.flatnonzero(self.batch.ids.cpu().numpy() == sample)  # numpy compares with ids of any size
         if not len(rows):
             raise DataError(f"sample: id {sample} is not in this trace of {len(self)} samples")
         return int(rows[0])
 
     def select(self, index: Any) -> Trace:
-        """The samples at `index`: a slice, a list of positions or a bool mask."""
-        if not isinstance(index, slice):
-            index = torch.as_tensor(index, device=self.level_gate.device)
-        return self._map(lambda _name, _modality, tensor: tensor[index], self.batch.select(index))
+        """The samples at `index`, as `Batch.select` takes it."""
+        positions = positions_of(index, len(self), self.level_gate.device)
+        return self._map(lambda _name, _modality, tensor: tensor[positions], self.batch.select(index))
 
     def to(self, device: torch.device | str) -> Trace:
         """A copy on `device`."""
@@ -122,6 +125,7 @@ class Trace:
         return Trace(**values)
 
     @staticmethod
+    @checked
     def join(parts: Sequence[Trace]) -> Trace:
         """One trace of many, along the batch axis; shorter sequences are padded with zeros."""
         if not parts:
@@ -163,6 +167,7 @@ class Trace:
         """Its tensors, those of a modality as `name/modality`; the batch apart. The names in files and exports."""
         return _by_name(self)
 
+    @checked
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to one safetensors file, atomically."""
         tensors = {**self.by_name(), **_by_name(self.batch, "batch.")}
@@ -172,10 +177,13 @@ class Trace:
             "task": self.task,
             "sparse": self.sparse,
             "tensors": list(tensors),  # a file keeps no order of its own
+            "label_names": self.batch.label_names,
+            "attribute_names": self.batch.attribute_names,
         }
         write_tensors(path, tensors, about)
 
     @staticmethod
+    @checked
     def load(path: str | os.PathLike[str]) -> Trace:
         """Read what `save` wrote. Raises DataError for any other file."""
         tensors, about = read_tensors(path)
@@ -194,7 +202,11 @@ class Trace:
             task, sparse = about["task"], about["sparse"]
             if task not in TASKS or not isinstance(sparse, bool):
                 raise ValueError(f"its task is {task!r} and sparse is {sparse!r}")
-            batch = Batch(**{f.name: group(Batch, f.name) for f in fields(Batch)})
+            batch = Batch(
+                **{f.name: group(Batch, f.name) for f in fields(Batch) if f.name not in _NAMES},
+                label_names=tuple(map(str, about.get("label_names", ()))),
+                attribute_names={a: tuple(map(str, names)) for a, names in about.get("attribute_names", {}).items()},
+            )
             values = {f.name: group(Trace, f.name) for f in fields(Trace) if f.name not in _OF_THE_PASS}
             trace = Trace(batch=batch, gamma=float(about["gamma"]), task=task, sparse=sparse, **values)
             for name, value in _entries(trace):
@@ -202,13 +214,13 @@ class Trace:
                 if isinstance(value, dict) and tuple(value) != trace.modalities and (name != "attention" or value):
                     raise ValueError(f"{name} is not there for every modality")
             return trace
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: a trace of another version, or damaged ({error})") from error
 
 
 def _entries(holder: Trace | Batch, prefix: str = "") -> list[tuple[str, Any]]:
-    of_the_pass = _OF_THE_PASS if isinstance(holder, Trace) else ()
-    return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in of_the_pass]
+    others = _OF_THE_PASS if isinstance(holder, Trace) else _NAMES
+    return [(prefix + f.name, getattr(holder, f.name)) for f in fields(holder) if f.name not in others]
 
 
 def _by_name(holder: Trace | Batch, prefix: str = "") -> dict[str, Tensor]:

@@ -53,7 +53,7 @@ def test_kinds_of_labels(labels, dtype):
 
 
 def test_vectors_are_one_token():
-    batch = Batch.from_arrays({"a": X[:, 0], "b": X})
+    batch = Batch.from_arrays({"a": X[:, 0], "b": X}, axes={"a": "feature"})
     assert batch.tokens["a"].shape == (4, 1, 2)
     assert batch.masks["a"].shape == (4, 1)
 
@@ -80,7 +80,7 @@ def changed(array: np.ndarray, place: tuple, value: float) -> np.ndarray:
 REFUSED = [
     ("tokens: no modality given", {"tokens": {}}),
     ("a: not an array of numbers", {"tokens": {"a": [["x"]]}}),
-    ("a: not an array of numbers", {"tokens": {"a": [[1.0], [1.0, 2.0]]}}),
+    ("a: floats of shape (1,) may be one token of 1 features or 1 tokens", {"tokens": {"a": [[1.0], [1.0, 2.0]]}}),
     ("a: complex numbers", {"tokens": {"a": X + 1j}}),
     ("a: shape (4,), but (batch, token, feature)", {"tokens": {"a": X[:, 0, 0]}}),
     ("a: shape (4,), but (batch, token) with", {"tokens": {"a": IDS[:, 0]}}),
@@ -228,10 +228,10 @@ def test_collate_keeps_values_that_do_not_fit_the_first_samples_type():
             "a: samples differ in width or kind: float32 (2,), float32 (3,)",
             [{"a": np.ones((2, 3))}, {"a": np.ones((1, 2))}],
         ),
-        ("a: samples differ in width or kind: float32 (), int64 ()", [{"a": [1, 2]}, {"a": [1.0, 2.0]}]),
-        ("a: a sample of shape (2,), but (token, feature)", [{"a": [1.0, 2.0]}]),
-        ("a: a sample of shape (1, 2), but (token, feature)", [{"a": [[1, 2]]}]),
-        ("a: 1 of 2 samples hold NaN", [{"a": [[1.0]]}, {"a": [[np.nan]]}]),
+        ("a: samples differ in width or kind: float32 (1,), int64 ()", [{"a": [1, 2]}, {"a": [[1.0]]}]),
+        ("a: floats of shape (1, 2) may be one token of 2 features or 2 tokens", [{"a": [1.0, 2.0]}]),
+        ("a: a sample of shape (1, 2), but (token, feature)", [{"a": [[1, 2]]}, {"a": [[1, 2], [3, 4]]}]),
+        ("a: 1 of 2 samples hold NaN", [{"a": [[1.0]]}, {"a": [[np.nan], [1.0]]}]),
         ("masks: 1 of 2 samples have no token in any modality (first: id 1)", [{"a": [1]}, {"a": None}]),
     ],
 )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from clcrkit import CLCR, Batch, CLCRConfig, ConfigError, DataError, Modality
+from clcrkit.datasets import Split
 
 TWO = {"a": Modality(3), "b": Modality(4)}
 WRONG_SETTINGS = [
@@ -97,3 +103,82 @@ def test_ready_orders_modalities_and_refuses_what_does_not_fit(batch, model):
         model.ready(having(text=torch.full((6, 6), 9)))
     hidden = torch.where(batch.masks["text"], batch.tokens["text"], 99)
     assert model.ready(having(text=hidden)).modalities == model.modalities
+
+
+FORMS = [  # a setting, what it may be given as, and what it then is
+    ("levels", [3, 3.0, "3", np.int64(3), np.float32(3), np.array(3), torch.tensor(3)], 3),
+    ("dropout", [0.25, "0.25", "2.5e-1", np.float32(0.25), torch.tensor(0.25)], 0.25),
+    ("width", [64, "64", np.uint8(64)], 64),
+    ("sparse", [True, 1, np.bool_(True), torch.tensor(True)], True),
+    ("mix", ["rotated", np.str_("rotated")], "rotated"),
+    ("label_names", [("a", "b", "c"), ["a", "b", "c"], np.array(["a", "b", "c"])], ("a", "b", "c")),
+]
+
+
+def change(**settings: Any) -> CLCRConfig:
+    return CLCRConfig(**{"modalities": TWO, "outputs": 3, **settings})
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("name", "forms", "value"), FORMS)
+def test_settings_become_plain_values(name, forms, value):
+    for form in forms:
+        config = change(outputs=np.int64(3), **{name: form})
+        made = getattr(config, name)
+        assert (type(made), made) == (type(value), value)
+        assert CLCRConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+NO_SETTINGS = [
+    *(("levels", x) for x in (2.5, None, "x", True, [3], float("nan"), float("inf"), np.ones(2), 10**6, 1j)),
+    *(("dropout", x) for x in (None, "x", False, [0.1], float("inf"), torch.ones(2))),
+    *(("lambda_intra", x) for x in (float("inf"), None, "")),
+    *(("hierarchy", x) for x in ("False", None, 2, "no", [True])),
+    *(("mix", x) for x in (None, 3, b"rotated")),
+    *(("outputs", x) for x in (10**9, 2.5, None, "three")),
+    *(("width", x) for x in (10**6, 2**40, 6.5)),
+    *(("label_names", x) for x in ("abc", ("a",), (1, 2, 3))),
+    *(("modalities", x) for x in (None, 3, {"a": 3, "b": 4}, ["a", "b"], {1: Modality(2), "b": Modality(3)})),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("name", "value"), NO_SETTINGS, ids=range(len(NO_SETTINGS)))
+def test_settings_that_would_change_are_refused(name, value):
+    with pytest.raises(ConfigError, match=f"^{name}: "):
+        change(**{name: value})
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("size", [2.5, "x", None, 2**40, True])
+def test_a_modality_has_a_plain_size(size):
+    with pytest.raises(ConfigError, match=r"^size"):
+        CLCRConfig({"a": Modality(size), "b": Modality(2)}, outputs=3)
+
+
+@given(st.integers(1, 40).map(lambda n: 4 * n), st.sampled_from([1, 2, 3, 4, 8]))
+def test_ranks_follow_the_width(make_batch, width, heads):
+    if width < 2 * heads:
+        return
+    config = CLCRConfig.of(make_batch(), width=width, heads=heads)
+    assert config.rank % heads == 0
+    assert 0 <= width // 2 - config.rank < heads
+    assert config.private_rank == width // 2
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_ranks_that_are_given_stay(make_batch):
+    assert CLCRConfig.of(make_batch(), width="32") == CLCRConfig.of(make_batch(), width=32, rank=16, private_rank=16)
+    assert CLCRConfig.of(make_batch(), width=32, rank=24).private_rank == 8
+    default = CLCRConfig.of(make_batch())
+    assert (default.width, default.rank, default.private_rank) == (64, 32, 32)
+
+
+def test_a_split_tells_its_configuration_and_names(make_batch):
+    batch = make_batch()
+    split = Split(batch, batch, batch, label_names=("a", "b", "c", "never seen"))
+    config = CLCRConfig.of(split)
+    assert (config.outputs, config.label_names) == (4, split.label_names)
+    assert CLCRConfig.of(split, outputs=3).label_names == ()
+    with pytest.raises(DataError, match="data: a list, but a Batch or a Split"):
+        CLCRConfig.of([1, 2])

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from clcrkit import CLCR, CLCRConfig, Modality, datasets, export_onnx
+from clcrkit import CLCR, CLCRConfig, ConfigError, DataError, Modality, datasets, export_onnx
 from clcrkit.datasets.extract import _sound_tokens
 from clcrkit.datasets.readers.array_files import read_array
 from clcrkit.datasets.readers.frames import open_image
 from clcrkit.datasets.split import draw_parts
 from clcrkit.errors import require
 from clcrkit.pretrained import PretrainedText
+from clcrkit.training import TrainingError
 from tests.datasets.writers_media import write_ave, write_wav
 
 MODEL = CLCR(CLCRConfig({"a": Modality(1), "b": Modality(1)}, outputs=2))
@@ -58,3 +62,17 @@ def test_a_library_that_is_there_is_imported_and_its_own_errors_are_left_alone(t
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="No module named 'nothing_of_this_name'"):
         require("incomplete", "data")
+
+
+@given(st.text(max_size=3_000), st.sampled_from([DataError, ConfigError, TrainingError]))
+def test_a_message_is_one_short_line_of_printable_text(text: str, kind: type[Exception]):
+    error = kind(f"a file: {text}; choose another")
+    message = str(error)
+    assert message.isprintable()
+    assert len(message) <= 500
+    assert message.startswith("a file:")
+    assert message.endswith("; choose another")
+    assert str(kind(message)) == message
+    assert str(pickle.loads(pickle.dumps(error))) == message
+    if text.isprintable() and len(text) < 400:
+        assert message == f"a file: {text}; choose another"

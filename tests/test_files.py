@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from clcrkit import DataError, files
-from clcrkit.files import read_tensors, write_json, write_tensors
+from clcrkit import DataError
+from clcrkit.files import digest, read_tensors, write_json, write_tensors
 
 TENSORS = {"x": torch.arange(6.0).reshape(2, 3), "y": torch.tensor([True, False]), "z": torch.zeros(0, 4)}
 ABOUT = {"kind": "test", "names": ["b", "a"], "n": 3}
@@ -39,19 +40,19 @@ def test_views_and_shared_memory_can_be_written(tmp_path):
     assert torch.equal(tensors["c"], x[1:, ::2])
 
 
-@pytest.mark.parametrize("step", ["save_file", "replace", "fsync"])
+@pytest.mark.parametrize("step", ["write_bytes", "replace", "fsync"])
 @pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step, error):
     path = tmp_path / "x"
     write_tensors(path, TENSORS, ABOUT)
 
     def fail(*args: object, **kwargs: object) -> None:
-        if step == "save_file":
-            with open(str(args[1]), "wb") as half:
+        if step == "write_bytes":
+            with open(str(args[0]), "wb") as half:
                 half.write(b"half a file")
         raise error
 
-    monkeypatch.setattr(files if step == "save_file" else os, step, fail)
+    monkeypatch.setattr(Path if step == "write_bytes" else os, step, fail)
     expected = DataError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="x: cannot be written" if expected is DataError else None):
         write_tensors(path, {"x": torch.ones(1)}, {})
@@ -93,7 +94,7 @@ def test_foreign_files_are_refused(tmp_path):
     save_file(TENSORS, tmp_path / "other")
     with pytest.raises(DataError, match="other: not a file that clcrkit wrote"):
         read_tensors(tmp_path / "other")
-    for about in ("no json", "[1]", "3"):
+    for about in ("no json", "[1]", "3", "[" * 200_000, json.dumps(ABOUT)):  # the last one without a digest
         save_file(TENSORS, tmp_path / "odd", metadata={"clcrkit": about})
         with pytest.raises(DataError, match="odd: not a file that clcrkit wrote"):
             read_tensors(tmp_path / "odd")
@@ -116,8 +117,8 @@ def test_every_truncation_is_refused(written):
 
 @settings(max_examples=300)
 @given(st.data())
-def test_flipped_bytes_are_refused_or_read_but_never_anything_else(written, data):
-    """There is no checksum, so a flipped value is read as another value; nothing but a DataError may come of it."""
+def test_flipped_bytes_are_refused_or_change_nothing(written, data):
+    """Wherever it is: in the lengths, the header, the description, a value. Spaces that pad the header are nothing."""
     path, content = written
     place = data.draw(st.integers(0, len(content) - 1))
     flip = data.draw(st.integers(1, 255))
@@ -126,8 +127,38 @@ def test_flipped_bytes_are_refused_or_read_but_never_anything_else(written, data
         tensors, about = read_tensors(path)
     except DataError:
         return
-    assert isinstance(about, dict)
-    assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
+    assert about == ABOUT
+    assert digest(tensors) == digest(TENSORS)
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    for i in range(20):
+        write_tensors(tmp_path / str(i), TENSORS, ABOUT)
+    assert len({(tmp_path / str(i)).read_bytes() for i in range(20)}) == 1
+
+
+def test_what_was_read_is_no_part_of_the_file_any_more(tmp_path):
+    path = tmp_path / "x"
+    write_tensors(path, TENSORS, ABOUT)
+    tensors, _ = read_tensors(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert digest(tensors) == digest(TENSORS)
+
+
+@given(st.integers(0, 5), st.sampled_from(["value", "name", "shape", "type", "text"]))
+def test_a_digest_tells_apart(place, what):
+    x = torch.arange(6.0)
+    other = x.clone()
+    other[place] += 1e-6
+    changed = {
+        "value": {"x": other},
+        "name": {"y": x},
+        "shape": {"x": x[None]},
+        "type": {"x": x.int()},
+        "text": {"x": x},
+    }
+    assert digest({"x": x}) == digest({"x": torch.stack([x, x], 1)[:, 0]})
+    assert digest({"x": x}) != digest(changed[what], "" if what != "text" else "a")
 
 
 def test_a_json_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_activations_give_probabilities_or_the_value():
 
 def test_classes_without_an_output_and_other_tasks_are_refused():
     with pytest.raises(DataError, match="labels: the train part holds class 3, but classes must be below 3"):
-        TASKS["classification"].check_classes(torch.tensor([0, 3]), 3, "train")
-    TASKS["regression"].check_classes(torch.tensor([7.0]), 1, "train")
+        TASKS["classification"].check_labels(torch.tensor([0, 3]), 3, "train")
+    TASKS["regression"].check_labels(torch.tensor([7.0]), 1, "train")
     with pytest.raises(ConfigError, match="task: 'ranking', but it must be classification or regression or multilabel"):
         task_named("ranking")

@@ -19,8 +19,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from clcrkit.arguments import Model, public
 from clcrkit.batch import Batch
-from clcrkit.errors import ConfigError, DataError, check_choice, require
+from clcrkit.conversion import as_tensor, as_whole
+from clcrkit.errors import ConfigError, DataError, check_choice, check_range, require
 from clcrkit.ops import zero_padding
 from clcrkit.tasks import TASKS
 
@@ -28,6 +30,7 @@ METHODS = ("integrated gradients", "ablation", "shapley sampling")
 _ROWS = 512  # samples, or points on their paths, in one forward pass
 _SAMPLES = 64  # samples that captum sees at once
 _PLAYERS = 10  # 1024 coalitions
+_MOST_STEPS = 100_000
 _UNEXPLAINED = 0.05  # share of the effect that integrated gradients may miss without a warning
 
 
@@ -78,11 +81,12 @@ class Attribution:
         return pd.concat(parts, ignore_index=True)
 
 
+@public
 def attribute_tokens(
-    model: Any,
+    model: Model,
     batch: Batch,
     method: str = "integrated gradients",
-    target: Int64[Tensor, "batch"] | None = None,
+    target: Any = None,
     steps: int = 64,
 ) -> Attribution:
     """The contribution of each input token, (batch, token) by modality, for any model of the kit.
@@ -90,13 +94,14 @@ def attribute_tokens(
     method: 'integrated gradients' along the line from zero features (for token ids: zero embeddings) to the input,
     summed over a token's features; 'ablation', how far the output falls when this token alone is removed; 'shapley
     sampling', its mean effect where tokens come in random order.
-    target: the output column to explain in each sample; default is the largest one, the predicted class.
+    target: the output column to explain, one for all samples or one for each, as a number, a list, an array or a
+        tensor; default is the largest one, the predicted class.
     steps: points on the line, or random orders; ablation takes none.
     Warns (CompletenessWarning) where integrated gradients leave more than 5 % of the effect unexplained.
     Raises ConfigError for another method, and for token ids whose embedding cannot be reached.
     """
     check_choice("method", method, METHODS)
-    _check_steps(steps)
+    check_range("steps", steps, 1, _MOST_STEPS)
 
     def explain(part: Batch, aim: Tensor) -> _Scores:
         if method != "integrated gradients":
@@ -111,9 +116,8 @@ def attribute_tokens(
     return _attribute(model, batch, target, name, explain)
 
 
-def attribute_level_tokens(
-    model: Any, batch: Batch, target: Int64[Tensor, "batch"] | None = None, steps: int = 64
-) -> Attribution:
+@public
+def attribute_level_tokens(model: Model, batch: Batch, target: Any = None, steps: int = 64) -> Attribution:
     """The contribution of each level token H, (batch, level, token) by modality, as the allocation: integrated
     gradients along the line from the level tokens of a blank input (zero features, zero embeddings), at all levels
     at once. A level that the model does not use gets 0.
@@ -122,7 +126,7 @@ def attribute_level_tokens(
     in the first thousandth of that line. Levels are the encoders' own: where `mix` is set they are not
     the trace's. `target`, `steps` and the warning are as for `attribute_tokens`.
     """
-    _check_steps(steps)
+    check_range("steps", steps, 1, _MOST_STEPS)
 
     def explain(part: Batch, aim: Tensor) -> _Scores:
         encoders = {m: model.encoders[m] for m in part.modalities}
@@ -131,7 +135,8 @@ def attribute_level_tokens(
     return _attribute(model, batch, target, f"integrated gradients on level tokens, {steps} steps", explain)
 
 
-def attribute_modalities(model: Any, batch: Batch, target: Int64[Tensor, "batch"] | None = None) -> Attribution:
+@public
+def attribute_modalities(model: Model, batch: Batch, target: Any = None) -> Attribution:
     """Exact Shapley values of the modalities, (batch,) each: the mean effect of a modality's arrival over all orders
     in which modalities can arrive. All 2^M sets of present modalities are run; at most 10 modalities (ConfigError).
     One that is missing in a sample gets 0."""
@@ -148,7 +153,8 @@ def attribute_modalities(model: Any, batch: Batch, target: Int64[Tensor, "batch"
     return _attribute(model, batch, target, "exact Shapley values", exact)
 
 
-def attribute_levels(model: Any, batch: Batch, target: Int64[Tensor, "batch"] | None = None) -> Attribution:
+@public
+def attribute_levels(model: Model, batch: Batch, target: Any = None) -> Attribution:
     """Exact Shapley values of the levels, (batch,) each, by 'level 1' (shallowest) to 'level L'; at most 10 levels.
 
     A level is removed in all modalities at once: the level tokens of a blank input (zero features, zero embeddings)
@@ -174,7 +180,7 @@ _Scores = tuple[dict[str, Tensor], Tensor]  # scores by part, and the output whe
 def _attribute(
     model: Any,
     batch: Batch,
-    target: Tensor | None,
+    target: Any,
     method: str,
     explain: Callable[[Batch, Tensor], _Scores],
 ) -> Attribution:
@@ -194,7 +200,7 @@ def _attribute(
         warnings.warn(
             f"{method}: the scores miss {gap:.3g} on average, of an effect of {effect:.3g}; take more steps",
             CompletenessWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
     return attribution
 
@@ -218,15 +224,19 @@ def evaluating(model: Any, batch: Batch) -> Iterator[Batch]:
         model.train(training)
 
 
-def target_columns(model: Any, batch: Batch, target: Tensor | None = None) -> Int64[Tensor, "batch"]:
+def target_columns(model: Any, batch: Batch, target: Any = None) -> Int64[Tensor, "batch"]:
     """The column to explain, checked; by default the largest."""
     outputs = model.config.outputs
     if target is None:
         with torch.no_grad():
             return torch.cat([model(part).argmax(1) for part in batch.batches(_ROWS)])
-    if target.shape != (len(batch),) or target.min() < 0 or target.max() >= outputs:
-        raise DataError(f"target: {tuple(target.shape)} values, but {len(batch)} columns below {outputs} are needed")
-    return target.to(batch.ids.device)
+    columns = as_whole("target", as_tensor("target", target))
+    columns = columns.expand(len(batch)) if columns.ndim == 0 else columns
+    if columns.shape != (len(batch),) or columns.min() < 0 or columns.max() >= outputs:
+        raise DataError(
+            f"target: {tuple(columns.shape)} values, but one column or {len(batch)} columns below {outputs} are needed"
+        )
+    return columns.to(batch.ids.device)
 
 
 @torch.no_grad()
@@ -310,11 +320,6 @@ def _shapley(players: tuple[str, ...] | list[str], worth: Callable[[tuple[bool, 
         weights = [1 / (p * math.comb(p - 1, sum(present))) for present in without]
         scores[player] = torch.stack([w * gain for w, gain in zip(weights, gains, strict=True)]).sum(0)
     return scores, worths[(False,) * p]
-
-
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise ConfigError(f"steps: {steps}, but at least 1 is needed")
 
 
 def _embeddings(model: Any, batch: Batch) -> dict[str, nn.Module]:

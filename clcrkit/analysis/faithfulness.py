@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from clcrkit.analysis.attribution import Attribution, evaluating, outputs_of, ta
 from clcrkit.analysis.probes import level_weighted
 from clcrkit.analysis.robustness import random_scores
 from clcrkit.analysis.stats import mean_interval
+from clcrkit.arguments import Model, public
 from clcrkit.batch import Batch
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.trace import Trace
@@ -27,6 +27,7 @@ from clcrkit.trace import Trace
 _IMPORTANT = 0.25  # share of a sample's tokens that count as important in `agreement`
 
 
+@public
 def agreement(trace: Trace, attribution: Attribution) -> pd.DataFrame:
     """Does the budget fund the tokens with large attributions? By modality and level (from 1; 'all' where the
     attribution is of input tokens, compared with the allocation weighted over levels by the gates):
@@ -57,8 +58,9 @@ def agreement(trace: Trace, attribution: Attribution) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["modality", "level", "spearman", "auroc", "samples"])
 
 
+@public
 def removal_curves(
-    model: Any,
+    model: Model,
     batch: Batch,
     orders: Mapping[str, Mapping[str, Float[Tensor, "batch _"]]],
     random_orders: int = 5,
@@ -98,6 +100,7 @@ def removal_curves(
     return pd.concat(parts, ignore_index=True)
 
 
+@public
 def curve_areas(curves: pd.DataFrame) -> pd.DataFrame:
     """Areas under `removal_curves` (trapezoids; repeats of one sample averaged), with 95 % intervals over samples.
 

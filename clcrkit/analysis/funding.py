@@ -9,6 +9,7 @@ happens when the planted tokens are muted, and where the funded summary's part i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from clcrkit.analysis.attribution import evaluating, target_columns
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.errors import DataError
 from clcrkit.model import CLCR
@@ -23,6 +25,7 @@ from clcrkit.model import CLCR
 _ROWS = 100  # samples traced at a time
 
 
+@public
 def muting(model: CLCR, batch: Batch, factors: Mapping[str, Int64[Tensor, "class"]], seed: int = 0) -> pd.DataFrame:
     """The accuracy of each factor when nothing, the planted tokens, or as many others drawn by lot are muted.
 
@@ -57,9 +60,8 @@ def muting(model: CLCR, batch: Batch, factors: Mapping[str, Int64[Tensor, "class
     return pd.DataFrame(rows, columns=["factor", "muted", "accuracy"])
 
 
-def credit(
-    model: CLCR, batch: Batch, target: Int64[Tensor, "batch"] | None = None
-) -> dict[str, Float[Tensor, "batch level _"]]:
+@public
+def credit(model: CLCR, batch: Batch, target: Any = None) -> dict[str, Float[Tensor, "batch level _"]]:
     """Each token's part in the prediction through the shared summary: gradient times input of the weighted mean.
 
     The summary is the mean of the exchanged tokens, weighted by their shares. A token's credit is the product of the
@@ -67,7 +69,7 @@ def credit(
     gradient times summary. By modality; 0 for tokens without a share. target: the column to explain, by default the
     largest.
     """
-    with evaluating(model, batch) as inputs, torch.enable_grad():
+    with evaluating(model, batch) as inputs:
         column = target_columns(model, inputs, target)
         result = model._pass(inputs)
         pooled = result.aggregated.pooled_shared
@@ -80,6 +82,7 @@ def credit(
     return {m: x.detach() for m, x in credits.items()}
 
 
+@public
 def lift(
     weight: Float[Tensor, "sample level token"],
     evidence: Bool[Tensor, "sample level token"],

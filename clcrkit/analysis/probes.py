@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from clcrkit.arguments import public
 from clcrkit.errors import DataError, require
 from clcrkit.trace import Trace
 
@@ -24,6 +25,7 @@ class Probe(NamedTuple):
     chance: float
 
 
+@public
 def linear_probe(
     features: Float[Any, "sample feature"],
     labels: Shaped[Any, "sample"],
@@ -70,6 +72,7 @@ def linear_probe(
     )
 
 
+@public
 def leakage(
     spaces: Mapping[str, Float[Tensor, "sample _"]],
     factors: Mapping[str, Shaped[Tensor, "sample"]],
@@ -86,6 +89,7 @@ def leakage(
     return pd.DataFrame(rows)
 
 
+@public
 def leakage_matrix(table: pd.DataFrame) -> pd.DataFrame:
     """The table of `leakage` for a heat map: spaces as rows, factors as columns, both in the table's order.
 
@@ -96,6 +100,7 @@ def leakage_matrix(table: pd.DataFrame) -> pd.DataFrame:
     return matrix.loc[table["space"].unique(), table["factor"].unique()]
 
 
+@public
 def evidence_auroc(
     allocation: Float[Tensor, "sample level token"],
     evidence: Bool[Tensor, "sample level token"],
@@ -114,6 +119,7 @@ def evidence_auroc(
     return aurocs
 
 
+@public
 def evidence_precision(
     allocation: Float[Tensor, "sample level token"],
     evidence: Bool[Tensor, "sample level token"],
@@ -131,11 +137,13 @@ def evidence_precision(
     return [float(h / t) if k else float("nan") for h, t, k in zip(hit, total, defined, strict=True)]
 
 
+@public
 def level_weighted(trace: Trace, modality: str) -> Float[Tensor, "sample token"]:
     """Each token's allocation, summed over levels with the level gates as weights."""
     return (trace.level_gate[:, :, None] * trace.allocation[modality]).sum(1)
 
 
+@public
 def spaces_of(trace: Trace) -> dict[str, Float[Tensor, "sample _"]]:
     """The usual spaces for probes: the shared code and the private code; each modality's shared and private
     summaries, all levels side by side."""

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from tqdm.auto import tqdm
 
+from clcrkit.arguments import public
 from clcrkit.errors import ConfigError, DataError, require
 
 METHODS = ("pca", "umap")
@@ -40,6 +42,7 @@ class Projection:
         return _cached(f"{self.key}:{_digest(values)}", lambda: self._apply(values))
 
 
+@public
 def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 0) -> Projection:
     """Fit a projection to two dimensions. The same input and arguments give the cached one.
 
@@ -54,6 +57,7 @@ def fit(values: Float[ndarray, "row feature"], method: str = "pca", seed: int = 
     return _cached(key, lambda: Projection(method, key, (_pca if method == "pca" else _umap)(values, seed)))
 
 
+@public
 def align(
     points: Float[ndarray, "row 2"], reference: Float[ndarray, "row 2"]
 ) -> tuple[Float[ndarray, "row 2"], Float[ndarray, "2 2"]]:
@@ -84,8 +88,10 @@ def _umap(values: Any, seed: int) -> Callable[[Any], Any]:
     import umap
 
     rows = np.linspace(0, len(values) - 1, min(len(values), _UMAP_ROWS)).astype(int)
-    mapper = umap.UMAP(n_neighbors=min(15, len(rows) - 1), random_state=seed, n_jobs=1)
-    mapper.fit(values[rows])
+    layout = {"desc": "UMAP layout", "disable": False, "delay": 2, "leave": False}
+    mapper = umap.UMAP(n_neighbors=min(15, len(rows) - 1), random_state=seed, n_jobs=1, tqdm_kwds=layout)
+    with _bar(len(rows)):
+        mapper.fit(values[rows])
     centre = mapper.embedding_.mean(0)
     seen = {row.tobytes(): point for row, point in zip(values[rows], mapper.embedding_, strict=True)}
 
@@ -94,10 +100,16 @@ def _umap(values: Any, seed: int) -> Callable[[Any], Any]:
         new = np.array([row.tobytes() not in seen for row in values])
         points = np.array([seen.get(row.tobytes(), (0, 0)) for row in values], dtype=np.float32)
         if new.any():
-            points[new] = mapper.transform(values[new])
+            with _bar(int(new.sum())):
+                points[new] = mapper.transform(values[new])
         return (points - centre).astype(np.float32)
 
     return apply
+
+
+def _bar(points: int) -> Any:
+    """Shown at once: UMAP may compile, and looks for neighbours, long before it can count anything."""
+    return tqdm(total=1, desc=f"UMAP of {points:,} points", leave=False)
 
 
 def _checked(values: Any) -> Any:

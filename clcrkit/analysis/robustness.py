@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.training import evaluate
@@ -34,6 +35,7 @@ class Corruption:
     unit: str
 
 
+@public
 def corruptions(train: Batch) -> dict[str, Corruption]:
     """The kit's corruptions by name, for data like `train`: noise, token dropout, time shift, missing <modality>.
 
@@ -131,6 +133,7 @@ def missing_modality(batch: Batch, strength: float, seed: int, modality: str) ->
     return _masked(batch, {**batch.masks, modality: real & ((drawn >= strength) | alone)[:, None]})
 
 
+@public
 def degradation(
     models: Mapping[str, Any],
     batch: Batch,

@@ -12,11 +12,13 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from clcrkit.arguments import public
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.model import CLCR
 from clcrkit.trace import Trace
 
 
+@public
 def linear_cka(x: Float[Any, "sample _"], y: Float[Any, "same _"], debiased: bool = True) -> float:
     """Linear centred kernel alignment (Kornblith et al., 2019): 1 for equal spaces up to turning and scaling.
 
@@ -37,6 +39,7 @@ def linear_cka(x: Float[Any, "sample _"], y: Float[Any, "same _"], debiased: boo
     return float(covariance(k, m) / np.sqrt(covariance(k, k) * covariance(m, m)))
 
 
+@public
 def cka_matrix(spaces: Mapping[str, Float[Tensor, "sample _"]]) -> pd.DataFrame:
     """Debiased CKA of every space with every other, symmetric, with the spaces' names on both axes.
 
@@ -47,6 +50,7 @@ def cka_matrix(spaces: Mapping[str, Float[Tensor, "sample _"]]) -> pd.DataFrame:
     return matrix
 
 
+@public
 def level_spaces(trace: Trace, kind: str = "shared") -> dict[str, Float[Tensor, "sample _"]]:
     """Each modality's 'shared' or 'private' (`kind`) summaries at each level, by '<modality> <level>', from 1."""
     if kind not in ("shared", "private"):
@@ -59,6 +63,7 @@ def level_spaces(trace: Trace, kind: str = "shared") -> dict[str, Float[Tensor, 
     }
 
 
+@public
 def principal_angles(a: Float[Any, "width _"], b: Float[Any, "width _"]) -> Float[ndarray, "_"]:
     """The angles between what the columns of `a` and of `b` span, in degrees, smallest first: 0 for a common
     direction, 90 for none. As many as the smaller of the two has columns."""
@@ -68,6 +73,7 @@ def principal_angles(a: Float[Any, "width _"], b: Float[Any, "width _"]) -> Floa
     return np.degrees(subspace_angles(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)))[::-1]
 
 
+@public
 def frame_angles(model: CLCR) -> pd.DataFrame:
     """Principal angles between the model's frames, as a tidy table: level (from 1), first, second, angle, degrees.
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.errors import require
 
 
@@ -49,6 +50,7 @@ def difference(first: Float[ndarray, "pair"], second: Float[ndarray, "pair"]) ->
     return Difference(mean, low, high, float(ttest_rel(first, second).pvalue), p_wilcoxon, len(gap))
 
 
+@public
 def pairs_needed(gap: Float[ndarray, "pair"], power: float = 0.8, most: int = 10_000) -> int | None:
     """How many pairs a paired t-test at 5 % needs to see the mean of these differences with this power, if their mean
     and deviation are the true ones. None: more than `most`, or fewer than 2 differences."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clcrkit.arguments import checked
 from clcrkit.batch import Batch
-from clcrkit.config import CLCRConfig, ready
+from clcrkit.config import CLCRConfig, ready, to_module
 from clcrkit.errors import ConfigError
 from clcrkit.hierarchy import HierarchyEncoder
 from clcrkit.objective import Losses
@@ -20,6 +21,7 @@ class Baseline(nn.Module):
     modalities: a selection of the configuration's, default all. Raises ConfigError for one that is not there.
     """
 
+    @checked
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__()
         names = tuple(config.modalities) if modalities is None else modalities
@@ -29,12 +31,13 @@ class Baseline(nn.Module):
                 f"modalities: {', '.join(sorted(unknown)) or 'none'} asked for, but there are "
                 f"{', '.join(config.modalities)}"
             )
+        self.register_forward_pre_hook(to_module)
         self.config = config
         self.modalities = names
         self.inputs = {m: config.modalities[m] for m in names}
         self.encoders = nn.ModuleDict(
             {
-                m: HierarchyEncoder(x.size, x.ids, config.width, config.levels, config.dropout)
+                m: HierarchyEncoder(x.size, x.ids, config.width, config.levels, config.dropout, True, x.mean, x.std)
                 for m, x in self.inputs.items()
             }
         )
@@ -57,4 +60,4 @@ class Baseline(nn.Module):
         return Losses(task, task, {})
 
     def task_loss(self, prediction: Float[Tensor, "batch output"], batch: Batch) -> Float[Tensor, ""]:
-        return TASKS[self.config.task].loss(prediction, batch.labels)
+        return TASKS[self.config.task].loss(prediction, batch.labels, self.config.class_weights)

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clcrkit.arguments import checked
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
-from clcrkit.config import CLCRConfig
-from clcrkit.errors import ConfigError
+from clcrkit.config import MOST_LEVELS, MOST_WIDTH, CLCRConfig
+from clcrkit.errors import ConfigError, check_range
 from clcrkit.model import make_head
 from clcrkit.ops import key_padding_mask, masked_mean
 
@@ -26,6 +27,7 @@ class MulT(Baseline):
     Raises ConfigError for a single modality, and for a width that is no multiple of heads.
     """
 
+    @checked
     def __init__(
         self,
         config: CLCRConfig,
@@ -35,7 +37,11 @@ class MulT(Baseline):
         layers: int = 2,
     ) -> None:
         super().__init__(config, modalities)
-        width, heads = width or config.width, heads or config.heads
+        width = config.width if width is None else width
+        heads = config.heads if heads is None else heads
+        check_range("width", width, 1, MOST_WIDTH)
+        check_range("heads", heads, 1, width)
+        check_range("layers", layers, 1, MOST_LEVELS)
         others = len(self.modalities) - 1
         if not others:
             raise ConfigError(f"modalities: {self.modalities[0]} alone, but MulT needs 2 or more")

@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clcrkit.arguments import checked
 from clcrkit.baselines.base import Baseline
 from clcrkit.batch import Batch
-from clcrkit.config import CLCRConfig
+from clcrkit.config import MOST_WIDTH, CLCRConfig
+from clcrkit.errors import check_range
 from clcrkit.model import make_head
 
 
@@ -21,8 +23,10 @@ class TensorFusion(Baseline):
     rows, which meet that 1, start at 1, so that each modality counts on its own from the first step.
     """
 
+    @checked
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None, rank: int = 4) -> None:
         super().__init__(config, modalities)
+        check_range("rank", rank, 1, MOST_WIDTH)
         width = config.width
         start = torch.cat([torch.zeros(rank, width, width), torch.ones(rank, 1, width)], dim=1)
         scale = torch.cat([torch.ones(width, 1), torch.zeros(1, 1)]) / width**0.5

@@ -28,7 +28,6 @@ across modalities, no part alone would carry information, and small models would
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -37,9 +36,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch, concatenate
 from clcrkit.datasets.split import Split
-from clcrkit.errors import ConfigError, check_choice
+from clcrkit.errors import ConfigError, check_choice, check_range
+from clcrkit.settings import make_plain
 
 MODALITIES = ("language", "vision", "acoustic")
 LEVELS = ("shallow", "mid", "deep")
@@ -67,12 +68,14 @@ class _Settings:
     noisy: float = 0.0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_choice("relation", self.relation, ("complementary", "redundant"))
         for name, most in (("lies", 1), ("noise", 10), ("missing", 1), ("noisy", 1)):
             if not 0 <= getattr(self, name) <= most:
                 raise ConfigError(f"{name}: {getattr(self, name)}, but a number from 0 to {most} is needed")
 
 
+@public
 def asynchrony(
     samples: tuple[int, ...] = (3000, 500, 1000),
     seed: int = 0,
@@ -100,7 +103,7 @@ def asynchrony(
     a modality is missing or drowned. Factors stay known where the modalities that show them are lost.
     Raises ConfigError for a setting outside its range.
     """
-    if len(samples) != 3 or min(map(operator.index, samples)) < 1:
+    if len(samples) != 3 or min(samples) < 1:
         raise ConfigError(f"samples: {samples}, but three numbers of at least 1 are needed (train, valid, test)")
     settings: Any = {"relation": relation, "lies": lies, "noise": noise, "missing": missing, "noisy": noisy}
     batch = concatenate(list(asynchrony_chunks(sum(samples), seed=seed, **settings)))
@@ -118,15 +121,15 @@ def asynchrony(
     )
 
 
+@public
 def asynchrony_chunks(samples: int, chunk: int = 1024, seed: int = 0, **settings: Any) -> Iterator[Batch]:
     """The samples of `asynchrony`, made on demand, `chunk` at a time; memory does not grow with `samples`. [ours]
 
     Sample i (its id) is the same whatever `samples` and `chunk` are; asynchrony() gives ids 0, 1, ... to its
     training part and goes on through validation and test. Settings and errors as there.
     """
-    for name, count, least in (("samples", samples, 1), ("chunk", chunk, 1), ("seed", seed, 0)):
-        if count < least:
-            raise ConfigError(f"{name}: {count}, but at least {least} is needed")
+    check_range("samples", samples, 1)
+    check_range("chunk", chunk, 1)
     return _chunks(samples, chunk, seed, _Settings(**settings))
 
 
@@ -204,7 +207,7 @@ def _make_block(
     attributes = {level: factors[:, i] for i, level in enumerate(LEVELS)}
     attributes |= {f"private_{modality}": private[:, m] for m, modality in enumerate(MODALITIES)}
     return Batch.from_arrays(
-        tokens, factors @ np.array([4, 2, 1]), masks, start + np.arange(_BLOCK), attributes, marked
+        tokens, factors @ np.array([4, 2, 1]), masks, start + np.arange(_BLOCK), attributes, marked, classes=8
     )
 
 

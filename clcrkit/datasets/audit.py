@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from dataclasses import dataclass
@@ -10,21 +9,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
+from clcrkit.datasets.overlap import (
+    MOST_PROBED,
+    bags,
+    duplicates,
+    has_groups,
+    neighbours,
+    pooled_features,
+    shared_groups,
+    shared_stretches,
+)
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import require
+from clcrkit.quality import described, evenly, scaling_problems, zero_problem
 
 MOST_SAMPLES = 10_000  # of a part
-MOST_PROBED = 2_000
-LARGEST_VALUE = 100.0  # of a scaled feature
-LARGEST_SPREAD_RATIO = 1_000.0  # widest over narrowest column of a scaled modality
 LARGEST_SHARE = 0.8  # of one class
 FEWEST_GROUPS = 5
-PAIRS = (("train", "test"), ("valid", "test"), ("train", "valid"))
+HOLDS_LABEL = 0.999  # the probe's score on all parts
+MOST_CLASSES_AS_FLOATS = 20
+GROUPS_UNKNOWN = (
+    "groups: unknown, so nothing tells whether parts share speakers or recordings; name them in the attribute `group`."
+)
 LEAK = 0.1  # a probe that is this much better within train than on test tells of a leak
 
 
@@ -37,88 +48,62 @@ class Report:
               and largest spread (standard deviation of a column), largest (absolute) value, probe (see `check`)
     labels    a row for each part and class: count and share; for a regression its lowest, mean and highest label
     problems  one sentence each, the worst first
+    notes     what could not be looked at
     """
 
     table: pd.DataFrame
     labels: pd.DataFrame
     problems: tuple[str, ...]
     spreads: dict[str, Float[ndarray, "feature"]]
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        lines = "".join(f"\n- {problem}" for problem in self.problems)
+        lines = "".join(f"\n- {line}" for line in (*self.problems, *self.notes))
         return f"Report: {len(self.problems) or 'no'} problem{'s' * (len(self.problems) != 1)}{lines}"
 
 
+@public
 def check(split: Split) -> Report:
     """Say what would make training on a data set, or its test score, wrong.
 
-    Reported are: groups and duplicates in two parts, features that may have been learned with the training labels,
-    classes without samples in a part, labels of one kind or range, samples that lack a modality or hold nothing but
-    zeros, columns that are constant, or of spreads far apart. Of a part at most 10,000 samples are looked at, evenly.
+    Reported are: groups, duplicates and stretches of the same values (windows that overlap, near copies) in two parts;
+    parts that take turns in time; features that may have been learned with the training labels, or hold the label;
+    classes without samples in a part, labels of one kind or range, classes given as floats; samples that lack a
+    modality or hold nothing but zeros; columns that are constant, or of spreads far apart, and outliers. Of a part at
+    most 10,000 samples are looked at, evenly. Where groups are unknown, a note says so.
 
     The probe is a ridge regression to the label from the mean over a modality's real tokens and the middle one of
-    them, standardised; its score is the accuracy, for a regression the correlation. For the training part it is
-    cross-validated, by groups where they are known. So honest features score about the same on all parts; features
-    that were learned with the labels of the training part score higher there, and so does a validation part that was
-    taken from it. Parts of fewer than 5 groups cannot tell. Token ids are not probed.
+    them, standardised, or from the counts of the 500 most frequent token ids; its score is the accuracy, for a
+    regression the correlation. For the training part it is cross-validated, by groups where they are known. So honest
+    features score about the same on all parts; features that were learned with the labels of the training part score
+    higher there, and so does a validation part that was taken from it. Parts of fewer than 5 groups cannot tell.
     """
     batches = {part: _taken(getattr(split, part)) for part in PARTS}
     probes = _probes(batches)
     rows, spreads = [], {}
     for (part, batch), m in itertools.product(batches.items(), batches["train"].modalities):
-        row, spread = _described(batch, m)
+        row, spread = described(batch, m)
         score = probes[part, m].score if (part, m) in probes else np.nan
         rows.append({"part": part, "modality": m, **row, "probe": score})
         if part == "train" and len(spread):
             spreads[m] = spread
     table, labels = pd.DataFrame(rows), _labels(batches, split.label_names)
     problems = (
-        *_shared_groups(batches, split.attribute_names.get("group", ())),
-        *_duplicates(batches),
+        *shared_groups(batches, split.attribute_names.get("group", ())),
+        *duplicates(batches),
+        *shared_stretches(batches),
+        *neighbours(batches),
         *_leaks(probes),
         *_label_problems(batches, labels),
         *_missing(table),
         *_columns(table),
     )
-    return Report(table, labels, problems, spreads)
+    notes = () if has_groups(batches) else (GROUPS_UNKNOWN,)
+    return Report(table, labels, problems, spreads, notes)
 
 
 def _taken(part: Any) -> Batch:
-    return part.select(_evenly(np.arange(len(part)), MOST_SAMPLES)).to("cpu")
-
-
-def _evenly(positions: ndarray, most: int) -> ndarray:
-    return positions[np.linspace(0, len(positions) - 1, min(len(positions), most)).round().astype(np.int64)]
-
-
-def _described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarray, "feature"]]:
-    tokens, mask = batch.tokens[modality].numpy(), batch.masks[modality].numpy()
-    lengths = mask.sum(1)
-    some = lengths[lengths > 0] if lengths.any() else lengths
-    row: dict[str, Any] = {
-        "samples": len(mask),
-        "missing": int((lengths == 0).sum()),
-        "shortest": int(some.min()),
-        "median": float(np.median(some)),
-        "longest": int(some.max()),
-        "zero_samples": 0 if tokens.ndim == 2 else int((lengths > 0).sum() - (tokens != 0).any((1, 2)).sum()),
-    }
-    if tokens.ndim == 2 or not mask.any():
-        return row, np.empty(0)
-    real = tokens[mask].astype(np.float64)
-    size = np.abs(real).max(0)
-    std = real.std(0)
-    constant = std <= 1e-6 * np.maximum(size, 1e-30)
-    varying = std[~constant]
-    row |= {
-        "features": tokens.shape[2],
-        "zero_columns": int((size == 0).sum()),
-        "constant_columns": int((constant & (size > 0)).sum()),
-        "smallest_spread": float(varying.min()) if len(varying) else 0.0,
-        "largest_spread": float(varying.max()) if len(varying) else 0.0,
-        "largest_value": float(size.max()),
-    }
-    return row, varying
+    return part.select(evenly(np.arange(len(part)), MOST_SAMPLES)).to("cpu")
 
 
 def _labels(batches: dict[str, Batch], names: tuple[str, ...]) -> pd.DataFrame:
@@ -142,53 +127,15 @@ def _is_regression(labels: ndarray) -> bool:
     return labels.dtype.kind == "f" and labels.ndim == 1
 
 
-def _shared_groups(batches: dict[str, Batch], names: tuple[str, ...]) -> list[str]:
-    if not all("group" in batch.attributes for batch in batches.values()):
-        return []
-    groups = {part: batch.attributes["group"].numpy() for part, batch in batches.items()}
-    problems = []
-    for one, other in PAIRS:
-        shared = np.intersect1d(groups[one], groups[other])
-        if len(shared):
-            first = names[shared[0]] if shared[0] < len(names) else str(shared[0])
-            problems.append(
-                f"{one} and {other} share {len(shared)} groups (first: {first}), which "
-                f"{np.isin(groups[other], shared).mean():.0%} of {other} are of: its score says little about unseen "
-                f"groups."
-            )
-    return problems
-
-
-def _duplicates(batches: dict[str, Batch]) -> list[str]:
-    prints = {part: _fingerprints(batch) for part, batch in batches.items()}
-    problems = []
-    for one, other in PAIRS:
-        if again := int(np.isin(prints[other], prints[one]).sum()):
-            problems.append(
-                f"{again} of {len(batches[other])} {other} samples are in {one} too, equal in every modality."
-            )
-    for part, marks in prints.items():
-        if again := len(marks) - len(set(marks)):
-            problems.append(f"{again} of {len(batches[part])} {part} samples are copies of others of that part.")
-    return problems
-
-
-def _fingerprints(batch: Batch) -> list[str]:
-    """A mark for each sample that is not all zero; equal samples have equal marks."""
-    arrays = [(batch.tokens[m].numpy(), batch.masks[m].numpy()) for m in batch.modalities]
-    marks = []
-    for i in range(len(batch)):
-        real = [tokens[i][mask[i]] for tokens, mask in arrays]
-        if any(tokens.any() for tokens in real):
-            content = b"".join(len(tokens).to_bytes(8, "little") + tokens.tobytes() for tokens in real)
-            marks.append(hashlib.blake2b(content, digest_size=16).hexdigest())
-    return marks
-
-
 def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str]:
     problems = [f"The {part} part has no labels." for part, batch in batches.items() if batch.labels is None]
     if "highest" in labels:
         train = labels[labels["part"] == "train"]
+        values = np.unique(np.concatenate([b.labels.numpy() for b in batches.values() if b.labels is not None]))
+        if len(values) <= MOST_CLASSES_AS_FLOATS and (values == values.round()).all():
+            problems.append(
+                f"Labels are floats of {len(values)} whole values, a regression; pass integers if they are classes."
+            )
         least, most = train["lowest"].min(), train["highest"].max()  # NaN, which nothing is beyond, without train
         for part, low, high in zip(labels["part"], labels["lowest"], labels["highest"], strict=True):
             if low == high:
@@ -199,6 +146,9 @@ def _label_problems(batches: dict[str, Batch], labels: pd.DataFrame) -> list[str
                 )
         return problems
     counts = labels.pivot(index="label", columns="part", values="count") if len(labels) else pd.DataFrame()
+    absent = [str(label) for label in counts.index[counts.sum(axis=1) == 0]] if len(counts) else []
+    if absent:
+        problems.append(f"Classes without a sample in any part: {', '.join(absent[:5])} ({len(absent)} in all).")
     present = {part: set(counts.index[counts[part] > 0]) for part in PARTS if part in counts}
     for part, classes in present.items():
         if len(classes) == 1 and len(counts) > 1:
@@ -221,9 +171,7 @@ def _missing(table: pd.DataFrame) -> list[str]:
     for m, rows in table.groupby("modality", sort=False):
         zero, missing, total = (int(rows[column].sum()) for column in ("zero_samples", "missing", "samples"))
         if zero:
-            problems.append(
-                f"{m}: {zero} of {total} samples hold nothing but zeros and are not masked: that is a missing modality."
-            )
+            problems.append(zero_problem(str(m), zero, total))
         if missing:
             problems.append(f"{m}: missing in {missing} of {total} samples.")
     return problems
@@ -232,31 +180,14 @@ def _missing(table: pd.DataFrame) -> list[str]:
 def _columns(table: pd.DataFrame) -> list[str]:
     problems = []
     for row in table[table["part"] == "train"].to_dict("records"):
-        m, widest, narrowest = row["modality"], row.get("largest_spread", 0), row.get("smallest_spread", 0)
+        m = row["modality"]
         if not row.get("features", 0) > 0:  # token ids, or no token at all
             continue
-        if row["largest_value"] > LARGEST_VALUE or widest > LARGEST_SPREAD_RATIO * narrowest:
-            problems.append(
-                f"{m}: unscaled; spreads of its columns run from {narrowest:.2g} to {widest:.2g}, values up to "
-                f"{row['largest_value']:.2g}: standardise on train."
-            )
+        problems += scaling_problems(m, row)
         for kind, what in (("zero", "all zero"), ("constant", "constant")):
             if row[f"{kind}_columns"]:
                 problems.append(f"{m}: {row[f'{kind}_columns']:g} of {row['features']:g} columns are {what} in train.")
     return problems
-
-
-def _pooled(batch: Batch) -> dict[str, Float[ndarray, "sample feature"]]:
-    """The mean over the real tokens joined with the middle one, by modality of features; NaN where it is missing."""
-    pooled = {}
-    for m, tokens in batch.tokens.items():
-        if tokens.ndim == 3:
-            mask = batch.masks[m]
-            count = mask.sum(1)
-            mean = (tokens.double() * mask[..., None]).sum(1) / count[:, None]
-            middle = (mask.cumsum(1) > (count // 2)[:, None]).int().argmax(1)
-            pooled[m] = torch.cat([mean, tokens[torch.arange(len(batch)), middle]], dim=1).numpy()
-    return pooled
 
 
 class _Probe(NamedTuple):
@@ -284,18 +215,21 @@ def _probes(batches: dict[str, Batch]) -> dict[tuple[str, str], _Probe]:
     labels = {part: batch.labels.numpy() for part, batch in batches.items() if batch.labels is not None}
     if len(labels) < len(batches):
         return probes
-    pooled = {part: _pooled(batch) for part, batch in batches.items()}
-    has_groups = all("group" in batch.attributes for batch in batches.values())
+    counted = bags(batches)
+    pooled = {part: pooled_features(batch) | counted[part] for part, batch in batches.items()}
+    grouped = has_groups(batches)
     regression = _is_regression(labels["train"])
     for m in pooled["train"]:
-        rows = {part: _evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1)), MOST_PROBED) for part in PARTS}
+        rows = {part: evenly(np.flatnonzero(np.isfinite(pooled[part][m]).all(1)), MOST_PROBED) for part in PARTS}
         x = {part: pooled[part][m][rows[part]] for part in PARTS}
         y = {part: labels[part][rows[part]] for part in PARTS}
-        groups = {p: batches[p].attributes["group"].numpy()[rows[p]] if has_groups else rows[p] for p in PARTS}
+        groups = {p: batches[p].attributes["group"].numpy()[rows[p]] if grouped else rows[p] for p in PARTS}
         folds = min(5, len(np.unique(groups["train"])))
         if folds < 2 or len(np.unique(y["train"], axis=0)) < 2:
             continue
-        model = make_pipeline(StandardScaler(), (Ridge if regression else RidgeClassifier)(alpha=10.0))
+        ridge = (Ridge if regression else RidgeClassifier)(alpha=10.0)
+        # counts as they are: standardised, those of rare ids would weigh as much as those of an id in every sample
+        model = ridge if m in counted["train"] else make_pipeline(StandardScaler(), ridge)
         splitter = GroupKFold(folds, shuffle=True, random_state=0)
         try:
             predicted = cross_val_predict(model, x["train"], y["train"], groups=groups["train"], cv=splitter)
@@ -326,6 +260,11 @@ def _leaks(probes: dict[tuple[str, str], _Probe]) -> list[str]:
     problems = []
     for m in (m for part, m in probes if part == "train"):
         train, valid, test = (probes.get((part, m)) for part in PARTS)
+        scores = [probe.score for probe in (train, valid, test) if probe]
+        if len(scores) == len(PARTS) and min(scores) >= HOLDS_LABEL:
+            problems.append(
+                f"{m}: a linear probe scores {min(scores):.3f} or more on all parts: it may hold the label."
+            )
         if train and test and train.beats(test):
             higher = f", {valid.score:.2f} on valid" if valid and valid.beats(test) else ""
             problems.append(

@@ -9,24 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from numpy import ndarray
 from tqdm.auto import tqdm
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
-from clcrkit.datasets.readers.array_files import h5_array
-from clcrkit.datasets.readers.paths import inside
+from clcrkit.datasets.readers.array_files import finite_floats, h5_array
+from clcrkit.datasets.readers.paths import inside, read_lines
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError, require
 
 SECONDS = 10
 EVENTS = 28  # the 29th column of the labels is the background
 LEVELS = 3
+ANNOTATIONS = "Annotations.txt"
 _KEY = "avadataset"
 _MOST_CLIPS = 100_000
 _LARGEST_CHUNK = 256 * 2**20
 
 
+@public
 def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
     """Modalities `acoustic` (128 VGGish features) and `vision` (512 VGG features, the 7 x 7 places averaged).
 
@@ -38,10 +42,12 @@ def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
     mil_labels (the event column of the greatest value; the last column, background, is no class). The labels of
     the seconds become Batch.evidence: True in both modalities where the event is seen and heard, False where the
     second is background; the same at each of 3 levels, since nobody knows at which level an event shows. [ours]
-    Attribute `event_seconds`: how many seconds that are, 0 to 10. Ids are the clip's rows in the files. The
-    files do not say which video a clip is from, nor what the classes are called.
+    Attribute `event_seconds`: how many seconds that are, 0 to 10. Ids are the clip's rows in the files. Which video
+    a clip is from (`group`) and what the classes are called is in Annotations.txt (lines
+    `<event>&<video>&<quality>&<start>&<end>`, in the order of the rows), where it lies in the folder. 8 videos are in
+    the published training and test part at once, which `check` finds.
     Raises DataError for a missing or damaged file, links to other files, shapes other than these, a clip in two
-    parts or without an event.
+    parts or without an event, and annotations that do not fit the labels.
     """
     place = Path(folder)
     shapes = {
@@ -63,7 +69,36 @@ def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
         if len(np.unique(rows)) < len(rows):
             raise DataError(f"{place}: {len(rows) - len(np.unique(rows))} clips are named twice in the orders")
         parts = {part: _part(place, files, order, part, progress) for part, order in orders.items()}
-    return Split(parts["train"], parts["val"], parts["test"], tuple(f"event {i}" for i in range(EVENTS)))
+    names: dict[int, str] = {}
+    attribute_names: dict[str, tuple[str, ...]] = {}
+    if (place / ANNOTATIONS).exists():
+        events, videos = _annotations(place, clips["labels"])
+        codes = {video: code for code, video in enumerate(sorted(set(videos)))}
+        attribute_names["group"] = tuple(codes)
+        for batch in parts.values():
+            assert batch.labels is not None
+            for label, row in zip(batch.labels.tolist(), batch.ids.tolist(), strict=True):
+                if names.setdefault(label, events[row]) != events[row]:
+                    raise DataError(
+                        f"{place / ANNOTATIONS}: line of clip {row} says {events[row]!r}, others of its class "
+                        f"{names[label]!r}; without this file classes have numbers and videos are not known"
+                    )
+            batch.attributes["group"] = torch.tensor([codes[videos[row]] for row in batch.ids.tolist()])
+    label_names = tuple(names.get(i, f"event {i}") for i in range(EVENTS))
+    return Split(parts["train"], parts["val"], parts["test"], label_names, attribute_names)
+
+
+def _annotations(folder: Path, clips: int) -> tuple[list[str], list[str]]:
+    """Event and video of each row."""
+    lines = [line.split("&") for line in read_lines(folder, ANNOTATIONS)]
+    lines = lines[1:] if lines[0][0] == "Category" else lines
+    short = [line for line in lines if len(line) != 5]
+    if len(lines) != clips or short:
+        raise DataError(
+            f"{folder / ANNOTATIONS}: {len(lines)} lines, {len(short)} of them not "
+            f"'<event>&<video>&<quality>&<start>&<end>', for {clips} clips"
+        )
+    return [line[0] for line in lines], [line[1] for line in lines]
 
 
 def _part(folder: Path, files: dict[str, Any], order: Int64[ndarray, "clip"], part: str, progress: bool) -> Batch:
@@ -71,9 +106,10 @@ def _part(folder: Path, files: dict[str, Any], order: Int64[ndarray, "clip"], pa
     for clip in tqdm(order.tolist(), desc=f"read {part}", unit="clip", disable=not progress):
         for name, file in files.items():
             try:
-                row = np.asarray(file[clip], dtype=np.float32)
+                row = np.asarray(file[clip])
             except Exception as error:  # damaged chunks make h5py raise several kinds
                 raise DataError(f"{folder / name}.h5: clip {clip} cannot be read ({error})") from error
+            row = finite_floats(folder / f"{name}.h5", row)
             arrays[name].append(row.mean((1, 2)) if name == "visual_feature" else row)
     events = np.stack(arrays["mil_labels"])[:, :EVENTS]
     none = order[~(events.max(1) > 0)]
@@ -89,6 +125,7 @@ def _part(folder: Path, files: dict[str, Any], order: Int64[ndarray, "clip"], pa
         ids=order,
         attributes={"event_seconds": eventful.sum(1)},
         evidence={"acoustic": evidence, "vision": evidence},
+        classes=EVENTS,
     )
 
 

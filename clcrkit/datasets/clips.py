@@ -23,6 +23,7 @@ from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.datasets.streaming.convert import PIECE, convert
 from clcrkit.datasets.streaming.shards import sharded
 from clcrkit.errors import DataError
+from clcrkit.tasks import MOST_CLASSES
 
 FEATURES = (".npy", ".npz", ".safetensors")
 VALID = 0.1  # share of the samples
@@ -60,6 +61,7 @@ class Listing:
             labels=[row.label for row in rows],
             ids=ids,
             attributes={"group": [self.groups[row.group] for row in rows], "name": ids},
+            classes=MOST_CLASSES,  # the lists are checked; a few rows need not have them all
         )
 
 

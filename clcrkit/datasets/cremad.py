@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clcrkit.arguments import public
 from clcrkit.datasets.clips import VALID, Row, parts_by_group, read_clips
 from clcrkit.datasets.readers.frames import image_frames
 from clcrkit.datasets.readers.paths import read_lines
@@ -18,6 +19,7 @@ from clcrkit.errors import DataError, check_choice
 EMOTIONS = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "FEA": "fear", "DIS": "disgust", "ANG": "anger"}
 
 
+@public
 def cremad(
     folder: str | os.PathLike[str],
     split: str = "actors",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, Num
+from jaxtyping import Num
 from numpy import ndarray
-from torch import Tensor
 
-from clcrkit.batch import Batch, collate
+from clcrkit.arguments import public
+from clcrkit.batch import Batch
+from clcrkit.conversion import as_list, by_name, is_missing
 from clcrkit.datasets.readers.array_files import FREE_BYTES, LARGEST_RATIO, read_array
 from clcrkit.datasets.readers.paths import inside, read_lines
 from clcrkit.datasets.split import PARTS, Split, draw_parts
@@ -24,56 +24,64 @@ from clcrkit.errors import DataError
 _SPELLINGS = {**{part: part for part in PARTS}, "val": "valid", "dev": "valid", "validation": "valid"}
 _FACTS = ("id", "split", "label", "group")
 _MOST_MODALITIES = 32
-MOST_CLASSES = 2**16
+_NO_LABEL = ("", "nan", "inf", "+inf", "-inf", "infinity")
+_MOST_DIGITS = 18  # of a whole number
 
 
+@public
 def from_arrays(
-    tokens: Mapping[str, Any],
+    tokens: Any,
     labels: Any,
-    masks: Mapping[str, Any] | None = None,
+    masks: Any = None,
     groups: Any = None,
     parts: Any = None,
     names: Any = None,
     seed: int = 0,
+    attributes: Any = None,
+    **settings: Any,
 ) -> Split:
     """A Split of arrays that hold all samples.
 
-    tokens, masks: by modality, as in Batch.from_arrays: (sample, token, feature) floats or (sample, token) ids, and
-        (sample, token), True where real; a row of all False is a missing modality.
-    labels: whole numbers or strings are classes (strings in the order of the alphabet), floats a regression, 0/1
-        floats of two axes several labels.
+    tokens, labels, masks, attributes, settings: as in `Batch.from_arrays`, which says what they may be.
     groups: who or what each sample is a recording of (a speaker, a video). parts: "train", "valid" or "test" for each
         sample; without them 70 %, 10 % and 20 % are drawn from `seed`, with no group in two parts and classes balanced.
     names: what each sample is called. Batch.ids are positions in the arrays; attributes `group` and `name` where given.
     Raises DataError for values that cannot be used and for an empty part. Nothing is scaled: `check` says what should
     be, and the training part alone may say how.
     """
-    codes, label_names = _encode_labels(labels)
-    attributes: dict[str, Any] = {}
-    attribute_names: dict[str, tuple[str, ...]] = {}
+    known = by_name("attributes", attributes)
     for what, values in (("group", groups), ("name", names)):
         if values is not None:
-            attributes[what], attribute_names[what] = _encode([str(value) for value in _as_list(values)])
-    batch = Batch.from_arrays(tokens, labels=codes, masks=masks, attributes=attributes)
-    if "name" in attributes and len(attribute_names["name"]) < len(batch):
-        raise DataError(f"names: {len(batch) - len(attribute_names['name'])} of {len(batch)} are repeated")
+            listed = as_list(f"{what}s", values)
+            if missing := sum(map(is_missing, listed)):
+                raise DataError(f"{what}s: {missing} of {len(listed)} are missing; give each sample its own")
+            known[what] = np.array([str(value) for value in listed], dtype=object)
+    batch = Batch.from_arrays(tokens, labels, masks, attributes=known, **settings)
+    if batch.labels is None:
+        raise DataError("labels: None, but a data set to train on needs one for each sample")
+    if names is not None and len(batch.attribute_names["name"]) < len(batch):
+        raise DataError(f"names: {len(batch) - len(batch.attribute_names['name'])} of {len(batch)} are repeated")
     if parts is None:
-        part_of = draw_parts(np.asarray(codes), attributes.get("group"), seed=seed)
+        members = batch.attributes["group"].numpy() if groups is not None else None
+        part_of = draw_parts(batch.labels.numpy(), members, seed=seed)
     else:
-        listed = [str(value).strip().lower() for value in _as_list(parts)]
-        for i, value in enumerate(listed):
+        spelt = [str(value).strip().lower() for value in as_list("parts", parts)]
+        for i, value in enumerate(spelt):
             if value not in _SPELLINGS:
                 raise DataError(f"parts: sample {i} is in {value[:40]!r}, but train, valid or test is needed")
-        part_of = np.array([_SPELLINGS[value] for value in listed])
+        part_of = np.array([_SPELLINGS[value] for value in spelt])
     if len(part_of) != len(batch):
         raise DataError(f"parts: {len(part_of)} of them, but there are {len(batch)} samples")
     counts = {part: int((part_of == part).sum()) for part in PARTS}
     if not all(counts.values()):
         raise DataError(f"parts: {counts}, but each needs a sample at least")
     train, valid, test = (batch.select(np.flatnonzero(part_of == part)) for part in PARTS)
-    return Split(train, valid, test, label_names, attribute_names)
+    is_class = not batch.labels.is_floating_point()
+    label_names = tuple(map(str, range(int(batch.labels.max()) + 1))) if is_class else ()
+    return Split(train, valid, test, batch.label_names or label_names, batch.attribute_names)
 
 
+@public
 def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
     """A Split of files that a csv file lists; they lie in its folder.
 
@@ -95,12 +103,12 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
         for m in modalities:
             if not row[m]:
                 continue
-            if (m, row[m]) in names_used:
-                raise DataError(f"{path}: line {line}: {m} names {row[m]} again; each sample needs arrays of its own")
-            names_used.add((m, row[m]))
             file, _, name = row[m].partition("::")
             try:
                 file_path = inside(path.parent, file)
+                if (m, file_path.resolve(), name) in names_used:  # however it is spelt
+                    raise DataError(f"{row[m]} is named again; each sample needs arrays of its own")
+                names_used.add((m, file_path.resolve(), name))
                 sample[m] = _one_sample(file_path, read_array(file_path, name))
             except DataError as error:
                 raise DataError(f"{path}: line {line}, {m}: {error}") from None
@@ -113,20 +121,22 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
         samples.append(sample)
     for m in modalities:
         shapes = [sample[m].shape for sample in samples if m in sample]
-        longest = max((shape[0] for shape in shapes), default=0)
-        padded = len(samples) * longest * math.prod(max(shapes, default=())[1:]) * 4
+        if not shapes:
+            raise DataError(f"{path}: column {m} names no file; leave it out")
+        longest = max(shape[0] for shape in shapes)
+        padded = len(samples) * longest * math.prod(max(shapes)[1:]) * 4
         if padded > max(FREE_BYTES, LARGEST_RATIO * memory):
             raise DataError(f"{path}: {m} padded to {longest} tokens takes {padded} bytes")
     try:
-        batch = collate(samples)
+        labels, task = _labels([row["label"] for row in rows])
         return from_arrays(
-            batch.tokens,
-            labels=_labels([row["label"] for row in rows]),
-            masks=batch.masks,
+            {m: [sample.get(m) for sample in samples] for m in modalities},
+            labels,
             groups=_column(rows, "group"),
             parts=_column(rows, "split"),
             names=[row["id"] for row in rows],
             seed=seed,
+            task=task,
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
@@ -146,9 +156,14 @@ def _rows(path: Path) -> list[dict[str, str]]:
     modalities = len(set(header) - set(_FACTS))
     if not 1 <= modalities <= _MOST_MODALITIES:
         raise DataError(f"{path}: {modalities} modalities, but 1 to {_MOST_MODALITIES} are needed")
-    for number, line in enumerate(lines, start=1):
+    ids: dict[str, int] = {}
+    for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
             raise DataError(f"{path}: line {number} has {len(line)} cells, but the header has {len(header)}")
+        sample = line[header.index("id")].strip()
+        if not sample or ids.setdefault(sample, number) < number:
+            what = f"id {sample} is that of line {ids[sample]}" if sample else "no id"
+            raise DataError(f"{path}: line {number}: {what}; each sample needs one of its own")
     if len(lines) < 2:
         raise DataError(f"{path}: no line for a sample")
     return [dict(zip(header, (cell.strip() for cell in line), strict=True)) for line in lines[1:]]
@@ -172,40 +187,12 @@ def _one_sample(path: Path, array: Num[ndarray, "..."]) -> Num[ndarray, "token .
     return array
 
 
-def _labels(cells: list[str]) -> list[Any]:
-    """Whole numbers, else numbers, else names of classes."""
-    for kind in (np.int64, float):
+def _labels(cells: list[str]) -> tuple[list[Any], str]:
+    """Whole numbers, else numbers, else names of classes; and the task that they are for."""
+    for line, cell in enumerate(cells, start=2):
+        if cell.lower() in _NO_LABEL or (cell.lstrip("+-").isdecimal() and len(cell) > _MOST_DIGITS):
+            raise DataError(f"line {line}: label {cell!r}, but a number or the name of a class is needed")
+    for kind, task in ((np.int64, "classification"), (float, "regression")):
         with suppress(ValueError, OverflowError):
-            return [kind(cell) for cell in cells]
-    return cells
-
-
-def _encode_labels(labels: Any) -> tuple[Any, tuple[str, ...]]:
-    """Labels as numbers, and what classes are called."""
-    listed = _as_list(labels)
-    if any(isinstance(value, str) for value in listed):
-        if not all(isinstance(value, str) and value for value in listed):
-            raise DataError("labels: some are names of classes, and some are empty or no names")
-        return _encode(listed)
-    try:
-        values = np.asarray(listed)
-    except ValueError:
-        raise DataError("labels: rows of different lengths") from None
-    if values.dtype.kind in "iub" and values.ndim == 1 and len(values):
-        if values.max() >= MOST_CLASSES:
-            raise DataError(f"labels: class {values.max()}, but classes go from 0 to less than {MOST_CLASSES}")
-        return values.astype(np.int64), tuple(map(str, range(int(values.max()) + 1)))
-    if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)  # what is beyond it becomes inf, and is refused
-    return values, ()
-
-
-def _encode(texts: list[str]) -> tuple[Int64[ndarray, "sample"], tuple[str, ...]]:
-    """Each text as a number in alphabetical order, and what each number stands for."""
-    names, codes = np.unique(np.array(texts, dtype=object), return_inverse=True)
-    return codes.astype(np.int64), tuple(names)
-
-
-def _as_list(values: Any) -> list[Any]:
-    return values.tolist() if isinstance(values, (ndarray, Tensor)) else list(values)
+            return [kind(cell) for cell in cells], task
+    return cells, "classification"

@@ -6,6 +6,8 @@ data sheet. The sound file is clean: noise, lost frames and typing errors are dr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from jaxtyping import Float, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from clcrkit.batch import collate
+from clcrkit.arguments import public
+from clcrkit.batch import Batch, collate
+from clcrkit.datasets.readers.sound import HIGHEST_HZ, LOWEST_HZ
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError, require
 
@@ -42,6 +46,7 @@ LARGEST = 3_400  # 340 of each digit, so that its rarest digit's 174 scans are u
 
 NAMED = ("voice", "language", "speed", "pitch")  # attributes whose values have names
 
+RATE = 16_000  # Hz, of the sound that `sing` makes
 HOP_MS = 20  # time between acoustic tokens, as in data/make_digits.py
 FLOOR_DB = -70.0  # what 0 means in the sound file; 255 means 0 dB
 
@@ -58,6 +63,7 @@ PLAIN = str.maketrans("éü", "eu")
 LETTERS = ("", *"éü", *sorted("".join(KEYBOARD)))
 
 
+@public
 def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
     """Samples of three modalities of one digit; voices and scans of one part are in no other part.
 
@@ -71,7 +77,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
     ids into `vocabulary["language"]`; 0 is padding. Attributes: voice, language, speed and pitch of the utterance
     (named in `attribute_names`), scan (its number in scikit-learn's data), utterance (its number in the sound
     file), typing_errors (how many were made). Scan and utterance are of one digit, word and utterance of one
-    language; a scan is used at most twice, an utterance once.
+    language; a scan is used at most twice, an utterance once. `sound` plays the frames (`sing`).
 
     Raises ConfigError for settings outside their range, DataError where the sound file is missing or damaged.
     """
@@ -79,8 +85,6 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
         raise ConfigError(f"noise: {noise}, but a number from 0 to 2 is needed")
     if size not in range(200, LARGEST + 1, 200):
         raise ConfigError(f"size: {size}, but a multiple of 200 from 200 to {LARGEST} is needed")
-    if seed < 0:
-        raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     sound = _read(_sound_file())
     scans, scan_digits = load_scans()
     random = np.random.default_rng(seed)
@@ -104,14 +108,34 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
         attributes = {name: sound[name][pairs[:, 1]].astype(np.int64) for name in NAMED}
         attributes |= {"scan": pairs[:, 0], "utterance": pairs[:, 1], "typing_errors": np.array(errors)}
         ids = np.arange(len(pairs)) + sum(map(len, parts.values()))
-        parts[part] = collate(samples, labels=scan_digits[pairs[:, 0]], ids=ids, attributes=attributes)
+        parts[part] = collate(samples, labels=scan_digits[pairs[:, 0]], ids=ids, attributes=attributes, classes=10)
     return Split(
         **parts,
         label_names=tuple(map(str, range(10))),
         attribute_names={name: tuple(map(str, sound[f"{name}_names"])) for name in NAMED},
         vocabulary={"language": LETTERS},
+        sound={"acoustic": partial(sing, tuple(parts.values()))},
         describe={"vision": describe_rows, "acoustic": describe_times, "language": _describe_letters},
     )
+
+
+def sing(parts: Sequence[Batch], sample: int) -> tuple[Float[ndarray, "time"], int]:
+    """What the model gets of a sample's sound, noise included: one sine for each band, as loud as the band says; and
+    its rate in Hz. Raises DataError for an id that no part holds."""
+    for part in parts:
+        row = (part.ids == sample).nonzero()
+        if len(row):
+            break
+    else:
+        raise DataError(f"sample: no id {sample} in the digits")
+    frames = part.tokens["acoustic"][row[0, 0]][part.masks["acoustic"][row[0, 0]]].double().numpy()
+    loud = np.where(frames > 0, 10 ** (-FLOOR_DB * (frames - 1) / 20), 0).repeat(RATE * HOP_MS // 1000, axis=0)
+    lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
+    mel = np.linspace(lowest, highest, frames.shape[1] + 2)[1:-1]
+    time = np.arange(len(loud))[:, None] / RATE
+    tones = np.sin(2 * np.pi * 700 * (10 ** (mel / 2595) - 1) * time + np.arange(len(mel)) ** 2)
+    waveform = (loud * tones).sum(axis=1)
+    return (0.5 * waveform / max(abs(waveform).max(), 1e-6)).astype(np.float32), RATE
 
 
 def load_scans() -> tuple[Float[ndarray, "scan row column"], Int64[ndarray, "scan"]]:

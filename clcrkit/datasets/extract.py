@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64
 from numpy import ndarray
 from tqdm.auto import tqdm
 
+from clcrkit.arguments import public
 from clcrkit.batch import collate
 from clcrkit.datasets.readers.frames import frame_files, open_image
 from clcrkit.datasets.readers.paths import check_name
@@ -25,6 +26,7 @@ from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, Pre
 RATE_HZ = 16_000  # what wav2vec2-like encoders were trained on
 
 
+@public
 def extract_features(
     encoder: Pretrained,
     items: Mapping[str, str | os.PathLike[str]],

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.datasets.clips import Row, parts_by_group, published_parts, read_clips
 from clcrkit.datasets.readers.array_files import finite_floats, read_array
 from clcrkit.datasets.readers.frames import image_frames
@@ -18,9 +19,11 @@ from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError, check_choice
 
 CLASSES = 31
+VIDEO = 11  # characters of a video's name, with which every id begins
 POOLED = 8  # columns of a spectrogram that make one token
 
 
+@public
 def kinetics_sounds(
     folder: str | os.PathLike[str],
     split: str = "published",
@@ -34,7 +37,8 @@ def kinetics_sounds(
     folder: holds my_train.txt and my_test.txt (lines `<id>,<frames>,<class 0-30>`), audio_spec/<id>.npy or .pkl
         (a spectrogram, frequency by time) and visual/<id>/frame_0000N.jpg.
     split: "published" (the two lists; validation takes whole videos from the training list) or "videos" (all
-        clips divided anew, no video in two parts). The id is the video and the second at which the clip begins.
+        clips divided anew, no video in two parts).
+    An id is the video's 11 characters, then start and end in the training list, a number in the test list.
     features_folder, shards, seed: as in `cremad`.
 
     The classes have no names in these lists. Attributes: `group` is the video, `name` the id. A .pkl goes through
@@ -63,7 +67,7 @@ def _rows(folder: Path, name: str) -> list[Row]:
         clip, *numbers = line.rsplit(",", 2)
         if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
             raise DataError(f"{folder / name}: line {line[:80]!r}, but '<id>,<frames>,<class>' is needed")
-        rows.append(Row(clip, int(numbers[1]), clip.rpartition("_")[0] or clip))
+        rows.append(Row(clip, int(numbers[1]), clip[:VIDEO]))
     return rows
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.datasets.custom import from_arrays
 from clcrkit.datasets.preprocessing import standardise
 from clcrkit.datasets.readers.array_files import read_arrays
@@ -23,6 +24,7 @@ HOW = (
 KEYS = {"acoustic": "audio", "vision": "vision"}
 
 
+@public
 def mmmo(folder: str | os.PathLike[str] | None = None) -> Split:
     """220 training, 40 validation and 80 test clips, as published with MFN; a regression to the score.
 
@@ -48,4 +50,4 @@ def mmmo(folder: str | os.PathLike[str] | None = None) -> Split:
         training = masks[m] & (np.arange(len(values)) < counts[0])[:, None]
         tokens[m] = standardise(values, training)
     labels = np.concatenate([arrays[f"mmmo_{part}_y"] for part in PARTS])
-    return from_arrays(tokens, labels, masks, parts=np.repeat(PARTS, counts))
+    return from_arrays(tokens, labels, masks, parts=np.repeat(PARTS, counts), task="regression")

@@ -12,27 +12,30 @@ import numpy as np
 from jaxtyping import Bool, Int64, Num
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.datasets.preprocessing import mask_from_lengths, mask_from_zeros
 from clcrkit.datasets.readers.unpickle import unpickle
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError, check_choice
+from clcrkit.tasks import MOST_CLASSES
 
 KEYS = {"language": "text", "acoustic": "audio", "vision": "vision"}  # in the files, also MulT's
-MOST_CLASSES = 2**16
+_SPELLINGS = {"dev": "valid", "val": "valid", "validation": "valid"}
 _LONGEST_NAME = 200
 
 
 class Part(NamedTuple):
-    """Of one part of a file: tokens and masks by modality; a label, an id and a group for each sample."""
+    """Of one part of a file: tokens and masks by modality; labels, an id and a group (if known) for each sample."""
 
     tokens: Mapping[str, Num[ndarray, "_ _ ..."]]
     masks: Mapping[str, Bool[ndarray, "_ _"]]
-    labels: Num[ndarray, "_"] | Sequence[str]
+    labels: Num[ndarray, "_ ..."] | Sequence[str]
     names: Sequence[str]
-    groups: Sequence[str]
+    groups: Sequence[str] | None
 
 
+@public
 def mmsa(
     path: str | os.PathLike[str], text: str = "features", labels: str = "regression", replace: bool = False
 ) -> Split:
@@ -112,11 +115,22 @@ def _tokens_and_masks(
 
 def read_parts(path: Path) -> dict[str, dict[str, Any]]:
     """The three dicts of a pickle, by part. Raises DataError where it holds anything else."""
-    content = unpickle(path)
+    content = _named(unpickle(path))
     if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in PARTS):
         what = _listed(content) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise DataError(f"{path}: holds {what}, but a dict of 'train', 'valid' and 'test', each a dict, is needed")
-    return {part: content[part] for part in PARTS}
+    return {part: _named(content[part]) for part in PARTS}
+
+
+def _named(content: Any) -> Any:
+    """The dict with keys as text, where Python 2 wrote bytes, and with the usual names of the parts."""
+    if not isinstance(content, dict):
+        return content
+    keys = [key.decode("utf-8", "replace") if isinstance(key, bytes) else key for key in content]
+    keys = [_SPELLINGS.get(key, key) for key in keys]
+    if len(set(keys)) < len(keys):
+        return {}  # no way to tell which of two is meant
+    return dict(zip(keys, content.values(), strict=True))
 
 
 def features(where: str, content: Mapping[Any, Any], key: str) -> Num[ndarray, "sample token feature"]:
@@ -149,8 +163,9 @@ def whole_numbers(where: str, key: str, values: Any) -> Num[ndarray, "sample"]:
 
 
 def make_split(path: Path, parts: Mapping[str, Part], label_names: tuple[str, ...], replace: bool) -> Split:
-    """The three parts with ids that count through them, and `group` and `name` as attributes."""
-    codes = {group: code for code, group in enumerate(sorted({g for part in parts.values() for g in part.groups}))}
+    """The three parts with ids that count through them, and `group` (if known) and `name` as attributes."""
+    known = {group for part in parts.values() for group in part.groups or ()}
+    codes = {group: code for code, group in enumerate(sorted(known))}
     for m in KEYS:
         widths = {name: part.tokens[m].shape[2:] for name, part in parts.items()}
         if len(set(widths.values())) > 1:
@@ -161,17 +176,24 @@ def make_split(path: Path, parts: Mapping[str, Part], label_names: tuple[str, ..
             if len(values) != len(part.names):
                 raise DataError(f"{path}: {name} {what} has {len(values)} samples, but there are {len(part.names)} ids")
         ids = np.arange(len(part.names)) + sum(map(len, batches.values()))
+        several = np.ndim(part.labels) > 1
         try:
             batches[name] = Batch.from_arrays(
                 {m: _finite(m, values, part.masks[m], part.names, replace) for m, values in part.tokens.items()},
                 labels=part.labels,
                 masks=part.masks,
                 ids=ids,
-                attributes={"group": np.array([codes[g] for g in part.groups]), "name": ids},
+                attributes={
+                    **({} if part.groups is None else {"group": np.array([codes[g] for g in part.groups])}),
+                    "name": ids,
+                },
+                task="multilabel" if several else "classification" if label_names else "regression",
+                classes=len(label_names) if label_names and not several else None,
             )
         except DataError as error:
             raise DataError(f"{path}: {name} {error}") from None
-    attribute_names = {"group": tuple(codes), "name": tuple(n for part in parts.values() for n in part.names)}
+    attribute_names = {"name": tuple(n for part in parts.values() for n in part.names)}
+    attribute_names |= {"group": tuple(codes)} if codes else {}
     return Split(batches["train"], batches["valid"], batches["test"], label_names, attribute_names)
 
 

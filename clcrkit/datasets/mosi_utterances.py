@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.datasets.preprocessing import standardise
 from clcrkit.datasets.readers.array_files import read_arrays
@@ -35,6 +36,7 @@ TARGET_SCALE = 2.0  # of the target's vector, which else vanishes in a mean over
 DISTANCE_SCALE = 8.0  # utterances
 
 
+@public
 def mosi_utterances(
     folder: str | os.PathLike[str] | None = None, split: str = "poria", seed: int = 0, window: int | None = 8
 ) -> Split:
@@ -55,8 +57,6 @@ def mosi_utterances(
         raise ConfigError(
             f"split: {split!r}, but it must be 'poria': the features were learned with the labels of its training part"
         )
-    if seed < 0:
-        raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     if window is not None and window < 0:
         raise ConfigError(f"window: {window}, but None or 0 or more is needed")
     path = locate(FILE, folder, HOW)
@@ -94,6 +94,7 @@ def mosi_utterances(
             masks=masks,
             ids=targets,
             attributes={"group": video[targets], "segment": arrays["segment"][targets]},
+            classes=2,
         )
 
     return Split(

@@ -1,4 +1,4 @@
-"""The pickles of MulT and MultiBench: word vectors, audio and vision of CMU-MOSI and CMU-MOSEI, aligned or not."""
+"""The pickles of MulT and MultiBench: word vectors, audio and vision of CMU-MOSI, CMU-MOSEI and IEMOCAP."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.datasets.mmsa import KEYS, Part, features, make_split, read_parts, real_numbers, texts
 from clcrkit.datasets.preprocessing import mask_from_zeros
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
 
+EMOTIONS = ("neutral", "happy", "sad", "angry")
 _CLIP = re.compile(r"(\$_\$.*|\[\d+\]|_\d+)$")
 
 
+@public
 def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
-    """Modalities `language`, `acoustic` and `vision` of one file; a regression to the sentiment, from -3 to 3.
+    """Modalities `language`, `acoustic` and `vision` of one file; a regression to the sentiment, from -3 to 3, or (of
+    IEMOCAP) four labels, each there or not.
 
     path: a pickle of {"train", "valid", "test"}, each a dict of text, audio and vision (sample, token, feature),
-        labels (sample, 1, 1) and id; often written by Python 2. It is read without running any of it.
+        labels (sample, 1, 1) and id; often written by Python 2. It is read without running any of it. IEMOCAP has
+        labels (sample, 4, 2), whose last axis is no and yes, and no id, so that its groups are not known.
     replace: put 0 where a real token holds NaN or inf; otherwise such a file is refused.
 
     The files tell no lengths: padding is the zeros at one end (MultiBench pads in front), see `mask_from_zeros`. A
@@ -34,9 +41,27 @@ def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
         where = f"{path}: {part}"
         tokens = {m: features(where, content, key) for m, key in KEYS.items()}
         masks = {m: mask_from_zeros(values) for m, values in tokens.items()}
-        labels = real_numbers(where, "labels", content.get("labels"))
-        parts[part] = Part(tokens, masks, labels, *_names(where, content.get("id")))
-    return make_split(path, parts, (), replace)
+        labels: Any = content.get("labels")
+        emotions = isinstance(labels, ndarray) and labels.shape[1:] == (len(EMOTIONS), 2)
+        names: list[str]
+        groups: list[str] | None
+        if emotions and "id" not in content:
+            names, groups = [f"{part} {i}" for i in range(len(labels))], None
+        else:
+            names, groups = _names(where, content.get("id"))
+        labels = _yes(where, labels) if emotions else real_numbers(where, "labels", labels)
+        parts[part] = Part(tokens, masks, labels, names, groups)
+    axes = {name: np.shape(part.labels)[1:] for name, part in parts.items()}
+    if len(set(axes.values())) > 1:
+        raise DataError(f"{path}: labels are (sample, 4, 2) in {', '.join(p for p in axes if axes[p])} only")
+    return make_split(path, parts, EMOTIONS if axes["train"] else (), replace)
+
+
+def _yes(where: str, labels: ndarray) -> Float[ndarray, "sample label"]:
+    """1 where the second of two columns, no and yes, is set."""
+    if labels.dtype.kind not in "fiu" or not ((labels == 0) | (labels == 1)).all() or (labels.sum(-1) != 1).any():
+        raise DataError(f"{where}: labels of shape {labels.shape}, but one 1 and one 0 in each pair are needed")
+    return labels[..., 1].astype(np.float32)
 
 
 def _names(where: str, ids: Any) -> tuple[list[str], list[str]]:

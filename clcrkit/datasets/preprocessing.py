@@ -7,8 +7,7 @@ from jaxtyping import Bool, Float, Int, Num
 from numpy import ndarray
 
 from clcrkit.errors import DataError
-
-FARTHEST = 10.0  # standard deviations; what is beyond is cut
+from clcrkit.ops import FARTHEST
 
 
 def mask_from_lengths(lengths: Int[ndarray, "sample"], longest: int) -> Bool[ndarray, "sample token"]:

@@ -11,13 +11,14 @@ from jaxtyping import Float, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
 
+from clcrkit.arguments import wrong
 from clcrkit.batch import Batch
 from clcrkit.errors import ConfigError, DataError, require
 
 PARTS = ("train", "valid", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Training, validation and test part of one data set.
 
@@ -40,6 +41,11 @@ class Split:
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     describe: Mapping[str, Callable[[Tensor], list[str]]] = field(default_factory=dict)
     sound: Mapping[str, Callable[[int], tuple[Float[ndarray, "sample"], int]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in PARTS:
+            if not hasattr(getattr(self, name), "select"):
+                raise wrong(name, getattr(self, name), "a Batch")
 
     def __repr__(self) -> str:
         sizes = f"train {len(self.train)}, valid {len(self.valid)}, test {len(self.test)}"

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.batch import collate
 from clcrkit.datasets.digits import describe_rows, describe_times, load_scans
+from clcrkit.datasets.readers.array_files import open_member
 from clcrkit.datasets.readers.paths import VARIABLE, locate
 from clcrkit.datasets.readers.sound import BANDS, HOP_S, log_mel, read_wav
 from clcrkit.datasets.split import PARTS, Split
-from clcrkit.errors import ConfigError, DataError, check_choice, require
+from clcrkit.errors import DataError, check_choice, require
 
 FILE = "fsdd.zip"
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/26eb9aa.zip"
@@ -35,6 +37,7 @@ VALID_SPEAKERS, TEST_SPEAKERS = 1, 2
 OFFICIAL_TEST, VALID_TAKES = range(5), range(5, 10)
 
 
+@public
 def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "official", seed: int = 0) -> Split:
     """3,000 recordings of ten digits by six speakers, each with a scan of the same digit.
 
@@ -51,8 +54,6 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
     Raises ConfigError for other settings, DataError where the file is not there, cannot be had, or is damaged.
     """
     check_choice("split", split, ("official", "speakers"))
-    if seed < 0:
-        raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     path = _download() if folder is None and VARIABLE not in os.environ else locate(FILE, folder, HOW)
     recordings = _read(path)
     facts = [fact for name in recordings if (fact := RECORDING.fullmatch(name))]
@@ -79,7 +80,7 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": scans[i].astype(np.float32)}
         for wave, i in zip(waves, scan, strict=True)
     ]
-    batch = collate(tokens, labels=digit, attributes={"group": speaker, "take": take, "scan": scan})
+    batch = collate(tokens, labels=digit, attributes={"group": speaker, "take": take, "scan": scan}, classes=10)
     parts: dict[str, Any] = {}
     for name in PARTS:
         rows = random.permutation(np.flatnonzero(part == name))
@@ -117,7 +118,7 @@ def _read(path: Path) -> dict[str, bytes]:
             large = [m.filename for m in members if m.file_size > LARGEST_BYTES]
             if large or len({_file_name(m) for m in members}) < len(members):
                 raise ValueError(f"{large[0]} takes more than 1 MiB" if large else "a recording comes twice")
-            return {m.filename: archive.read(m) for m in members}
+            return {m.filename: open_member(archive, m).read() for m in members}
     except Exception as error:  # a damaged archive makes zipfile raise a dozen different kinds
         raise DataError(f"{path}: not an archive of the recordings, or damaged ({error})") from error
 

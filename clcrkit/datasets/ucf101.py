@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from clcrkit.arguments import public
 from clcrkit.datasets.clips import Row, parts_by_group, published_parts, read_clips
 from clcrkit.datasets.readers.frames import image_frames
 from clcrkit.datasets.readers.paths import read_lines
@@ -19,6 +20,7 @@ from clcrkit.errors import DataError, check_choice
 _LINE = re.compile(r"(?:[^/]+)/(v_(\w+)_g(\d+)_c\d+)\.avi(?: \d+)?", re.ASCII)
 
 
+@public
 def ucf101(
     folder: str | os.PathLike[str],
     split: str = "1",

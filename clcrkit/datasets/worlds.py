@@ -33,6 +33,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError
@@ -78,6 +79,7 @@ class Canvas:
                 self.evidence[rows, level, at] = True
 
 
+@public
 def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000, 400, 800), seed: int = 0) -> Split:
     """Sequences in which one mechanism is needed, or idle; see the top of this file. [ours]
 
@@ -92,14 +94,12 @@ def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000,
         raise ConfigError(f"mechanism: {mechanism!r}, but {', '.join(WORLDS)} are there")
     if len(samples) != 3 or min(samples) < 1:
         raise ConfigError(f"samples: {samples}, but three numbers of at least 1 are needed (train, valid, test)")
-    if seed < 0:
-        raise ConfigError(f"seed: {seed}, but 0 or more is needed")
     patterns, random = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
     canvases, labels, attributes = WORLDS[mechanism](patterns, random, samples, needed)
     noisy = {m: c.tokens + NOISE * c.random.standard_normal(c.tokens.shape) for m, c in canvases.items()}
     tokens = {m: x.astype(np.float32) for m, x in noisy.items()}
     evidence = {m: c.evidence for m, c in canvases.items()}
-    batch = Batch.from_arrays(tokens, labels, attributes=attributes, evidence=evidence)
+    batch = Batch.from_arrays(tokens, labels, attributes=attributes, evidence=evidence, classes=int(labels.max()) + 1)
     train, valid, test = (batch.select(slice(*part)) for part in pairwise(np.cumsum((0, *samples)).tolist()))
     return Split(train, valid, test)
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from clcrkit.analysis.stats import Difference, difference
 from clcrkit.baselines import BASELINES
 from clcrkit.config import ABLATIONS, READINGS
+from clcrkit.experiments.compare import by_seed, summary, verdict
 from clcrkit.experiments.trials import PLAIN, Setup, Trial, run
 from clcrkit.training import TrainConfig
 
@@ -72,6 +74,59 @@ def ablation(
     called CLCR. Arguments and columns are those of `trials.run`."""
     models = ("CLCR", *(name for name in ABLATIONS if name != "full"))
     return run(_over(seeds, [Trial(setup, model) for model in models]), folder, n_jobs, progress)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` measured.
+
+    table         a row for each trial, as `trials.run` returns it
+    summary       a row for each model: mean score of the test part and its 95 % interval over seeds
+    differences   a row for each other model: CLCR's score minus its, paired by seed, and the verdict on the claim that
+                  CLCR is better (`compare.verdict`)
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return self.summary[["model", "mean", "low", "high", "seeds"]].round(3).to_string(index=False)
+
+    def plot(self) -> Any:
+        """The summary as a plotly figure."""
+        from clcrkit.viz.forest import forest  # later than this file in the order of imports
+
+        return forest(self.summary, "model", "score of the test part")
+
+
+def compare(
+    data: Any,
+    models: Sequence[str] = (),
+    seeds: Iterable[int] = range(5),
+    settings: Mapping[str, Any] | None = None,
+    training: TrainConfig | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    n_jobs: int | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Train CLCR, the baselines and each modality alone, or these models, on data of your own, once a seed, and judge.
+
+    data: a Split, a function that returns one, or a Setup. A Split is the same for all seeds, so intervals cover the
+    weights and the order of training only; give a function of `seed` that draws the parts to cover the data as well.
+    models: names as `trials.Trial` takes them. settings: of CLCRConfig, for all models. folder, n_jobs, progress: as in
+    `trials.run`, which says what is measured and what is raised. No model is tuned.
+    """
+    setup = data if isinstance(data, Setup) else Setup("data", data, {}, settings or {}, training or TrainConfig())
+    models = models or ("CLCR", *BASELINES, *_alone(setup))
+    table = run(_over(seeds, [Trial(setup, model) for model in models]), folder, n_jobs, progress)
+    rows = []
+    wide = by_seed(table, setup.name)
+    for model in [name for name in wide if name != "CLCR" and "CLCR" in wide]:
+        both = wide[["CLCR", model]].dropna()
+        paired = difference(both["CLCR"].to_numpy(), both[model].to_numpy())
+        rows.append({"model": model, **paired._asdict(), "verdict": verdict([paired])})
+    return Comparison(table, summary(table), pd.DataFrame(rows, columns=["model", *Difference._fields, "verdict"]))
 
 
 def _alone(setup: Setup) -> list[str]:
@@ -136,6 +191,7 @@ PAPER = Setup("digits, the paper's recipe", "digits", {"size": 1000}, SMALL, Tra
 
 _TUNED = ("CLCR", PLAIN, *BASELINES)
 RATES: Mapping[str, Mapping[str, float]] = {
+    "asynchrony complementary": {"CLCR": 0.005, "late fusion": 0.01, "low-rank fusion": 0.005},
     "asynchrony redundant": {
         "CLCR": 0.01,
         "plain reading": 0.01,

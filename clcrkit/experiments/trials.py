@@ -16,7 +16,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,8 +32,8 @@ from clcrkit.analysis.robustness import corruptions
 from clcrkit.baselines import BASELINES, Baseline, LateFusion
 from clcrkit.batch import Batch
 from clcrkit.budget import participation
-from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated
-from clcrkit.datasets import Split
+from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated, ranks
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
@@ -45,7 +45,9 @@ PLAIN = "plain reading"
 NOISE = (0.5, 1.0, 2.0)  # strengths of `robustness.gaussian_noise`
 GAMMAS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
 PIECE = 100  # samples traced at a time: a trace keeps all attention
-DEFAULTS = {f.name: f.default for f in fields(CLCRConfig) if f.default is not MISSING and f.name != "task"}
+_LATER = (("monitor", "score"), ("warmup", 0.3))  # settings that older keys lack: their defaults are what was done
+_OF_THE_DATA = ("task", "label_names", "class_weights")
+DEFAULTS = {f.name: f.default for f in fields(CLCRConfig) if f.default is not MISSING and f.name not in _OF_THE_DATA}
 _TURN = threading.Lock()  # a process has one random state of torch: trials in threads must take turns
 
 
@@ -54,21 +56,22 @@ class Setup:
     """What all models of a comparison share.
 
     name            of the setup, in tables
-    data            a function of `clcrkit.datasets`
-    data_settings   its arguments, all but the seed
+    data            a Split, a function that returns one (from `seed`, where it has that argument), or the name of a
+                    function of `clcrkit.datasets`
+    data_settings   the function's arguments, all but the seed
     settings        of CLCRConfig, for CLCR and baselines alike
     training        its seed is replaced by the trial's, and its learning rate where the trial has one
     """
 
     name: str
-    data: str
+    data: str | Split | Callable[..., Split]
     data_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
 
     def split(self, seed: int) -> Split:
         """The data set of this seed. Raises ConfigError where there is no such data set or argument."""
-        return _split(self.data, json.dumps(self.data_settings), seed)
+        return self.data if isinstance(self.data, Split) else _split(self.data, json.dumps(self.data_settings), seed)
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,13 @@ class Trial:
     @property
     def described(self) -> dict[str, Any]:
         """All that decides the result, defaults included, as plain values; without the setup's name."""
-        setup = self.setup
+        setup, settings = self.setup, {**self.setup.settings, **self.settings}
+        settings = {name: x.item() if hasattr(x, "item") else x for name, x in settings.items()}  # numpy's numbers
         return {
-            "data": setup.data,
+            "data": setup.data if isinstance(setup.data, str) else _digest(setup.split(self.seed)),
             "data_settings": dict(setup.data_settings),
-            "settings": {**DEFAULTS, **setup.settings, **self.settings},
-            "training": asdict(self.training),
+            "settings": {**DEFAULTS, **ranks(settings), **settings},
+            "training": {k: v for k, v in asdict(self.training).items() if (k, v) not in _LATER},
             "model": self.model,
             "seed": self.seed,
             "rho": self.rho,
@@ -129,7 +133,7 @@ class Trial:
 
     def build(self, split: Split) -> CLCR | Baseline:
         """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
-        config = CLCRConfig.of(split.train, **{**self.setup.settings, **self.settings})
+        config = CLCRConfig.of(split, **{**self.setup.settings, **self.settings})
         torch.manual_seed(self.seed)
         if self.model in BASELINES:
             return BASELINES[self.model](config)
@@ -252,17 +256,32 @@ def _decisions(model: CLCR, test: Batch, gamma: float = 1.0) -> dict[str, float]
 
 
 @lru_cache(maxsize=2)
-def _split(data: str, settings: str, seed: int) -> Split:
+def _split(data: str | Callable[..., Split], settings: str, seed: int) -> Split:
     """Cached, since `run` goes through all models of a seed."""
-    make: Any = getattr(datasets, data, None)
-    if data not in datasets.__all__ or not inspect.isfunction(make):
-        raise ConfigError(f"data: {data!r}, but a data set's function of clcrkit.datasets is needed")
+    make: Any = getattr(datasets, data, None) if isinstance(data, str) else data
+    if not callable(make) or (isinstance(data, str) and not (data in datasets.__all__ and inspect.isfunction(make))):
+        raise ConfigError(
+            f"data: {data!r}, but a Split, a function that makes one, or the name of one in clcrkit.datasets is needed"
+        )
     arguments, parameters = json.loads(settings), inspect.signature(make).parameters
     unknown = set(arguments) - set(parameters)
     if unknown:
         raise ConfigError(f"{data}: no argument {', '.join(sorted(unknown))}")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
     return make(**arguments, **({"seed": seed} if "seed" in parameters else {}))
+
+
+@lru_cache(maxsize=4)
+def _digest(split: Split) -> str:
+    """What tells data apart: equal batches have equal digests, on any machine."""
+    mark = hashlib.sha256()
+    for part in PARTS:
+        for name, field_ in vars(getattr(split, part)).items():
+            for key, value in field_.items() if isinstance(field_, Mapping) else [("", field_)]:
+                tensor = isinstance(value, torch.Tensor)
+                mark.update(repr((part, name, key, (value.dtype, value.shape) if tensor else value)).encode())
+                mark.update(value.cpu().contiguous().numpy().tobytes() if tensor else b"")
+    return f"sha256:{mark.hexdigest()}"
 
 
 def _check_writable(folder: Path) -> None:
@@ -277,9 +296,12 @@ def _check_writable(folder: Path) -> None:
 def _read(folder: Path, key: str) -> dict[str, Any] | None:
     path = folder / f"{key}.json"
     try:
-        row = json.loads(path.read_text())["row"]
+        row = json.loads(path.read_text(encoding="utf-8"))["row"]
+        missing = [name for name in ("score", "valid_score", "best_epoch", "parameters") if name not in row]
+        if missing:
+            raise ValueError(f"no {', '.join(missing)}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not a trial's file, or damaged ({error}); delete it to run the trial again") from None
     return dict(row)

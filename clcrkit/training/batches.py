@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from clcrkit.arguments import wrong
 from clcrkit.batch import Batch
 from clcrkit.errors import DataError
+from clcrkit.files import digest
 from clcrkit.tasks import TASKS
 
 
@@ -20,7 +22,8 @@ class Source(Protocol):
 
     `batches` yields the samples at the positions in `order`, in exactly that order. A source may also have
     `shuffled(generator, size) -> Tensor`, an order of its own for an epoch, in which for instance samples of
-    similar length come together; it must follow from the generator alone. Without it the order is uniform.
+    similar length come together; it must follow from the generator alone. Without it the order is uniform. And it may
+    have `digest`, a text that tells its data from others (see `digest_of`).
     """
 
     @property
@@ -31,6 +34,29 @@ class Source(Protocol):
     def batches(self, size: int, order: Tensor | None = None, drop_last: bool = False) -> Iterator[Batch]: ...
 
 
+def part(data: Any, name: str) -> Source:
+    """The part of a Split; other data as they are. Raises DataError for what is no data."""
+    source = getattr(data, name) if all(hasattr(data, part) for part in ("train", "valid", "test")) else data
+    if not isinstance(source, Source):
+        raise wrong(name, source, "a Batch, Shards or a Split")
+    if not len(source):
+        raise DataError(f"samples: the {name} part has 0, but 1 or more are needed")
+    return source
+
+
+def check_labels(name: str, source: Source, model: Any) -> None:
+    """Raise DataError where the source's labels are not those of the model."""
+    if source.labels is None:
+        raise DataError(f"labels: the {name} part has none")
+    TASKS[model.config.task].check_labels(source.labels, model.config.outputs, name)
+    theirs, ours = (tuple(getattr(x, "label_names", ())) for x in (source, model.config))
+    if theirs and ours and theirs != ours:
+        raise DataError(
+            f"labels: the {name} part calls its classes {', '.join(theirs[:5])} and the model {', '.join(ours[:5])}; "
+            f"pass the same classes=[...] for all parts"
+        )
+
+
 def opened(name: str, source: Source, model: Any, device: torch.device, least: int = 1) -> Source:
     """The source, checked as far as that is possible before training; a Batch moves to the device at once.
 
@@ -39,13 +65,23 @@ def opened(name: str, source: Source, model: Any, device: torch.device, least: i
     """
     if len(source) < least:
         raise DataError(f"samples: the {name} part has {len(source)}, but {least} or more are needed")
-    if source.labels is None:
-        raise DataError(f"labels: the {name} part has none")
-    TASKS[model.config.task].check_classes(source.labels, model.config.outputs, name)
+    check_labels(name, source, model)
     if isinstance(source, Batch):
         return model.ready(source).to(device)
     model.ready(next(source.batches(1, torch.zeros(1, dtype=torch.int64))))
     return source
+
+
+def digest_of(source: Source) -> str:
+    """A digest of what training sees of the data. A Batch is read in full (on one core 0.5 to 2 GB/s). Shards and other
+    sources may have a `digest` that costs less: theirs is that of the index, which holds one of every file. Of a source
+    without it the labels and the first sample are taken."""
+    own = getattr(source, "digest", None)
+    if isinstance(own, str):
+        return own
+    batch = source if isinstance(source, Batch) else next(source.batches(1, torch.zeros(1, dtype=torch.int64)))
+    tensors = {f"{what}/{m}": x for what in ("tokens", "masks") for m, x in getattr(batch, what).items()}
+    return digest(tensors if source.labels is None else {**tensors, "labels": source.labels})
 
 
 def ready_batches(

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from clcrkit.errors import ConfigError
+from clcrkit.ops import as_device
+from clcrkit.settings import make_plain
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class TrainConfig:
     decay_all               decay all parameters; else only matrices, since shrinking a scale, a shift or a budget
                             regularises nothing [ours]
     learning_rate           the peak, > 0
-    schedule                'onecycle' (rise over the first 30 %, then fall to 0 along a cosine) or 'constant'
+    schedule                'onecycle' (rise over the share `warmup`, then fall to 0 along a cosine) or 'constant'
     clip                    largest norm of the gradient; 0 clips nothing
     patience                epochs without a better validation score before stopping; 0 never stops early
+    monitor                 what picks the epoch on the validation part: 'score', or a figure of the task such as
+                            'f1_macro', 'calibration_error' or 'correlation' (`tasks.Task.measure`)
     precision               'float32' or 'bfloat16' (autocast)
     compile                 compile the loss with torch.compile; without a compiler, a warning and no compiling
     device                  'cuda', 'mps', 'cpu', ...; None picks the first of these three that is available
@@ -40,14 +44,17 @@ class TrainConfig:
     decay_all: bool = False
     momentum: float = 0.9
     schedule: str = "onecycle"
+    warmup: float = 0.3
     clip: float = 1.0
     patience: int = 0
+    monitor: str = "score"
     precision: str = "float32"
     compile: bool = False
     device: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         rules = [
             ("epochs", self.epochs, self.epochs >= 1, "1 or more"),
             ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
@@ -56,13 +63,18 @@ class TrainConfig:
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
             ("momentum", self.momentum, 0 <= self.momentum < 1, "from 0 up to, not including, 1"),
             ("schedule", self.schedule, self.schedule in ("onecycle", "constant"), "onecycle or constant"),
+            ("warmup", self.warmup, 0 <= self.warmup < 1, "from 0 up to, not including, 1"),
             ("clip", self.clip, self.clip >= 0, "0 or more"),
             ("patience", self.patience, self.patience >= 0, "0 or more"),
+            ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 up to, not including, 2**32"),
             ("precision", self.precision, self.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
         ]
         for name, value, holds, allowed in rules:
             if not holds:
                 raise ConfigError(f"{name}: {value!r}, but it must be {allowed}")
+
+        if as_device(self.device or "cpu", there=False).type == "meta":
+            raise ConfigError("device: 'meta', but it holds no values; cuda, mps or cpu is needed")
 
     @classmethod
     def paper(cls, **settings: Any) -> TrainConfig:
@@ -70,6 +82,18 @@ class TrainConfig:
         no clipping and no exception from the decay: a constant rate [ours], none and none."""
         stated = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-3, "weight_decay": 1e-4, "decay_all": True}
         return cls(**{**stated, "batch_size": 64, "epochs": 100, "schedule": "constant", "clip": 0.0, **settings})
+
+
+def check_trainable(model: nn.Module) -> None:
+    """Raise ConfigError where no training can change the weights."""
+    cure = "make the model outside of it"
+    for parameter in model.parameters():
+        if parameter.is_meta:
+            raise ConfigError(f"model: its weights are on the meta device, which holds no values; {cure}")
+        if parameter.is_inference():
+            raise ConfigError(f"model: its weights were made under torch.inference_mode and cannot be trained; {cure}")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError("model: all of its weights are frozen; call requires_grad_() on those to train")
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -84,11 +108,11 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
-def schedule(name: str, step: int, total: int) -> float:
+def schedule(name: str, step: int, total: int, warmup: float = 0.3) -> float:
     """The share of the peak learning rate at this step, in [0, 1]."""
     if name == "constant":
         return 1.0
-    rise = 0.3 * total
+    rise = warmup * total
     if step < rise:
         return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
     return (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,14 +12,19 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from clcrkit.arguments import Model, public
 from clcrkit.batch import Batch
 from clcrkit.distributed import Processes
 from clcrkit.errors import ConfigError, DataError
+from clcrkit.files import digest
 from clcrkit.model import CLCR
+from clcrkit.ops import as_device
+from clcrkit.quality import spoilers
+from clcrkit.tasks import TASKS
 from clcrkit.trace import Trace
-from clcrkit.training.batches import Source, opened
-from clcrkit.training.checkpoint import to_cpu
-from clcrkit.training.config import TrainConfig, default_device
+from clcrkit.training.batches import Source, digest_of, opened, part
+from clcrkit.training.checkpoint import described, to_cpu
+from clcrkit.training.config import TrainConfig, check_trainable, default_device
 from clcrkit.training.folder import Folder
 from clcrkit.training.interrupt import Interrupt
 from clcrkit.training.run import Run
@@ -31,7 +37,8 @@ class Fit:
     history      one row for each epoch: epoch, total, task, the model's other loss terms and figures by their names
                  (means over the epoch), valid_task, valid_score, learning_rate
     best_epoch   the row the weights come from, counted from 1; 0 where no epoch was finished
-    score        its validation score: accuracy, minus the mean absolute error, or accuracy over all labels
+    score        its validation score: accuracy, minus the mean absolute error, or accuracy over all labels; or the
+                 figure that the settings `monitor`
     stopped      'finished', 'early' (patience) or 'interrupted'
     traces       of the probe samples after each epoch, where `fit` was given some
     """
@@ -46,11 +53,23 @@ class Fit:
     def __repr__(self) -> str:
         return f"Fit(best epoch {self.best_epoch} of {len(self.history)}, validation score {self.score:.3f})"
 
+    def plot(self) -> Any:
+        """The task loss of both parts and the validation score by epoch, as a plotly figure."""
+        import plotly.graph_objects as go
 
+        figure = go.Figure(layout={"template": "plotly_white", "yaxis2": {"overlaying": "y", "side": "right"}})
+        for name, axis in (("task", "y"), ("valid_task", "y"), ("valid_score", "y2")):
+            values = self.history[name].round(4).to_list()
+            figure.add_scatter(x=self.history["epoch"].to_list(), y=values, name=name, yaxis=axis, uid=name)
+        figure.add_vline(x=self.best_epoch, line_dash="dot")
+        return figure.update_layout(xaxis_title="epoch", yaxis_title="task loss", yaxis2_title="score")
+
+
+@public
 def fit(
-    model: Any,
-    train: Source,
-    valid: Source,
+    model: Model,
+    train: Any,
+    valid: Any = None,
     config: TrainConfig | None = None,
     folder: str | os.PathLike[str] | None = None,
     probe: Batch | None = None,
@@ -61,12 +80,16 @@ def fit(
     """Train `model` in place and leave it with the weights of the epoch that scored best on `valid`.
 
     model              CLCR, a baseline, or a module with their `config`, `modalities`, `ready` and `losses`
-    train, valid       a Batch, or a Source that reads its batches as they are needed (`datasets.Shards`)
-    folder             of the run's state: a run that was killed and is started again with the same settings goes on
-                       from there and ends with the same weights
+    train, valid       a Batch, or a Source that reads its batches as they are needed (`datasets.Shards`); or a Split in
+                       place of both, whose test part is not touched
+    folder             of the run's state: a run that was killed and is started again with the same settings, data
+                       and initial weights goes on from there and ends with the same weights. `load(folder)` gives
+                       its model
     checkpoint_every   seconds between two checkpoints within an epoch; there is one after every epoch, too
     probe              samples to trace after every epoch (CLCR only)
-    on_epoch           called after every epoch with the history so far, to draw it for instance
+    on_epoch           called after every epoch with the history so far, to draw or log it. For TensorBoard, with
+                       `writer = torch.utils.tensorboard.SummaryWriter()`: `lambda history: [writer.add_scalar(name,
+                       value, len(history)) for name, value in history.iloc[-1].items()]`
 
     Ctrl-C stops the run after the current step and leaves the best weights so far; before the end of the first
     epoch, the current ones.
@@ -79,22 +102,35 @@ def fit(
     samples than there are processes, is left out of that epoch.
     Only the main process writes, shows progress and calls `on_epoch`; all end with the same weights.
 
+    Warns of what would spoil the run (`quality.spoilers`).
     Raises DataError for data that do not fit the model and for a folder that cannot be used, before training;
     TrainingError where the loss or a weight is no longer finite. A folder that can no longer be written later is a
     warning, and the run goes on.
     """
+    if isinstance(valid, TrainConfig):
+        raise ConfigError("valid: a TrainConfig, but it is a part of the data; pass the settings as config=...")
     config = config or TrainConfig()
+    if valid is None and part(train, "train") is train:
+        raise DataError("valid: none given; pass a Split, or a validation part from which the epoch is picked")
+    train, valid = part(train, "train"), part(train if valid is None else valid, "valid")
     if probe is not None and not isinstance(model, CLCR):
         raise ConfigError(f"probe: given, but {type(model).__name__} has no trace; only CLCR has")
+    check_trainable(model)
     processes = Processes.connect(config.device)
     if config.batch_size % processes.count:
         raise ConfigError(f"batch_size: {config.batch_size}, but it must be a multiple of {processes.count} processes")
-    device = processes.device or torch.device(config.device or default_device(model))
+    device = processes.device or as_device(config.device or default_device(model))
     train, valid = opened("train", train, model, device, processes.count), opened("valid", valid, model, device)
+    scaled = [m for m, x in model.config.modalities.items() if x.mean]
+    for problem in spoilers(train, scaled) if isinstance(train, Batch) and processes.main else ():
+        warnings.warn(f"train: {problem}", stacklevel=4)  # beyond the decorators
+    assert valid.labels is not None
+    two = valid.labels[[0, 0]].cpu()  # before the training: is there such a figure?
+    TASKS[model.config.task].measure(config.monitor, torch.zeros(2, model.config.outputs), two)
     model.to(device)
     model.load_state_dict(processes.from_main(lambda: to_cpu(model.state_dict())))
     run = Run(model, train, config, device, processes)
-    disk = None if folder is None else Folder(folder, _identity(model, train, config, probe), checkpoint_every)
+    disk = None if folder is None else Folder(folder, _identity(run, valid, probe), checkpoint_every)
     if disk is not None:
         _resume(disk, run)
     if not processes.main:
@@ -118,7 +154,7 @@ def fit(
                 if probe is not None:
                     run.traces.append(model.trace(probe).to("cpu"))
                 if disk is not None:
-                    disk.write(run, run.traces[-1] if run.traces else None)
+                    disk.write(run)
                 bar.update()
                 row = run.history[-1]
                 bar.set_postfix({name: f"{row[name]:.3f}" for name in ("task", *run.terms[2:4], "valid_score")})
@@ -137,22 +173,28 @@ def fit(
 
 def _resume(folder: Folder, run: Run) -> None:
     """Continue from the state in the folder, if there is one; the main process reads it for all."""
-    stored = run.processes.from_main(lambda: folder.open(run.state()))
     try:
+        stored = run.processes.from_main(lambda: folder.open(run))
         if stored is not None:
             state, run.traces = stored
             run.restore(state)
+    except DataError:
+        raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(f"{folder.state}: a training state of another version, or damaged ({error})") from error
 
 
-def _identity(model: Any, train: Source, config: TrainConfig, probe: Batch | None) -> Mapping[str, Any]:
+def _identity(run: Run, valid: Source, probe: Batch | None) -> Mapping[str, Any]:
     """What must be equal for a run to be continued. The device and the number of processes may change."""
-    modalities = {m: asdict(model.config.modalities[m]) for m in model.modalities}
     return {
-        "model": type(model).__name__,
-        "settings": {**model.config.to_dict(), "modalities": modalities},
-        "training": {name: value for name, value in asdict(config).items() if name != "device"},
-        "training samples": len(train),
+        **described(run.model),
+        "training": {name: value for name, value in asdict(run.config).items() if name != "device"},
+        "training samples": len(run.train),
         "probe samples": 0 if probe is None else len(probe),
+        "digests": {
+            "training data": digest_of(run.train),
+            "validation data": digest_of(valid),
+            "probe data": "" if probe is None else digest_of(probe),
+            "initial weights": digest(run.model.state_dict()),
+        },
     }

@@ -8,14 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clcrkit.errors import DataError
+from clcrkit.arguments import Model, public
+from clcrkit.errors import check_range
 from clcrkit.tasks import TASKS
-from clcrkit.training.batches import Source, ready_batches
+from clcrkit.training.batches import check_labels, part, ready_batches
 
 
+@public
 @torch.no_grad()
-def predict(model: Any, source: Source, batch_size: int = 256) -> Float[Tensor, "batch output"]:
-    """Predictions in evaluation mode, (batch, output), on the CPU."""
+def predict(model: Model, source: Any, batch_size: int = 256) -> Float[Tensor, "batch output"]:
+    """Predictions in evaluation mode, (batch, output), on the CPU; of a Split for its test part."""
+    check_range("batch_size", batch_size, 1)
+    source = part(source, "test")
     device = next(model.parameters()).device
     training = model.training
     model.eval()
@@ -26,11 +30,21 @@ def predict(model: Any, source: Source, batch_size: int = 256) -> Float[Tensor, 
     return torch.cat(pieces)
 
 
-def evaluate(model: Any, source: Source) -> dict[str, float]:
+@public
+def predict_proba(model: Model, source: Any, batch_size: int = 256) -> Float[Tensor, "batch output"]:
+    """As `predict`, but probabilities of classes or labels; for a regression the value."""
+    return TASKS[model.config.task].activation(predict(model, source, batch_size))
+
+
+@public
+def evaluate(model: Model, source: Any, monitor: str = "score") -> dict[str, float]:
     """`task`, the task loss, and `score`, the higher the better: accuracy, minus the mean absolute error, or accuracy
-    over all labels (`tasks.Task.score`). Raises DataError where there are no labels."""
-    if source.labels is None:
-        raise DataError("labels: this batch has none, and a score needs them")
+    over all labels (`tasks.Task.score`); of a Split for its test part. `monitor` names one more figure of
+    `tasks.Task.measure`. Raises DataError where there are no labels."""
+    source = part(source, "test")
+    check_labels("test", source, model)
+    assert source.labels is not None
     prediction, labels = predict(model, source), source.labels.cpu()
     task = TASKS[model.config.task]
-    return {"task": float(task.loss(prediction, labels)), "score": float(task.score(prediction, labels))}
+    figures = {name: task.measure(name, prediction, labels) for name in ("score", monitor)}
+    return {"task": float(task.loss(prediction, labels)), **figures}

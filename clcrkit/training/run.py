@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from clcrkit.batch import Batch
 from clcrkit.distributed import Processes
+from clcrkit.errors import OneLine
 from clcrkit.objective import Losses
 from clcrkit.trace import Trace
 from clcrkit.training.batches import Source, epoch_order, part_of, ready_batches
@@ -23,7 +24,7 @@ from clcrkit.training.measure import evaluate
 _STORED = ("epoch", "step", "terms", "sums", "history", "best", "best_epoch", "best_weights")
 
 
-class TrainingError(RuntimeError):
+class TrainingError(OneLine, RuntimeError):
     """A run that cannot go on; the model holds the last good weights."""
 
 
@@ -56,7 +57,12 @@ class Run:
 
     @property
     def out_of_patience(self) -> bool:
-        return bool(self.config.patience) and self.epoch - self.best_epoch >= self.config.patience
+        return 0 < self.config.patience <= self.epoch - self.best_epoch
+
+    def is_over(self, state: Mapping[str, Any]) -> bool:
+        """Whether a run in this state has nothing left to do."""
+        waited = state["epoch"] - state["best_epoch"]
+        return state["epoch"] >= self.config.epochs or 0 < self.config.patience <= waited
 
     def finish_epoch(self, interrupt: Interrupt, after_step: Callable[[], None]) -> bool:
         """Run the remaining steps of the current epoch. Returns False where it was interrupted, after a step."""
@@ -101,7 +107,7 @@ class Run:
 
     def _learning_rate(self, step: int) -> float:
         c = self.config
-        return c.learning_rate * schedule(c.schedule, step, c.epochs * self.steps)
+        return c.learning_rate * schedule(c.schedule, step, c.epochs * self.steps, c.warmup)
 
     def close_epoch(self, valid: Source) -> None:
         """Evaluate on `valid`, append the epoch's row to the history, and keep the weights if they are the best so far.
@@ -113,15 +119,16 @@ class Run:
                 f"loss: {row['total']} in epoch {self.epoch + 1}; a learning rate below {self.config.learning_rate:g} "
                 f"or clip above 0 may help; the model holds the weights of epoch {self.best_epoch}"
             )
-        own = evaluate(self.model, valid)
+        monitor = self.config.monitor
+        own = evaluate(self.model, valid, monitor)
         measured = self.processes.from_main(lambda: own)  # machines may differ in the last digit
         rate = self._learning_rate((self.epoch + 1) * self.steps - 1)  # of the last step
         self.epoch, self.step = self.epoch + 1, 0
         self.sums = torch.zeros((), device=self.device)
-        scores = {"valid_task": measured["task"], "valid_score": measured["score"], "learning_rate": rate}
+        scores = {f"valid_{name}": value for name, value in measured.items()} | {"learning_rate": rate}
         self.history.append({"epoch": self.epoch, **row, **scores})
-        if (measured["score"], -measured["task"]) > self.best:
-            self.best = (measured["score"], -measured["task"])
+        if (measured[monitor], -measured["task"]) > self.best:
+            self.best = (measured[monitor], -measured["task"])
             self.best_epoch = self.epoch
             self.best_weights = to_cpu(self.model.state_dict())
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from clcrkit.datasets.audit import Report
 
+THEME = "plotly_white"  # of all pictures here and in the lessons
 # what is drawn twice in one colour is told apart by its dashes
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PART_COLORS = {"train": palette.BLUE, "valid": palette.ORANGE, "test": palette.GREEN}
@@ -38,9 +39,10 @@ def degradation(table: pd.DataFrame, score: str = "score") -> go.Figure:
     for i, (_kind, part) in enumerate(means.groupby("corruption", sort=False)):
         place = {"row": i // columns + 1, "col": i % columns + 1}
         _add_lines(figure, part, "model", "strength", "score", place)
-        figure.update_xaxes(title_text=part["unit"].iloc[0], **place)
+        figure.update_xaxes(title_text=part["unit"].iloc[0], title_font_size=11, **place)
     figure.update_yaxes(title_text=score, col=1)
-    return figure.update_layout(height=120 + 260 * rows, legend_title_text="model", margin_t=40)
+    figure.update_layout(template=THEME, legend={"orientation": "h", "y": -0.25 / rows})
+    return figure.update_layout(height=150 + 260 * rows, legend_title_text="model", margin_t=40)
 
 
 def removal_curves(curves: pd.DataFrame, value: str = "probability of the explained class") -> go.Figure:
@@ -54,9 +56,9 @@ def removal_curves(curves: pd.DataFrame, value: str = "probability of the explai
     for column, (curve, verb) in enumerate((("deletion", "removed"), ("insertion", "added")), 1):
         place = {"row": 1, "col": column}
         _add_lines(figure, means[means["curve"] == curve], "order", "share", "value", place)
-        figure.update_xaxes(title_text=f"share of the sample's tokens that are {verb}", **place)
+        figure.update_xaxes(title_text=f"share of tokens {verb}", **place)
     figure.update_yaxes(title_text=value, col=1)
-    return figure.update_layout(height=400, legend_title_text="order", margin_t=40)
+    return figure.update_layout(height=400, legend_title_text="order", margin_t=40, template=THEME)
 
 
 def token_bars(
@@ -72,6 +74,7 @@ def token_bars(
 
     bars = pd.DataFrame({"x": range(1, len(scores) + 1), "y": scores, "marked": False if marked is None else marked})
     layout: dict[str, Any] = {"title": title, "yaxis_title": axis, "height": 300, "bargap": 0.15, "margin_t": 50}
+    layout["template"] = THEME
     layout["xaxis"] = {"title": "token", "range": [0.4, len(bars) + 0.6]}
     if tokens is not None:
         layout["xaxis"] |= {"tickvals": bars["x"].to_list(), "ticktext": list(tokens)}
@@ -94,6 +97,7 @@ def matrix(table: pd.DataFrame, title: str, color: str) -> go.Figure:
         colorscale="Cividis", colorbar_title_text=color, texttemplate="%{z}", xgap=1, ygap=1,
     )  # fmt: skip
     layout = {"title": title, "yaxis_autorange": "reversed", "height": 160 + 30 * len(table), "margin_t": 60}
+    layout["template"] = THEME
     return go.Figure(heat, layout=layout)
 
 
@@ -147,4 +151,4 @@ def data_report(report: Report) -> go.Figure:
     figure.update_yaxes(title_text="standard deviation", type="log", row=2, col=1)
     figure.update_xaxes(title_text="share of the columns", row=2, col=1)
     figure.update_yaxes(title_text="accuracy" if classes else "correlation", row=2, col=2)
-    return figure.update_layout(height=620, margin={"t": 40, "r": 20}, barmode="group", template="plotly_white")
+    return figure.update_layout(height=620, margin={"t": 40, "r": 20}, barmode="group", template=THEME)

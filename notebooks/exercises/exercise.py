@@ -9,48 +9,19 @@ import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import CodeType
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from clcrkit.errors import ConfigError
+from exercises import progress
+from exercises.diagnosis import diagnosis, unlike
+from exercises.expecting import ExerciseError
+from exercises.watching import Watched
 
 Check = Callable[[Any], None]
-
-
-class ExerciseError(AssertionError):
-    """What is wrong with an answer, in words for the learner. Jupyter shows the message without a traceback."""
-
-    def __init__(self, reason: str, place: str = "") -> None:
-        super().__init__(f"{place}: {reason}" if place else reason)
-        self.reason = reason
-
-    def _render_traceback_(self) -> list[str]:  # IPython's hook
-        return [str(self)]
-
-
-def expect(condition: bool | Tensor, message: str) -> None:
-    """Raise ExerciseError with the message unless the condition holds."""
-    if not bool(condition):
-        raise ExerciseError(message)
-
-
-def expect_close(actual: Any, expected: Tensor | float | int, message: str, tolerance: float = 1e-5) -> None:
-    """Raise ExerciseError with the message unless the learner's result equals `expected` up to the tolerance.
-
-    A result of the wrong kind or shape, or one that is not finite, gets a message of its own that says so.
-    """
-    target = torch.as_tensor(expected)
-    if not isinstance(actual, (Tensor, float, int)):
-        raise ExerciseError(f"your result is of type {type(actual).__name__}; a tensor is needed")
-    result = torch.as_tensor(actual)
-    if result.shape != target.shape:
-        raise ExerciseError(f"your result has shape {tuple(result.shape)}; it should be {tuple(target.shape)}")
-    if not result.isfinite().all():
-        raise ExerciseError("your result holds nan or inf")
-    expect(torch.allclose(result.double(), target.double(), rtol=tolerance, atol=tolerance), message)
 
 
 @dataclass(eq=False)
@@ -132,28 +103,45 @@ class Exercise:
         """The solution as a folded Markdown cell."""
         return f"<details><summary>Solution</summary>\n\n```python\n{self._code}\n```\n\n</details>"
 
-    def check(self, answer: Callable[..., Any]) -> None:
+    def check(self, answer: Any) -> None:
         """Try the learner's function or class and print how many checks it passed, or that it is still open.
 
         Raises ExerciseError with the message of the first check that fails.
         """
+        if not callable(answer):
+            raise ExerciseError(f"a function or class is needed, and {answer!r} is none", self.name)
         for number, (mechanism, check) in enumerate(self.checks, start=1):
             place = f"{self.name}, check {number} of {len(self.checks)} ({mechanism})"
+            tried = None if inspect.isclass(answer) else Watched(answer)
             try:
-                # seeded, and without touching the notebook's own random numbers
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(0)
-                    check(_returning(answer) if inspect.isfunction(answer) else answer)
+                _seeded(check, tried or answer)
             except ExerciseError as error:
-                raise ExerciseError(error.reason, place) from None
+                reason = error.reason
+                if tried:
+                    possible = partial(self._passes, checks=number - 1)
+                    reason = diagnosis(reason, tried, self.solution, self.mistakes, possible)
+                raise ExerciseError(reason, place) from None
             except Exception as error:  # anything may happen in a learner's code
                 if isinstance(error, NotImplementedError) and not error.args:
                     so_far = f"{number - 1} of {len(self.checks)} checks passed, then an open part"
                     state = so_far if number > 1 else "not attempted yet"
                     print(f"{self.name}: {state}. Fill in the cell and run it again.")
                     return
+                if tried and error is not tried.raised:  # the check stumbled over the result
+                    said = unlike(tried.calls[-1], self.solution, shapes=True) if tried.calls else None
+                    raise ExerciseError(said or f"your result cannot be used ({_told(error)})", place) from None
                 raise ExerciseError(_explained(error, answer), place) from None
         print(f"{self.name}: all {len(self.checks)} checks passed.")
+        progress.note("exercises", f"{self.solution.__module__.rpartition('.')[2]}.{self.name}", True)
+
+    def _passes(self, wrong: Callable[..., Any], checks: int) -> bool:
+        """Whether a known wrong answer passes the first checks, as the learner's did."""
+        try:
+            for _, check in self.checks[:checks]:
+                _seeded(check, Watched(wrong))
+        except Exception:
+            return False
+        return True
 
     @property
     def _call(self) -> str:
@@ -165,6 +153,13 @@ class Exercise:
         """The solution's source text, without its decorators."""
         source = textwrap.dedent(inspect.getsource(inspect.unwrap(self.solution))).strip()
         return "\n".join(source.splitlines()[_definition(source).lineno - 1 :])
+
+
+def _seeded(check: Check, answer: Any) -> None:
+    """Run a check with its own random numbers; the notebook's stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        check(answer)
 
 
 def _definition(code: str) -> ast.FunctionDef | ast.ClassDef:
@@ -186,24 +181,20 @@ def _opened(code: str) -> str:
     return "\n".join(lines)
 
 
-def _returning(function: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*values: Any, **named: Any) -> Any:
-        result = function(*values, **named)
-        expect(result is not None, "your function returned None: is the `return` missing?")
-        return result
-
-    return called
+def _told(error: Exception) -> str:
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _explained(error: Exception, answer: Callable[..., Any]) -> str:
     """The error, and the line of the learner's code that raised it where there is one."""
-    what = f"your code raised {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    what = f"your code raised {_told(error)}"
     files = {code.co_filename for code in _code_objects(answer)}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in files and frame.lineno is not None:
             line = (frame.line or linecache.getline(frame.filename, frame.lineno)).strip()
-            return f"{what.rstrip(': ')}\n  in line {frame.lineno} of your cell: {line}"
-    return what.rstrip(": ")
+            return f"{what}\n  in line {frame.lineno} of your cell: {line}"
+    return what
 
 
 def _code_objects(answer: Any) -> list[CodeType]:

@@ -32,6 +32,9 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 _MEAN_OVER_LENGTH = "the mean is too small: divide by the number of real tokens, not by the padded length"
+_MEAN_OF_THE_BATCH = (
+    "each sample has its own number of real tokens, and you divided by that of all: mask.sum(1, keepdim=True)"
+)
 _MEAN_WITH_PADDING = "a number in the padding changed the mean: set padded tokens to 0 before you sum"
 _MEAN_WITHOUT_FLOOR = (
     "a sample without any real token gave nan: 0 / 0 needs a floor under the count, such as clamp(min=1)"
@@ -40,7 +43,7 @@ _MEAN_WITHOUT_FLOOR = (
 
 @masked_mean.case("the sum is divided by the number of real tokens")
 def _divides_by_the_real_ones(answer: Mean) -> None:
-    expect_close(answer(TWO.clone(), TWO_MASK), TWO_MEANS, _MEAN_OVER_LENGTH)
+    expect_close(answer(TWO, TWO_MASK), TWO_MEANS, _MEAN_OVER_LENGTH)
 
 
 @masked_mean.case("values in the padding do not matter")
@@ -57,6 +60,7 @@ def _nothing_gives_zero(answer: Mean) -> None:
 
 masked_mean.mistakes = [
     (lambda tokens, mask: (tokens * mask[..., None]).mean(1), _MEAN_OVER_LENGTH),
+    (lambda tokens, mask: (tokens * mask[..., None]).sum(1) / mask.sum(), _MEAN_OF_THE_BATCH),
     (lambda tokens, mask: tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1), _MEAN_WITH_PADDING),
     (lambda tokens, mask: (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), _MEAN_WITHOUT_FLOOR),
 ]

@@ -60,9 +60,9 @@ def _dilation_is_used(answer: Convolve) -> None:
 
 @dilated.case("nothing comes from beyond the ends")
 def _ends_are_zero(answer: Convolve) -> None:
-    result = answer(SEQUENCE.clone(), torch.tensor([1.0, 0.0, 1.0]), 2)
+    result = answer(SEQUENCE.clone(), torch.tensor([1.0, 100.0, 1.0]), 2)
     expected = torch.tensor([4.0, 8.0, 17.0, 34.0, 68.0, 8.0, 16.0])
-    expect_close(result, expected, _DILATED_ROUND)
+    expect_close(result, expected + 100 * SEQUENCE, _DILATED_ROUND)
 
 
 def _dilated_shifted(x: Tensor, kernel: Tensor, dilation: int) -> Tensor:
@@ -105,7 +105,9 @@ def residual_step(x: Tensor, convolution: nn.Module, real: Tensor) -> Tensor:
     return (x + F.gelu(convolution(x))) * real
 
 
-_STEP_WITHOUT_RESIDUAL = "where the convolution gives 0, x should come out unchanged: is x added?"
+_STEP_WITHOUT_RESIDUAL = (
+    "where the convolution gives 0, x should come out unchanged: is x added, and is `real` 1 for a real token?"
+)
 _STEP_GELU_OF_SUM = "GELU belongs around the convolution's output, and x is added after it, untouched"
 _STEP_WITHOUT_MASK = "a padded token came out different from 0: the convolution's bias fills it, so mask after the sum"
 
@@ -310,8 +312,8 @@ def _gelu_comes_last(answer: Levels) -> None:
 @level_tokens.case("each level has a map of its own")
 def _a_map_for_each_level(answer: Levels) -> None:
     stages, project, place, mask = _level_case()
-    project[1] = torch.eye(4).flip(0)
-    expected = _centred(F.gelu(_normal(stages[:, 1].flip(-1))))
+    project[1] = torch.eye(4).roll(1, 0)  # moves each number one place to the left
+    expected = _centred(F.gelu(_normal(stages[:, 1].roll(-1, -1))))
     expect_close(answer(stages, project, place, mask)[:, 1], expected, _LEVELS_ONE_MAP)
 
 

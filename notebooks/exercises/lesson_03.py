@@ -26,6 +26,7 @@ def shadow(tokens: Tensor, frame: Tensor) -> Tensor:
 _COORDINATES = (
     "these are the coordinates in the frame, not the projection: multiply them by the frame's directions again"
 )
+_TURNED = "your result is (width, token), the transpose: a token is a row here, so multiply from the right"
 _OUTSIDE = "a token at a right angle to the frame has no shadow: did you return the rest instead?"
 _INSIDE = "a token of the subspace is its own shadow, with its length: do not normalise"
 
@@ -37,16 +38,18 @@ def _lives_among_tokens(answer: Project) -> None:
 
 @shadow.case("a token at a right angle to the frame")
 def _right_angle(answer: Project) -> None:
-    expect_close(answer(torch.tensor([[0.0, 0.0, 2.0]]), PLANE[:, :1]), torch.zeros(1, 3), _OUTSIDE)
+    tokens, shadows = torch.tensor([[0.0, 0.0, 2.0], [0.6, 0.8, 1.0]]), torch.tensor([[0.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
+    expect_close(answer(tokens, PLANE[:, :1]), shadows, _OUTSIDE)
 
 
 @shadow.case("a token of the subspace")
 def _own_shadow(answer: Project) -> None:
-    expect_close(answer(torch.tensor([[1.2, 1.6, 5.0]]), PLANE), torch.tensor([[1.2, 1.6, 5.0]]), _INSIDE)
+    expect_close(answer(torch.tensor([[-1.2, -1.6, 5.0]]), PLANE), torch.tensor([[-1.2, -1.6, 5.0]]), _INSIDE)
 
 
 shadow.mistakes = [
     (lambda tokens, frame: tokens @ frame, _COORDINATES),
+    (lambda tokens, frame: frame @ frame.mT @ tokens.mT, _TURNED),
     (lambda tokens, frame: tokens - tokens @ frame @ frame.mT, _OUTSIDE),
     (lambda tokens, frame: torch.nn.functional.normalize(tokens @ frame @ frame.mT, dim=-1), _INSIDE),
 ]

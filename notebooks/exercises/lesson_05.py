@@ -34,6 +34,7 @@ _SOFTMAX_OVER_QUERIES = "the weights of one query do not sum to 1: the softmax r
 _UNSCALED = "the weights are too sharp or too flat: divide the scores by the root of the width, 4"
 _UNMASKED = "a token that may not be listened to changes the result: use `key_mask`"
 _MASKED_AFTER = "the weights of the other tokens no longer sum to 1: mask the scores before the softmax"
+_INVERTED = "the mask was taken the wrong way round: `key_mask` is True where a token may be listened to"
 _NAN_FOR_NOBODY = "a softmax over -inf alone is nan: treat the case without any token to listen to apart"
 _LARGE_NEGATIVE = "no token may be listened to, yet something is received: equally low scores are equal weights"
 
@@ -97,6 +98,11 @@ def _nan_for_nobody(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor)
     return logits.masked_fill(~key_mask, -torch.inf).softmax(dim=-1) @ value
 
 
+def _inverted(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+    logits = query @ key.T / query.shape[-1] ** 0.5
+    return logits.masked_fill(key_mask, -torch.inf).softmax(dim=-1) @ value
+
+
 def _large_negative(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
     logits = query @ key.T / query.shape[-1] ** 0.5
     return logits.masked_fill(~key_mask, -1e9).softmax(dim=-1) @ value
@@ -108,6 +114,7 @@ attend.mistakes = [
     (_unscaled, _UNSCALED),
     (lambda query, key, value, key_mask: (query @ key.T / query.shape[-1] ** 0.5).softmax(dim=-1) @ value, _UNMASKED),
     (_masked_after, _MASKED_AFTER),
+    (_inverted, _INVERTED),
     (_nan_for_nobody, _NAN_FOR_NOBODY),
     (_large_negative, _LARGE_NEGATIVE),
 ]

@@ -178,7 +178,8 @@ def _one_modality(redundancy_pairs: Pairs) -> Tensor:
     expect(
         isinstance(chosen, Tensor) and chosen.shape == (4, 4), "for 1 modality and 2 levels a 4 x 4 matrix is needed"
     )
-    return chosen.bool()
+    expect(chosen.dtype == torch.bool, "the matrix holds True and False: its dtype is torch.bool")
+    return chosen
 
 
 @redundancy_pairs.case("a stream is no pair with itself")

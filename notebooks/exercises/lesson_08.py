@@ -94,6 +94,7 @@ def write_whole(path: Path, content: bytes) -> Path:
 _STRAIGHT = "the new content went straight into the named file: half of it may be there after a kill"
 _DELETES_FIRST = "the old file is gone before the new one has its name: do not delete it first"
 _RENAMES_FIRST = "the file is renamed before its content is written"
+_SWAPPED = "the named file was renamed: `os.replace` takes the scratch file first, then the name that it gets"
 _ELSEWHERE = "the scratch file is in another folder, maybe on another disk"
 _FORGETS_TO_RENAME = "in the end the new content is not under the name: use `os.replace(scratch, path)`"
 
@@ -104,25 +105,30 @@ class _Killed(BaseException):
 
 def _watched(write_whole: Write, die: bool) -> tuple[bytes, list[str]]:
     """What lies under the name when the process is killed right before it renames (or after all), and the files."""
-    replace = os.replace
+    replace, rename = os.replace, os.rename
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state"
         path.write_bytes(b"old")
 
         def renaming(source: str | Path, target: str | Path) -> None:
             expect(Path(source).parent == path.parent, _ELSEWHERE)
-            expect(Path(source).read_bytes() == b"new", _RENAMES_FIRST)
+            content = Path(source).read_bytes()
+            expect(Path(source) != path, _SWAPPED)
+            expect(
+                len(content) == 0 or content == b"new", f"at the renaming the scratch file holds {content!r}, not all"
+            )
+            expect(content == b"new", _RENAMES_FIRST)
             if die:
                 raise _Killed
             replace(source, target)
 
-        os.replace = renaming  # type: ignore[assignment]
+        os.replace = os.rename = renaming  # type: ignore[assignment]
         try:
-            write_whole(path, b"new")
+            expect(write_whole(path, b"new") == path, "return the path under which the content lies now")
         except _Killed:
             pass
         finally:
-            os.replace = replace
+            os.replace, os.rename = replace, rename
         return path.read_bytes() if path.exists() else b"nothing", sorted(os.listdir(folder))
 
 
@@ -203,7 +209,7 @@ EQUAL = [torch.tensor([2.0, 0.0]), torch.tensor([4.0, 6.0])]
 def _equal_parts(answer: Mean) -> None:
     result = answer(EQUAL, [4, 4])
     expect(not torch.allclose(result, torch.tensor([6.0, 6.0])), _ADDED)
-    expect_close(result, torch.tensor([3.0, 3.0]), "two parts of equal size have equal weights")
+    expect_close(result, torch.tensor([3.0, 3.0]), "two parts of equal size: the gradient is the plain mean of theirs")
 
 
 @joined_gradient.case("unequal parts: by their size")

@@ -44,7 +44,12 @@ def _distances_stay(answer: Eyes) -> None:
     last = _three_sizes()
     result = answer(last, last)
     expect(result.shape == (8, 2), f"your result has shape {tuple(result.shape)}; it should be (8, 2)")
-    expect_close(torch.cdist(result, result), torch.cdist(last[:, [2, 0]], last[:, [2, 0]]), _SCALED, 1e-4)
+    apart = torch.cdist(last[:, [2, 0]], last[:, [2, 0]])
+    expect_close(torch.cdist(result, result), apart, _SCALED, 1e-4)
+    turn = torch.eye(4)
+    turn[[0, 0, 2, 2], [0, 2, 0, 2]] = torch.tensor([0.8, 0.6, -0.6, 0.8])
+    turned = answer(last @ turn, last @ turn)
+    expect_close(torch.cdist(turned, turned), apart, "directions that lie between the axes are not kept", 1e-4)
 
 
 @same_eyes.case("an epoch that varies elsewhere")
@@ -147,8 +152,8 @@ _KNOWN = torch.tensor([True, False])
 
 @heard_evidence.case("two heads")
 def _all_heads(answer: Heard) -> None:
-    attention = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
-    expect_close(answer(attention, torch.ones(1), _KNOWN), 0.5, _HEADS)
+    attention = torch.tensor([[[0.8, 0.2]], [[0.4, 0.6]]])
+    expect_close(answer(attention, torch.ones(1), _KNOWN), 0.6, _HEADS)
 
 
 @heard_evidence.case("a listener without a share")
@@ -159,8 +164,8 @@ def _unfunded_listeners(answer: Heard) -> None:
 
 @heard_evidence.case("shares of 0.9 and 0.1")
 def _shares_weigh(answer: Heard) -> None:
-    attention = torch.eye(2)[None]
-    expect_close(answer(attention, torch.tensor([0.9, 0.1]), _KNOWN), 0.9, _COUNT)
+    attention, known = torch.tensor([[[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]]), torch.tensor([True, True, False])
+    expect_close(answer(attention, torch.tensor([0.9, 0.1]), known), 0.9, _COUNT)
 
 
 @heard_evidence.case("no listener at all")

@@ -54,9 +54,9 @@ def _many_values(answer: Interval) -> None:
     expect(high - low < 30, _ROOT)
 
 
-@interval.case("two values")
+@interval.case("three values")
 def _few_values(answer: Interval) -> None:
-    _expect_interval(answer(torch.tensor([0.0, 2.0]), 1.0), 0.0, 2.0, _BESSEL)
+    _expect_interval(answer(torch.tensor([0.0, 0.0, 3.0]), 1.0), 0.0, 2.0, _BESSEL)
 
 
 def _of_one_value(values: Tensor, quantile: float) -> tuple[float, float]:
@@ -100,8 +100,8 @@ _DIVIDED = (
 
 @paired_interval.case("the first is higher by 1")
 def _sign_is_first_minus_second(answer: PairedInterval) -> None:
-    low, high = answer(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0]), 1.0)
-    expect(low + high > 0, _SIGN)
+    high, low = torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])
+    expect(sum(answer(high, low, 1.0)) > 0 > sum(answer(low, high, 1.0)), _SIGN)
 
 
 @paired_interval.case("seeds that differ a lot")
@@ -119,8 +119,8 @@ def _differences_vary(answer: PairedInterval) -> None:
 
 @paired_interval.case("four pairs")
 def _root_of_the_pairs(answer: PairedInterval) -> None:
-    result = answer(torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.ones(4), 1.0)
-    half = torch.tensor([0.0, 2, 0, 2]).std().item() / 2
+    result = answer(torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.ones(4), 3.0)
+    half = 3 * torch.tensor([0.0, 2, 0, 2]).std().item() / 2
     _expect_interval(result, 1 - half, 1 + half, _DIVIDED)
 
 
@@ -163,7 +163,7 @@ _TIE = "epochs 1 and 3 are equal on the validation part: the earlier one wins, w
 
 @reported_score.case("the test part is best elsewhere")
 def _test_does_not_choose(answer: TestScore) -> None:
-    expect(abs(answer(torch.tensor([0.5, 0.8, 0.7]), torch.tensor([0.9, 0.6, 0.7])) - 0.9) > 1e-6, _LEAK)
+    expect(abs(answer(torch.tensor([0.5, 0.6, 0.8, 0.4]), torch.tensor([0.3, 0.9, 0.6, 0.7])) - 0.9) > 1e-6, _LEAK)
 
 
 @reported_score.case("an earlier epoch is best")

@@ -32,6 +32,7 @@ def decide(low: Tensor, high: Tensor, margin: float) -> str:
 _ALL = "one interval is above 0 and one holds 0: the claim needs all of them above"
 _AROUND = "an interval that holds 0 decides nothing, whatever its middle: it neither supports nor refutes"
 _REFUTED = "one difference is surely below 0: the claim needs all above, so it is refuted"
+_ABOVE = "all intervals are above 0, so the answer is 'holds', whatever the margin"
 _NONE = "the whole interval lies within the margin: whatever the difference is, it is none worth having"
 _MISSING = "with one seed there is no interval (nan), and nothing can be told"
 
@@ -45,6 +46,12 @@ def _needs_all(answer: Decide) -> None:
 def _around_zero(answer: Decide) -> None:
     expect(answer(torch.tensor([-0.1]), torch.tensor([0.5]), 0.02) == "cannot tell", _AROUND)
     expect(answer(torch.tensor([-0.5]), torch.tensor([0.1]), 0.02) == "cannot tell", _AROUND)
+    expect(answer(torch.tensor([-0.3]), torch.tensor([0.3]), 0.02) == "cannot tell", _AROUND)
+
+
+@decide.case("all above 0")
+def _holds(answer: Decide) -> None:
+    expect(answer(torch.tensor([0.1, 0.01]), torch.tensor([0.3, 0.2]), 0.02) == "holds", _ABOVE)
 
 
 @decide.case("one above, one below 0")
@@ -80,6 +87,14 @@ def _by_the_middle(low: Tensor, high: Tensor, margin: float) -> str:
     return "holds" if ((low + high) / 2 > 0.1).all() else "does not" if (low + high < 0).any() else "cannot tell"
 
 
+def _beyond_the_margin(low: Tensor, high: Tensor, margin: float) -> str:
+    if (high < 0).any():
+        return "does not"
+    if (low > margin).all():
+        return "holds"
+    return "no difference" if _small(low, high, margin) else "cannot tell"
+
+
 def _if_all_below(low: Tensor, high: Tensor, margin: float) -> str:
     if (low > 0).all():
         return "holds"
@@ -101,6 +116,7 @@ def _unless_below(low: Tensor, high: Tensor, margin: float) -> str:
 decide.mistakes = [
     (_if_any, _ALL),
     (_by_the_middle, _AROUND),
+    (_beyond_the_margin, _ABOVE),
     (_if_all_below, _REFUTED),
     (_without_margin, _NONE),
     (_unless_below, _MISSING),
@@ -134,7 +150,7 @@ def _sign(answer: NoiseMargin) -> None:
 @noise_margin.case("two rivals")
 def _strongest_rival(answer: NoiseMargin) -> None:
     clean = torch.full((3, 2), 0.9)
-    noisy = torch.tensor([[0.8, 0.8], [0.85, 0.85], [0.6, 0.6]])
+    noisy = torch.tensor([[0.7, 0.9], [0.8, 0.9], [0.5, 0.7]])
     expect_close(answer(clean, noisy), -0.05, _LEAST)
 
 
@@ -161,6 +177,7 @@ def leader_margin(alone: Tensor, gates: Tensor) -> Tensor:
 
 
 _CIRCLE = "the gates chose their own leader, so the margin can never be below 0: `alone` says who leads"
+_TURNED = "the sign is turned round: it is the leader's gate minus the highest of the others"
 _SELF = "the leader is among 'the others': its margin to itself is 0"
 _HIGHEST = "0.4 against 0.5 and 0.1 is not ahead: compare with the highest of the others, not with their mean"
 _SEEDS = "each seed has its own margin: do not average the gates over seeds first"
@@ -168,8 +185,9 @@ _SEEDS = "each seed has its own margin: do not average the gates over seeds firs
 
 @leader_margin.case("a gate on the wrong modality")
 def _not_in_a_circle(answer: LeaderMargin) -> None:
-    result = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.2, 0.8]]))
-    expect(bool((result < 0.3).all()), _CIRCLE)
+    gates = torch.tensor([[0.1, 0.8, 0.1], [0.6, 0.1, 0.3]])
+    result = answer(torch.tensor([0.9, 0.5, 0.3]), gates)
+    expect(result.shape != (2,) or bool(result[0] < 0), _CIRCLE)
 
 
 @leader_margin.case("a gate on the right modality")
@@ -181,6 +199,7 @@ def _margin_can_be_positive(answer: LeaderMargin) -> None:
 def _every_seed(answer: LeaderMargin) -> None:
     result = answer(torch.tensor([0.9, 0.5]), torch.tensor([[0.6, 0.4], [0.8, 0.2]]))
     expect(result.shape == (2,), _SEEDS)
+    expect_close(result, torch.tensor([0.2, 0.6]), "the margins of the two seeds are 0.2 and 0.6")
 
 
 @leader_margin.case("three modalities")
@@ -202,6 +221,7 @@ def _against_the_mean(alone: Tensor, gates: Tensor) -> Tensor:
 
 leader_margin.mistakes = [
     (_by_gates, _CIRCLE),
+    (lambda alone, gates: -leader_margin.solution(alone, gates), _TURNED),
     (lambda alone, gates: gates[:, int(alone.argmax())] - gates.amax(dim=1), _SELF),
     (lambda alone, gates: leader_margin.solution(alone, gates.mean(dim=0, keepdim=True)), _SEEDS),
     (_against_the_mean, _HIGHEST),
@@ -232,7 +252,7 @@ def _no_spread(answer: SeedsNeeded) -> None:
 
 @seeds_needed.case("a constant quantile")
 def _root(answer: SeedsNeeded) -> None:
-    expect(answer(1.0, 1.0, lambda freedom: 2.0) == 5, _SHRINKS)
+    expect(answer(3.0, 3.0, lambda freedom: 2.0) == 5, _SHRINKS)
 
 
 @seeds_needed.case("a falling quantile")

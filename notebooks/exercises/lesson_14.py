@@ -91,29 +91,30 @@ def scaled(train: Tensor, mask: Tensor, other: Tensor) -> Tensor:
     return (other - real.mean(0)) / torch.where(std > 0, std, 1.0)
 
 
-_OWN = "a test part of 6 and 8 scaled by a training part of 1 and 3 is 4 and 6: do not use its own mean"
+_OWN = "a test part of 7 and 9 scaled by a training part of 1 and 5 is 2 and 3: do not use its own mean"
 _PADDING = "the zeros of the padding went into the mean or the standard deviation: use only the real training tokens"
-_CORRECTION = "the standard deviation of 1 and 3 is 1: torch divides by one token less unless `correction=0` is given"
+_CORRECTION = "the standard deviation of 1 and 5 is 2: torch divides by one token less unless `correction=0` is given"
 _CONSTANT = "a feature that is always 5 in training has a standard deviation of 0: shift it, and divide by 1"
 
 
 @scaled.case("a test part unlike the training part")
 def _training_decides(answer: Scaled) -> None:
-    train, mask = torch.tensor([[[1.0], [3.0]]] * 50), torch.ones(50, 2, dtype=torch.bool)
-    expect_close(answer(train, mask, torch.tensor([[[6.0], [8.0]]])), torch.tensor([[[4.0], [6.0]]]), _OWN, 0.02)
+    train, mask = torch.tensor([[[1.0, 10.0], [5.0, 50.0]]] * 50), torch.ones(50, 2, dtype=torch.bool)
+    other, expected = torch.tensor([[[7.0, 70.0], [9.0, 90.0]]]), torch.tensor([[[2.0, 2.0], [3.0, 3.0]]])
+    expect_close(answer(train, mask, other), expected, _OWN, 0.02)
 
 
 @scaled.case("padded training samples")
 def _padding_stays_out(answer: Scaled) -> None:
-    train = torch.tensor([[[1.0], [3.0], [0.0]]] * 50)
+    train = torch.tensor([[[1.0], [5.0], [0.0]]] * 50)
     mask = torch.tensor([[True, True, False]] * 50)
-    expect_close(answer(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _PADDING, 0.02)
+    expect_close(answer(train, mask, torch.tensor([[[7.0]]])), torch.tensor([[[2.0]]]), _PADDING, 0.02)
 
 
 @scaled.case("the standard deviation of two tokens")
 def _divided_by_all(answer: Scaled) -> None:
-    train, mask = torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool)
-    expect_close(answer(train, mask, torch.tensor([[[6.0]]])), torch.tensor([[[4.0]]]), _CORRECTION)
+    train, mask = torch.tensor([[[1.0], [5.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    expect_close(answer(train, mask, torch.tensor([[[7.0]]])), torch.tensor([[[2.0]]]), _CORRECTION)
 
 
 @scaled.case("a feature that does not vary")

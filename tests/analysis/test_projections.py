@@ -61,10 +61,11 @@ def test_align_undoes_a_turn_and_a_mirror(cloud: np.ndarray) -> None:
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(2), atol=1e-6)
 
 
-def test_umap_keeps_groups_apart_and_its_fit_in_place() -> None:
+def test_umap_keeps_groups_apart_and_its_fit_in_place(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(1)
     groups = np.concatenate([rng.normal(size=(40, 5)), rng.normal(size=(40, 5)) + 20])
     projection = projections.fit(groups, "umap")
+    assert "UMAP of 80 points:   0%" in capsys.readouterr().err  # it says what it does while it compiles
     points = projection.transform(groups)
     np.testing.assert_array_equal(points, projections.fit(groups.copy(), "umap").transform(groups.copy()))
     np.testing.assert_array_equal(points[3:9], projection.transform(groups[3:9]))

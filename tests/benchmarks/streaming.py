@@ -31,7 +31,8 @@ import torch
 
 from clcrkit import CLCR, Batch, CLCRConfig
 from clcrkit.datasets import Shards, convert
-from clcrkit.datasets.streaming.shards import FORMAT, INDEX
+from clcrkit.datasets.streaming.shards import FORMAT, INDEX, checksum, index_digest
+from clcrkit.files import digest
 from tests.benchmarks.timing import ALIGNED, FEATURES, interleaved, random_batch, ratios, report
 
 BATCH = 32
@@ -110,10 +111,12 @@ def write_sparse(folder: Path, gigabytes: float) -> int:
     entries = []
     for number in range(files):
         ids = np.arange(number * PER_SHARD, (number + 1) * PER_SHARD)
-        arrays = {"ids": ids, "labels": ids % 2}
-        for m, length in ALIGNED.items():
-            arrays[f"offsets.{m}"] = np.arange(PER_SHARD + 1) * length
-            arrays[f"masks.{m}"] = np.ones(PER_SHARD * length, np.bool_)
+        zeros = [np.zeros((length, FEATURES[m]), np.float32) for m, length in ALIGNED.items()]
+        check = checksum([*zeros, *(np.ones(length, np.bool_) for length in ALIGNED.values())])
+        arrays = {"ids": ids, "labels": ids % 2, "checksums": np.full(PER_SHARD, check)}
+        arrays |= {f"offsets.{m}": np.arange(PER_SHARD + 1) * length for m, length in ALIGNED.items()}
+        kept = digest({name: torch.from_numpy(array) for name, array in arrays.items()})
+        arrays |= {f"masks.{m}": np.ones(PER_SHARD * length, np.bool_) for m, length in ALIGNED.items()}
         kinds = {"int64": "I64", "bool": "BOOL"}
         header: dict[str, dict[str, object]] = {}
         end = 0
@@ -133,10 +136,11 @@ def write_sparse(folder: Path, gigabytes: float) -> int:
         with open(path, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in arrays.values()))
             file.truncate(8 + len(text) + end)
-        entries.append({"file": path.name, "samples": PER_SHARD, "bytes": path.stat().st_size})
+        entries.append({"file": path.name, "samples": PER_SHARD, "bytes": path.stat().st_size, "digest": kept})
     index: dict[str, object] = {"modalities": FEATURES, "evidence": {}, "labels": ["classes"], "attributes": []}
     index |= {"label_names": [], "attribute_names": {}, "vocabulary": {}, "parts": {"train": entries}}
-    (folder / INDEX).write_text(json.dumps({**FORMAT, **index}))
+    index |= FORMAT
+    (folder / INDEX).write_text(json.dumps({**index, "digest": index_digest(index)}))
     return files * PER_SHARD
 
 

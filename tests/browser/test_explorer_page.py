@@ -13,7 +13,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from clcrkit import CLCR, CLCRConfig, viz
+from clcrkit import CLCR, Batch, CLCRConfig, viz
 from clcrkit.datasets.asynchrony import asynchrony
 from clcrkit.datasets.split import Split
 from clcrkit.viz.explorer import html
@@ -27,6 +27,7 @@ from tests.browser.explorer_driver import (
     ink,
     settled,
     shots,
+    some_point,
 )
 
 
@@ -64,6 +65,36 @@ def test_page_from_disk_links_and_moves(offline: Watched, written: Path) -> None
     offline.assert_quiet()
 
 
+def test_page_finds_ids_above_2_to_the_53(offline: Watched, tmp_path: Path) -> None:
+    split = asynchrony((64, 8, 60))
+    torch.manual_seed(0)
+    trace = CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2)).trace(split.test)
+    ids = 2**62 + 1 + torch.arange(60)
+    trace = replace(trace, batch=replace(trace.batch, ids=ids, attributes={"time": ids.flip(0) - 9}))
+    first, page = 2**62 + 1, offline.page
+    page.goto(viz.Explorer(trace).export(tmp_path / "ids.html").as_uri())
+    settled(page)
+    box = page.get_by_label("Sample id")
+    expect(box).to_have_value(str(first))
+    target = page.locator(".clcr-subspaces canvas").first
+    target.click(position=some_point(target))  # type: ignore[arg-type]
+    expect(box).not_to_have_value(str(first))
+    expect(page.locator(".clcr-chip")).to_have_text(re.compile("^1 selected"))
+    clicked = int(box.input_value())
+    assert clicked in ids.tolist()[1:]
+    expect(page.locator(".clcr-missing")).to_be_hidden()
+    page.get_by_label("Next sample", exact=True).click()
+    expect(box).to_have_value(str(first + (clicked - first + 1) % 60))
+    box.fill(str(first + 41))
+    box.press("Enter")
+    expect(page.locator("[aria-live].clcr-hidden")).to_have_text(f"1 selected, id {first + 41} picked")
+    target.hover(position=some_point(target))  # type: ignore[arg-type]
+    lines = page.locator(".clcr-tip").inner_text().splitlines()
+    row = int(lines[0].removeprefix("id ")) - first
+    assert f"time: {first + 59 - row - 9}" in lines
+    offline.assert_quiet()
+
+
 def test_page_plays_epochs_and_says_what_it_left_out(offline: Watched, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(html, "ATTENTION_BYTES", 100_000)
     monkeypatch.setattr(html, "TOKEN_BYTES", 100_000)
@@ -92,6 +123,24 @@ def test_page_plays_epochs_and_says_what_it_left_out(offline: Watched, tmp_path:
     page.get_by_role("button", name="go to one that is").click()
     expect(page.get_by_label("Sample id")).to_have_value(kept)
     expect(page.locator(".clcr-missing")).to_be_hidden()
+    offline.assert_quiet()
+
+
+def test_page_says_that_long_attention_is_averaged(offline: Watched, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tokens = {m: torch.randn(2, 600, 4) for m in ("see", "hear")}
+    batch = Batch.from_arrays(tokens, labels=[0, 1], task="classification")
+    model = CLCR(CLCRConfig.of(batch, width=16, rank=4, private_rank=4, heads=2))
+    explorer = viz.Explorer(model.trace(batch), views=("attention",), level=0)
+    page = offline.page
+    page.goto(explorer.export(tmp_path / "long.html", max_mb=1).as_uri())
+    settled(page)
+    expect(page.locator(".clcr-attention")).to_contain_text(re.compile(r"averaged over blocks of (\d+) × \1 tokens"))
+    expect(page.locator(".clcr-attention")).to_contain_text("keeps the attention of 1 of its 2 samples")
+    canvas = page.locator(".clcr-attention canvas")
+    canvas.hover(position={"x": 300, "y": 100})
+    expect(page.locator(".clcr-tip")).to_contain_text(re.compile(r"see \d+ listens to hear \d+"))
+    page.locator(".clcr").screenshot(path=str(shots() / "page-long.png"))
     offline.assert_quiet()
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from clcrkit.datasets import Report, Split, asynchrony, check, convert, digits, from_arrays, sharded
+from clcrkit.training import TrainConfig, fit
 from clcrkit.viz.figures import data_report
 
 PARTS = ("train", "valid", "test")
@@ -143,7 +145,65 @@ def constant_column(given: dict[str, Any]) -> str:
     return "face: 2 of 3 columns are constant"
 
 
+def windows(given: dict[str, Any]) -> str:
+    """Windows of two long recordings that overlap by half, dealt to parts at random."""
+    for m, values in given["tokens"].items():
+        samples, length, width = values.shape
+        step = length // 2
+        long = np.random.default_rng(1).normal(size=(samples * step + length, width))
+        given["tokens"][m] = np.stack([long[i * step : i * step + length] for i in range(samples)])
+    given["masks"] = None
+    return r"\d+ of 80 test samples share stretches of their values with train and are no plain copies"
+
+
+def near_copies(given: dict[str, Any]) -> str:
+    given["masks"] = None
+    tests = np.flatnonzero(given["parts"] == "test")
+    for values in given["tokens"].values():
+        values[tests[:3]] = values[:3] + 1e-6
+    return "3 of 80 test samples share stretches"
+
+
+def the_label_itself(given: dict[str, Any]) -> str:
+    given["tokens"]["face"] = np.eye(2)[given["labels"]][:, None]
+    return "face: a linear probe scores 1.000 or more on all parts: it may hold the label"
+
+
+def the_label_among_token_ids(given: dict[str, Any]) -> str:
+    """One of ten ids, at any place, is 900 plus the class; the others are noise."""
+    rng = np.random.default_rng(2)
+    given["tokens"]["words"] = rng.integers(0, 900, (len(given["labels"]), 10))
+    given["tokens"]["words"][np.arange(len(given["labels"])), rng.integers(0, 10, len(given["labels"]))] = (
+        900 + given["labels"]
+    )
+    return r"words: a linear probe scores (1\.000|0\.999) or more on all parts: it may hold the label"
+
+
+def a_class_that_is_not_there(given: dict[str, Any]) -> str:
+    given["classes"] = 3
+    given["labels"] = given["labels"] * 2
+    return r"Classes without a sample in any part: 1 \(1 in all\)"
+
+
+def outliers(given: dict[str, Any]) -> str:
+    sound = np.random.default_rng(1).normal(size=(400, 80, 6)) + 0.3 * (2 * given["labels"] - 1)[:, None, None]
+    sound[0, 0, 0] = 1000
+    given["tokens"]["sound"] = sound / sound[given["parts"] == "train"].std((0, 1))
+    given["masks"] = None
+    return r"sound: outliers; it is standardised, but values go up to 1\.\de\+02: clip them"
+
+
+def time_blocks(given: dict[str, Any]) -> str:
+    """A slow drift: a sample resembles the one before, and parts are drawn at random without groups."""
+    drift = np.random.default_rng(1).normal(size=(400, 3)).cumsum(0)
+    given["tokens"]["face"] = drift[:, None] / 5 + 0.05 * np.random.default_rng(2).normal(size=(400, 4, 3))
+    given["groups"] = None
+    given["parts"] = np.random.default_rng(3).permutation(given["parts"])
+    return "face: test samples resemble the train samples next to them"
+
+
 TRAPS = [
+    windows, near_copies, the_label_itself, the_label_among_token_ids, a_class_that_is_not_there, outliers, time_blocks,
     shared_groups, duplicates, copies, learned_with_the_labels, one_class, a_new_class, an_untested_class, one_sided,
     zeros, missing, unscaled, far_off, zero_column, constant_column,
 ]  # fmt: skip
@@ -158,6 +218,48 @@ def test_each_trap_is_found_and_named(lay: Any):
     assert matching, found
     assert found.problems[0] in matching  # the worst, and nothing of another kind before it
     assert str(len(found.problems)) in repr(found).splitlines()[0]
+
+
+def test_classes_as_floats_and_unknown_groups_are_said():
+    given = honest()
+    split = from_arrays(**{**given, "labels": given["labels"] * 2.0, "task": "regression"})
+    assert "Labels are floats of 2 whole values" in check(split).problems[0]
+    found = check(from_arrays(**{**given, "groups": None}))
+    assert found.problems == ()
+    assert "groups: unknown" in repr(found)
+
+
+@pytest.mark.parametrize("value", [0.0, -13.8, 9.0])
+def test_shared_silence_is_no_copy(value: float):
+    given = honest()
+    given["masks"] = None
+    for values in given["tokens"].values():
+        values[:, 1] = value  # below or above all that is heard, or nothing at all
+    assert not any("stretches" in problem for problem in check(from_arrays(**given)).problems)
+
+
+def test_samples_sorted_by_label_are_no_neighbours_in_time():
+    given = {**honest(), "groups": None}
+    order = np.argsort(given["labels"], kind="stable")
+    given["tokens"] = {m: values[order] for m, values in given["tokens"].items()}
+    given["masks"] = {m: values[order] for m, values in given["masks"].items()}
+    assert check(from_arrays(**{**given, "labels": given["labels"][order]})).problems == ()
+
+
+@pytest.mark.parametrize("lay", [unscaled, far_off, zeros, outliers])
+def test_fit_warns_of_what_would_spoil_it(lay: Any, make_model):
+    given = honest()
+    message = lay(given).replace("40 of 400", r"\d+ of \d+")
+    split = from_arrays(**given)
+    with pytest.warns(UserWarning, match=message):
+        fit(make_model(split.train), split, config=TrainConfig(epochs=1, device="cpu"), progress=False)
+
+
+def test_fit_says_nothing_of_honest_data(make_model):
+    split = from_arrays(**honest())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(make_model(split.train), split, config=TrainConfig(epochs=1, device="cpu"), progress=False)
 
 
 def test_labels_of_a_regression():
@@ -229,7 +331,11 @@ def test_the_real_sets_traps_are_reported():
             parts = [part for part, y in zip(PARTS, pieces["y"], strict=True) for _ in y]
             score = np.concatenate([y.reshape(len(y), -1)[:, 0] for y in pieces.pop("y")]).astype(float)
             found = "\n".join(
-                check(from_arrays({m: np.concatenate(v) for m, v in pieces.items()}, score, parts=parts)).problems
+                check(
+                    from_arrays(
+                        {m: np.concatenate(v) for m, v in pieces.items()}, score, parts=parts, task="regression"
+                    )
+                ).problems
             )
             assert re.search(message, found)
             assert ("audio: unscaled" in found) == (name == "youtube")

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from clcrkit import CLCR, CLCRConfig, ConfigError, DataError
-from clcrkit.datasets import Split, ave, clips, cremad, kinetics_sounds, ucf101
+from clcrkit.datasets import Split, ave, check, clips, cremad, kinetics_sounds, ucf101
 from clcrkit.datasets.readers import frames as frame_reader
 from clcrkit.datasets.readers.sound import log_mel, read_wav
 from clcrkit.training import TrainConfig, fit
@@ -108,6 +108,8 @@ def test_the_published_lists_are_kept(folders):
         listed = [line.split("/")[-1].removesuffix(".avi") for line in listed]
         assert named(split, "test") == listed
     kinetics = kinetics_sounds(folders["kinetics_sounds"], progress=False)
+    both = (groups(kinetics, "train") | groups(kinetics, "valid")) & groups(kinetics, "test")  # as it was published
+    assert [kinetics.attribute_names["group"][code] for code in both] == ["-video15_x_"]
     assert not groups(kinetics, "train") & groups(kinetics, "valid")
 
 
@@ -181,6 +183,28 @@ def test_ave_pools_places_and_takes_labels_and_evidence_from_the_files(folders):
             for level in range(3):
                 np.testing.assert_array_equal(part.evidence[m][:, level].numpy(), ~background)
         np.testing.assert_array_equal(part.attributes["event_seconds"].numpy(), (~background).sum(1))
+        videos = [split.attribute_names["group"][i] for i in part.attributes["group"].tolist()]
+        assert videos == [f"video{row // 2}" for row in rows]
+        assert [split.label_names[label] for label in part.labels.tolist()] == [f"Kind {row}" for row in rows]
+    assert split.label_names[20] == "event 20"  # there is no clip of it
+    assert any("group" in problem for problem in map(str, check(split).problems))
+
+
+def test_ave_annotations_that_do_not_fit_are_refused_and_may_be_absent(tmp_path: Path):
+    writers.write_ave(tmp_path, 0)
+    path = tmp_path / "Annotations.txt"
+    lines = path.read_text().splitlines()
+    for changed, message in (
+        (lines[:-1], "11 lines, 0 of them not"),
+        ([*lines[:-1], "a&b"], "12 lines, 1 of them not"),
+    ):
+        path.write_text("\n".join(changed))
+        with pytest.raises(DataError, match=message):
+            ave(tmp_path, progress=False)
+    path.unlink()
+    split = ave(tmp_path, progress=False)
+    assert split.label_names[0] == "event 0"
+    assert "group" not in split.train.attributes
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "safetensors"])

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from clcrkit.datasets import Split, digits
 from clcrkit.datasets.digits import LETTERS, VOICES, WORDS, _misspelt, _neighbours, _read, _sound_file
-from clcrkit.datasets.readers.sound import HIGHEST_HZ, LOWEST_HZ
+from clcrkit.datasets.readers.sound import HIGHEST_HZ, LOWEST_HZ, log_mel
 from clcrkit.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +121,18 @@ def test_without_noise_the_sound_is_the_file_s(clean: Split) -> None:
         assert digit[utterance] == labels[i]
 
 
+def test_what_is_played_has_the_bands_that_the_model_gets(clean: Split) -> None:
+    for sample in clean.test.ids[:5].tolist():
+        waveform, rate = clean.sound["acoustic"](sample)
+        row = (clean.test.ids == sample).nonzero()[0, 0]
+        frames = clean.test.tokens["acoustic"][row][clean.test.masks["acoustic"][row]].numpy()
+        assert len(waveform) == len(frames) * rate // 50
+        heard = log_mel(waveform, rate, bands=frames.shape[1], hop=0.02)
+        assert np.corrcoef(heard[: len(frames)].ravel(), frames[: len(heard)].ravel())[0, 1] > 0.6
+    with pytest.raises(DataError, match="no id 9999"):
+        clean.sound["acoustic"](9999)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0, 2.0])
 def test_values_masks_and_padding(noise: float) -> None:
     split = digits(noise=noise, size=400)
@@ -194,7 +206,7 @@ def test_neighbours_are_mutual_and_next_to_the_key() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, Any], named: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^{named}: .* is needed"):
+    with pytest.raises(ConfigError, match=rf"^{named}: .*(is needed|must be)"):
         digits(**setting)
 
 

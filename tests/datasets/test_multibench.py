@@ -56,9 +56,40 @@ def test_not_finite_is_named_or_replaced(tmp_path: Path):
     assert multibench(tmp_path / "file.pkl", replace=True).valid.tokens["acoustic"][1, 0, 2] == 0
 
 
+@pytest.mark.parametrize("names", [("train", "valid", "test"), (b"train", b"valid", b"test"), ("train", "dev", "test")])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_iemocap_as_mult_has_it(tmp_path: Path, names: tuple, end: bytes):
+    """labels (sample, 4, 2) and no id; parts under other names and keys as Python 2 wrote them; copied as text."""
+    parts, path = mult_parts(5), tmp_path / "iemocap_data.pkl"
+    truth = {part: np.random.default_rng(i).integers(0, 2, (SIZES[part], 4)) for i, part in enumerate(parts)}
+    for part, held in parts.items():
+        del held["id"]
+        held["labels"] = np.eye(2)[truth[part]]
+    as_bytes = isinstance(names[0], bytes)
+    content = {
+        name: {(key.encode() if as_bytes else key): value for key, value in held.items()}
+        for name, held in zip(names, parts.values(), strict=True)
+    }
+    path.write_bytes(pickle.dumps(content, protocol=0).replace(b"\n", end))
+    if end == b"\r\n":
+        with pytest.raises(DataError, match=r"line ends of Windows \(CRLF\).*copy it as binary"):
+            multibench(path)
+        return
+    split = multibench(path)
+    assert split.label_names == ("neutral", "happy", "sad", "angry")
+    for part, labels in truth.items():
+        batch = getattr(split, part)
+        np.testing.assert_array_equal(batch.labels.numpy(), labels)
+        assert set(batch.attributes) == {"name"}
+    path.write_bytes(pickle.dumps({**content, "valid": 0, "dev": 0, b"valid": 0}))
+    with pytest.raises(DataError, match="a dict of 'train', 'valid' and 'test'"):
+        multibench(path)
+
+
 def test_damage_is_named(tmp_path: Path):
     for key, value, message in (
-        ("labels", np.zeros((12, 4, 2)), "labels is an array of shape"),
+        ("labels", np.zeros((12, 5, 2)), "labels is an array of shape"),
+        ("labels", np.zeros((12, 4, 2)), r"labels of shape \(12, 4, 2\), but one 1 and one 0 in each pair"),
         ("labels", None, "labels is a NoneType"),
         ("id", np.full((12, 9), "a"), r"id of shape \(12, 9\)"),
         ("text", np.zeros((12, 3)), "text is float64 of shape"),

@@ -101,7 +101,7 @@ def vote(claims: torch.Tensor, labels: torch.Tensor) -> float:
         ),
         ({"mechanism": "budget", "samples": (1, 1)}, "samples: .*three numbers of at least 1"),
         ({"mechanism": "budget", "samples": (1, 1, 0)}, "samples: .*three numbers of at least 1"),
-        ({"mechanism": "budget", "seed": -1}, "seed: -1, but 0 or more"),
+        ({"mechanism": "budget", "seed": -1}, "seed: -1, but it must be from 0"),
     ],
 )
 def test_settings_outside_their_range_are_refused(settings, message):

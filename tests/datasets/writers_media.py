@@ -55,7 +55,8 @@ def write_kinetics_sounds(folder: Path, seed: int) -> None:
     """40 clips of 20 videos, 31 of them in my_train.txt; every third spectrogram is pickled, as some copies are."""
     random = np.random.default_rng(seed)
     (folder / "audio_spec").mkdir(parents=True, exist_ok=True)
-    clips = [(f"-video{i // 2:02d}_x_{10 * (i % 2)}", i % 31) for i in range(40)]
+    ends = [f"{10 * (i % 2):06d}_{10 * (i % 2) + 10:06d}" if i < 31 else str(i % 2) for i in range(40)]
+    clips = [(f"-video{i // 2:02d}_x_{end}", i % 31) for i, end in enumerate(ends)]
     for i, (clip, label) in enumerate(clips):
         spectrogram = random.normal(size=(65, random.integers(17, 40))).astype(np.float32)
         spectrogram[label] += 4
@@ -118,6 +119,10 @@ def write_ave(folder: Path, seed: int) -> None:
         with h5py.File(folder / f"{name}.h5", "w") as file:
             chunks = (1, *array.shape[1:])
             file.create_dataset("avadataset", data=array, chunks=chunks, compression="gzip", compression_opts=1)
+    with open(folder / "Annotations.txt", "w") as file:
+        file.write("Category&VideoID&Quality&StartTime&EndTime\n")
+        for clip in range(clips):  # two clips of each video
+            file.write(f"Kind {events[clip]}&video{clip // 2}&good&{begun[clip]}&{ended[clip]}\n")
     order = random.permutation(clips)
     for part, chosen in (("train", order[:8]), ("val", order[8:10]), ("test", order[10:])):
         with h5py.File(folder / f"{part}_order.h5", "w") as file:

@@ -18,24 +18,22 @@ def center(values: Tensor) -> Tensor:
 VALUES = torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 0.0]])
 GLOBAL = "you took away one mean for all rows: did you forget `dim`?"
 SCALED = "your rows have length 1: center, do not normalise"
-CHANGED = "your function changed its input: is there an `-=`?"
+ALONE = "a single row is centered like the others"
 
 
 @center.case("each row sums to 0")
 def rows_sum_to_zero(answer: Callable[[Tensor], Tensor]) -> None:
-    expect_close(answer(VALUES.clone()).sum(dim=1), torch.zeros(2), GLOBAL)
+    expect_close(answer(VALUES).sum(dim=1), torch.zeros(2), GLOBAL)
 
 
 @center.case("differences within a row stay as they are")
 def distances_stay(answer: Callable[[Tensor], Tensor]) -> None:
-    expect_close(answer(VALUES.clone()).diff(dim=1), VALUES.diff(dim=1), SCALED)
+    expect_close(answer(VALUES).diff(dim=1), VALUES.diff(dim=1), SCALED)
 
 
-@center.case("the input is left alone")
-def input_stays(answer: Callable[[Tensor], Tensor]) -> None:
-    values = VALUES.clone()
-    answer(values)
-    expect(values.equal(VALUES), CHANGED)
+@center.case("a single row")
+def a_row_alone(answer: Callable[[Tensor], Tensor]) -> None:
+    expect_close(answer(VALUES[:1]), torch.tensor([[-2.0, -1.0, 3.0]]), ALONE)
 
 
 def center_by_one_mean(values: Tensor) -> Tensor:
@@ -46,12 +44,11 @@ def center_and_scale(values: Tensor) -> Tensor:
     return nn.functional.normalize(values - values.mean(dim=1, keepdim=True), dim=1)
 
 
-def center_in_place(values: Tensor) -> Tensor:
-    values -= values.mean(dim=1, keepdim=True)
-    return values
+def center_several(values: Tensor) -> Tensor:
+    return values - values.mean(dim=1, keepdim=True) if len(values) > 1 else values
 
 
-center.mistakes = [(center_by_one_mean, GLOBAL), (center_and_scale, SCALED), (center_in_place, CHANGED)]
+center.mistakes = [(center_by_one_mean, GLOBAL), (center_and_scale, SCALED), (center_several, ALONE)]
 
 
 class Solution:

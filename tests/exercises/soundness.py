@@ -47,7 +47,7 @@ def printed(exercise: Exercise, answer: object) -> str:
     """What `exercise.check` prints for the answer."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        exercise.check(answer)  # type: ignore[arg-type]
+        exercise.check(answer)
     return output.getvalue().strip()
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clcrkit import ABLATIONS
 from clcrkit.baselines import BASELINES
+from clcrkit.datasets import Split
 from clcrkit.experiments import plans
-from clcrkit.experiments.plans import SWEEPS, TABLES, ablation, budgets, comparison, sweep
-from clcrkit.experiments.trials import Trial
+from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, SAME, by_seed
+from clcrkit.experiments.plans import SWEEPS, TABLES, ablation, budgets, compare, comparison, sweep
+from clcrkit.experiments.trials import Setup, Trial, run
 from tests.experiments.tiny import TINY
 
 
@@ -53,3 +57,30 @@ def test_a_tables_trials_are_of_the_seeds_that_were_asked_for(name: str):
     trials = TABLES[name]((5, 6))
     assert [t.seed for t in trials] == sorted([5, 6] * (len(trials) // 2))
     assert {t.rho for t in trials} <= {None, 0.1, 0.25, 0.45, 0.68, 0.9}
+
+
+def test_data_of_ones_own_are_compared_in_one_call(tmp_path):
+    split = TINY.split(0)
+    how = {"settings": {**TINY.settings}, "training": TINY.training, "progress": False}
+    found = compare(split, models=("CLCR", "late fusion", "vision alone"), seeds=(0, 1), folder=tmp_path, **how)
+    assert found.summary["model"].to_list() == ["CLCR", "late fusion", "vision alone"]
+    assert found.differences["model"].to_list() == ["late fusion", "vision alone"]
+    assert set(found.differences["verdict"]) <= {HOLDS, FAILS, SAME, OPEN}
+    assert len(found.plot().data[0].x) == 3
+    assert "late fusion" in repr(found)
+    gap = by_seed(found.table, "data")
+    assert found.differences["mean"][0] == pytest.approx((gap["CLCR"] - gap["late fusion"]).mean())
+    by_name = run([Trial(TINY, "late fusion")], progress=False)  # the same data under their name
+    assert found.table.set_index(["model", "seed"])["score"]["late fusion", 0] == by_name["score"][0]
+    asked = []
+
+    def draw(seed: int) -> Split:
+        asked.append(seed)
+        return TINY.split(seed)
+
+    by_function = compare(draw, models=("late fusion",), seeds=(0, 1), folder=tmp_path, **how)
+    assert set(asked) == {0, 1}
+    assert len(list(tmp_path.iterdir())) == 7  # seed 0 is of the same data as the Split's, and is not trained again
+    assert by_function.table["score"][0] == found.table.set_index(["model", "seed"])["score"]["late fusion", 0]
+    changed = replace(split, train=replace(split.train, labels=split.train.labels.flip(0)))
+    assert Trial(Setup("data", changed)).key != Trial(Setup("data", split)).key == Trial(Setup("other", split)).key

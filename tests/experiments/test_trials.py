@@ -185,9 +185,10 @@ def test_a_file_says_what_it_is_and_a_damaged_one_is_named(tmp_path: Path):
     run([trial], tmp_path, progress=False)
     path = tmp_path / f"{trial.key}.json"
     assert json.loads(path.read_text())["trial"] == json.loads(json.dumps(trial.described))
-    path.write_text(path.read_text()[:40])
-    with pytest.raises(DataError, match=rf"{trial.key}.json: not a trial's file, or damaged .* delete it"):
-        run([trial], tmp_path, progress=False)
+    for damaged in (path.read_text()[:40], '{"row": {}}', '{"row": null}', '{"row": []}', "[" * 200_000, "3"):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match=rf"{trial.key}.json: not a trial's file, or damaged .* delete it"):
+            run([trial], tmp_path, progress=False)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):

@@ -20,13 +20,15 @@ from nbval.plugin import IPyNbCell, transform_streams_for_comparison  # type: ig
 
 RELATIVE = 1e-6
 CELL_SECONDS = 180
+
 # what differs from run to run on one machine and says nothing
 ACCIDENTS = {
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}": "UUID",  # plotly's div ids
-    r"(?m)^.*\d+%\|.*\|.*$": "PROGRESS",
     r"\b\d+(?:\.\d+)? ?(?:s|ms|us|it/s)\b": "TIME",
 }
+PROGRESS = re.compile(r"\s*(?:.*:\s*)?\d+%\|.*")  # a bar: it says nothing once all is done, and is not stored
 WIDGET = "application/vnd.jupyter.widget-view+json"
+DRAWN = ("application/vnd.plotly.v1+json", "image/svg+xml")
 PICTURES = ("image/png", "image/jpeg")  # their bytes depend on fonts
 NUMBER = re.compile(r"(?<![\w.#])([-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?!\w)")
 SVG = re.compile(r'(<svg [^>]*viewBox="0 0 (\d+)[^>]*>.*?</svg>)', re.DOTALL)
@@ -76,15 +78,23 @@ def compare(stored: Sequence[Any], computed: Sequence[Any], atol: float = 0.0) -
     return distance
 
 
+def is_progress(output: Any) -> bool:
+    """Whether an output is a progress bar and nothing else."""
+    data = output.get("data", {})
+    return set(data) - {WIDGET} == {"text/plain"} and PROGRESS.fullmatch("".join(data["text/plain"])) is not None
+
+
 def _contents(outputs: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """What each output says, with its kind. A widget's view is not stored, a picture's bytes are not compared."""
-    for output in transform_streams_for_comparison(outputs):
+    """What each output says, with its kind. A widget's view is not stored, a picture's bytes are not compared; where a
+    figure has other forms, its picture was drawn after the run (`stills.py`). A bar of progress is no output, since
+    whether it is shown depends on the machine."""
+    for output in transform_streams_for_comparison([output for output in outputs if not is_progress(output)]):
         for kind in ("stdout", "stderr", "ename", "evalue"):
             if kind in output:
                 yield kind, output[kind]
-        for kind in sorted(output.get("data", {})):
-            if kind != WIDGET:
-                yield kind, "" if kind in PICTURES else output["data"][kind]
+        kinds = set(output.get("data", {})) - {WIDGET}
+        for kind in sorted(kinds - set(PICTURES) if kinds & set(DRAWN) else kinds):
+            yield kind, "" if kind in PICTURES else output["data"][kind]
 
 
 def _kinds(contents: Sequence[tuple[str, Any]]) -> str:

@@ -2,7 +2,8 @@
 
     python -m tests.notebooks.execute [NOTEBOOK...]        (all of notebooks/ where none is named)
 
-Exercise cells are brought up to date from notebooks/exercises first. A notebook that fails is left as it was.
+Exercise cells are brought up to date from notebooks/exercises first, and the lines that lead from lesson to lesson;
+every figure gets its still picture (`stills.py`). A notebook that fails is left as it was.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import importlib.util
 import os
 import sys
 import time
+from itertools import filterfalse
 from pathlib import Path
 
 import nbformat
@@ -17,7 +19,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from clcrkit.pages import execute, read_notebook
-from tests.notebooks import gates
+from tests.notebooks import gates, stills
+from tests.notebooks.comparison import is_progress
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -45,7 +48,9 @@ def store(path: Path) -> None:
     notebook = read_notebook(path)
     if importlib.util.find_spec(gates.lesson_module(path.stem)):
         refresh(notebook, path.stem)
+    navigate(notebook, gates.navigation(path.stem, [p.stem for p in path.parent.glob("*.ipynb")]))
     done = cleaned(execute(notebook, path.parent))
+    stills.draw(done)
     scratch = path.with_suffix(".ipynb.part")
     nbformat.write(done, scratch)
     os.replace(scratch, path)
@@ -61,6 +66,14 @@ def refresh(notebook: NotebookNode, name: str) -> None:
         cell.source = texts.get(cell.id, cell.source)
 
 
+def navigate(notebook: NotebookNode, line: str) -> None:
+    """End the first and the last Markdown cell with the line that leads to the other lessons."""
+    texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    for cell in texts[:1] + texts[-1:]:
+        kept = cell.source.split("\n\n[the course](README.md)")[0]
+        cell.source = f"{kept}\n\n{line}"
+
+
 def cleaned(notebook: NotebookNode) -> NotebookNode:
     """The executed notebook without widget state and views, timings, and the accidents of stream chunks."""
     notebook.metadata.pop("widgets", None)
@@ -70,7 +83,7 @@ def cleaned(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type != "code":
             continue
         kept: list[NotebookNode] = []
-        for output in cell.outputs:
+        for output in filterfalse(is_progress, cell.outputs):
             # A stored view of a widget that no longer lives shows an error; without it the other forms are shown.
             output.get("data", {}).pop(_WIDGET, None)
             if kept and output.output_type == kept[-1].output_type == "stream" and output.name == kept[-1].name:

@@ -1,9 +1,11 @@
 """The rules for notebooks. Each gate takes notebooks and returns its complaints, one sentence each."""
 
 import ast
+import base64
 import importlib
 import re
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from nbformat import NotebookNode
 from nbval.plugin import find_comment_markers, find_metadata_tags  # type: ignore[import-untyped]
 
 from exercises import Exercise
+from exercises.prediction import OPEN
+from tests.notebooks.stills import MAX_BYTES, PNG
+from tests.notebooks.stills import outputs as still_outputs
 
 NOT_LESSONS = {"00_tour"}
 MAX_MINUTES, MAX_MINUTES_TOGETHER = 3, 18
@@ -146,6 +151,16 @@ def portable(notebook: NotebookNode) -> list[str]:
     return problems
 
 
+def stills(notebook: NotebookNode) -> list[str]:
+    """Every figure stores a still picture of at most 100 kB, for viewers that run no scripts."""
+    problems = []
+    for cell, data in still_outputs(notebook):
+        size = len(base64.b64decode(data.get(PNG, "")))
+        if not 0 < size <= MAX_BYTES:
+            problems.append(f"cell {cell}: its still has {size} bytes, but 1 to {MAX_BYTES} are needed")
+    return problems
+
+
 def promised_minutes(notebook: NotebookNode) -> float | None:
     """The minutes promised in the first cell."""
     hit = re.search(r"^\*\*Minutes on two cores:\*\* (\d+(?:\.\d+)?) *$", _first(notebook), re.MULTILINE)
@@ -190,25 +205,50 @@ def opening(notebook: NotebookNode) -> list[str]:
     return problems
 
 
+def navigation(name: str, names: Iterable[str]) -> str:
+    """The line that ends a lesson's first and last cell: to the course, the lessons before and after, and the lists."""
+    ordered = sorted(names)
+    at = ordered.index(name)
+    links = ["[the course](README.md)"]
+    links += [f"[previous lesson]({ordered[at - 1]}.ipynb)"] if at else []
+    links += [f"[next lesson]({ordered[at + 1]}.ipynb)"] if at + 1 < len(ordered) else []
+    return " · ".join([*links, "[notation](notation.md)", "[glossary](glossary.md)"])
+
+
+def navigated(notebook: NotebookNode, line: str) -> list[str]:
+    """The first and the last Markdown cell end with this line."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return [
+        f"{which} cell: does not end with the line '{line}'"
+        for which, text in (("first", texts[0]), ("last", texts[-1]))
+        if not text.endswith(f"\n\n{line}")
+    ]
+
+
 def predictions(notebook: NotebookNode) -> list[str]:
-    """At least two guesses, each of them the learner's to edit and scored in a later cell."""
+    """At least two predictions, each scored in a later cell, and none of them stored with an answer."""
     guessed: list[tuple[int, str]] = []
     scored: list[tuple[int, str]] = []
     problems = []
     for place, cell in enumerate(_code(notebook)):
-        for called, name in _calls(cell.source):
-            if called == "score":
-                scored.append((place, name))
-            elif called == "predict":
-                guessed.append((place, name))
-                if not re.search(r"guess=.*# your guess", cell.source):
-                    problems.append(f"cell {cell.id}: the line with guess= does not end with '# your guess'")
+        calls = [(called, name) for called, name in _calls(cell.source) if called in ("predict", "score")]
+        guessed += [(place, name) for called, name in calls if called == "predict"]
+        scored += [(place, name) for called, name in calls if called == "score"]
+        told = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+        if sum(text.endswith(f"{OPEN}.") for text in told) < len(calls):
+            problems.append(f"cell {cell.id}: stores an answered prediction; execute it without progress of your own")
     if len(guessed) < MIN_PREDICTIONS:
         problems.append(f"{len(guessed)} predictions; at least {MIN_PREDICTIONS} are needed")
     for place, name in guessed:
         if not any(name == other and later > place for later, other in scored):
             problems.append(f"prediction '{name}' is not scored in a later cell")
     return problems
+
+
+def unique_predictions(notebooks: Mapping[str, NotebookNode]) -> list[str]:
+    """No two predictions of all lessons share a name, under which the learner's progress is kept."""
+    names = [name for notebook in notebooks.values() for cell in _code(notebook) for name in _asked(cell.source)]
+    return [f"prediction '{name}' is asked {n} times" for name, n in Counter(names).items() if n > 1]
 
 
 def exercise_cells(notebook: NotebookNode, exercises: Mapping[str, Exercise]) -> list[str]:
@@ -286,8 +326,9 @@ def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
+        for kind, inner in value.items():
+            if kind != PNG:
+                yield from _texts(inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
@@ -301,6 +342,10 @@ def _calls(source: str) -> list[tuple[str, str]]:
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             found.append((called, str(node.args[0].value)))
     return found
+
+
+def _asked(source: str) -> list[str]:
+    return [name for called, name in _calls(source) if called == "predict"]
 
 
 def _exists(dotted: str) -> bool:

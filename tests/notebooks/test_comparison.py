@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tests.notebooks.comparison import Mismatch, compare
+from tests.notebooks.comparison import WIDGET, Mismatch, compare, is_progress
 
 pytest_plugins = ["pytester"]
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -186,3 +186,12 @@ def test_every_mutant_of_a_stored_lesson_fails(pytester: pytest.Pytester, monkey
     passed = {n for i, n in enumerate(MUTANTS) if any(f"PASSED mutants.ipynb::Cell {i}" == x for x in done.outlines)}
     assert passed == {"nothing", "a number within its tolerance"}
     done.assert_outcomes(passed=2, failed=len(MUTANTS) - 2)
+
+
+@pytest.mark.parametrize("bar", ["  0%|          | 0/6 [00:00<?, ?it/s]", "trials:  67%|####| 2/3 [00:03<00:00]"])
+def test_a_progress_bar_is_neither_stored_nor_compared(bar: str) -> None:
+    live = shown({"text/plain": bar, WIDGET: {}})
+    assert compare(text("done\n"), [*live, *text("done\n")]).largest == 0
+    assert is_progress(live[0])
+    assert not is_progress(text("done\n")[0])
+    assert not is_progress(shown({"text/plain": "a share of 90%"})[0])

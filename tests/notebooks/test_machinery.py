@@ -40,7 +40,7 @@ def lesson() -> NotebookNode:
     """A lesson that keeps all rules, not yet executed."""
     cells = [new_markdown_cell(FIRST, id="first"), new_code_cell(IMPORTS, id="imports")]
     for name, truth in (("size", "1"), ("weight", "2")):
-        guess = f"predict({name!r}, guess=1, within=0.5)  # your guess"
+        guess = f"predict({name!r}, within=0.5)"
         cells.append(new_code_cell(f"from exercises import predict, score\n{guess}", id=f"guess-{name}"))
         cells.append(new_code_cell(f"score({name!r}, {truth})", id=f"truth-{name}"))
     for name, exercise in EXERCISES.items():
@@ -83,6 +83,7 @@ def test_a_good_lesson_passes_every_gate(good: NotebookNode) -> None:
     for gate in (gates.executed, gates.no_unexpected_errors, gates.portable, gates.minutes, gates.opening):
         assert gate(good) == []
     assert gates.predictions(good) == []
+    assert gates.unique_predictions(one) == []
     assert gates.closing(good) == []
     assert gates.exercise_cells(good, EXERCISES) == []
     assert gates.ledger(one, []) == []
@@ -110,6 +111,10 @@ def output(name: str, text: str) -> Callable[[NotebookNode], None]:
 
 def error(notebook: NotebookNode) -> None:
     cell(notebook, "imports").outputs.append(new_output("error", ename="KeyError", evalue="x", traceback=[]))
+
+
+def answered(notebook: NotebookNode) -> None:
+    cell(notebook, "truth-size").outputs[0].data["text/plain"] = "Not this time: you guessed 3, it is 1."
 
 
 def swap(notebook: NotebookNode) -> None:
@@ -140,7 +145,7 @@ def swap(notebook: NotebookNode) -> None:
         ("opening", edit("first", "- and gate them", ""), "with a list of at least 2 below it"),
         ("predictions", edit("guess-size", "predict('size'", "print('size'"), "1 predictions; at least 2"),
         ("predictions", edit("truth-size", "size", "weight"), "'size' is not scored in a later cell"),
-        ("predictions", edit("guess-size", "# your guess", ""), "does not end with '# your guess'"),
+        ("predictions", answered, "cell truth-size: stores an answered prediction"),
         ("closing", edit("last", "What you built", "Parts"), "no table '| What you built | Where it lives |'"),
         ("closing", edit("last", "errors.DataError", "errors.Gone"), "there is no clcrkit.errors.Gone"),
         ("closing", edit("last", "`clcrkit", "`other"), "names nothing of clcrkit in backticks"),

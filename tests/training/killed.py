@@ -1,4 +1,4 @@
-"""What the child processes of test_run do, until they are killed."""
+"""What the child processes of test_run and test_shards_killed do, until they are killed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from clcrkit import CLCR, Batch, CLCRConfig, DataError, files
+from clcrkit import CLCR, Batch, CLCRConfig, DataError
+from clcrkit.datasets import Shards
 from clcrkit.files import write_tensors
 from clcrkit.training import TrainConfig, fit, save
+from clcrkit.training import folder as run_folder
 
 QUICK = TrainConfig(epochs=3, batch_size=8, device="cpu")
 STATE = "state.safetensors"
@@ -46,13 +47,11 @@ def run_dying_at(moment: int, folder: Path, parts: bytes) -> None:
         if passed == moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def saving(tensors, path, metadata):
+    def writing(path, content, write=Path.write_bytes):
         here()
-        save_file(tensors, path, metadata)
-        written = Path(path).read_bytes()
-        Path(path).write_bytes(written[: len(written) // 2])
+        write(path, content[: len(content) // 2])
         here()
-        Path(path).write_bytes(written)
+        write(path, content)
         here()
 
     def renaming(source, target, rename=os.replace):
@@ -60,7 +59,7 @@ def run_dying_at(moment: int, folder: Path, parts: bytes) -> None:
         rename(source, target)
         here()
 
-    files.save_file = saving  # type: ignore[assignment]
+    Path.write_bytes = writing  # type: ignore[method-assign]
     os.replace = renaming  # type: ignore[assignment]
     whole_run(folder, parts, 0)
 
@@ -73,3 +72,37 @@ def write_too_much(folder: Path, parts: bytes) -> None:
     with pytest.raises(DataError, match="cannot be written"):
         fit(fresh(train), train, valid, QUICK, folder, progress=False)
     assert not list(folder.iterdir())
+
+
+def run_on_shards(
+    shards: Path, folder: Path, workers: int, processes: int, last: int, seconds: float = 0, victim: int = 0
+) -> None:
+    """A run with a checkpoint after every step, whose main process dies right after its `last`-th one, or of whose
+    processes the `victim`-th dies so many seconds after the training began; 0 of both: none dies."""
+    if processes == 1:
+        return _one_on_shards(shards, folder, workers, last, seconds, victim)
+    from accelerate import debug_launcher
+
+    debug_launcher(_one_on_shards, (shards, folder, workers, last, seconds, victim), processes)
+
+
+def _one_on_shards(shards: Path, folder: Path, workers: int, last: int, seconds: float, victim: int) -> None:
+    torch.set_num_threads(1)
+    rank = int(os.environ.get("RANK", "0"))
+    train = Shards(shards, "train", workers)
+    write, written = run_folder.write_state, []
+
+    def write_then_die(*arguments) -> None:
+        write(*arguments)
+        written.append(1)
+        if len(written) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_folder.write_state = write_then_die  # type: ignore[assignment]
+    model, config = fresh(train.select(slice(None))), replace(QUICK, batch_size=12, epochs=2)
+    if rank == victim:
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # what it sends ends the process on the spot
+    fit(model, train, train, config, folder, progress=False, checkpoint_every=0.0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if rank == 0:
+        save(model, folder / "model")

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clcrkit import Batch, DataError
+from clcrkit import CLCR, Batch, CLCRConfig, DataError
+from clcrkit.baselines import LateFusion
+from clcrkit.config import to_module
 from clcrkit.datasets import Shards, convert
 from clcrkit.training import Source, TrainConfig, evaluate, fit, predict
 from clcrkit.training.batches import part_of
@@ -98,3 +100,11 @@ def test_parts_are_equal_and_make_up_every_batch(samples, each, count):
     for i, batch in enumerate(order.split(each * count)):
         together = torch.cat([part[i * each : (i + 1) * each] for part in parts])
         assert torch.equal(together, batch[: len(batch) // count * count])
+
+
+def test_a_model_takes_a_batch_of_another_device(make_batch):
+    batch = make_batch()
+    model = LateFusion(CLCRConfig.of(batch)).to("meta")
+    assert model(batch).device.type == "meta"
+    assert batch.ids.device.type == "cpu"
+    assert to_module in CLCR(CLCRConfig.of(batch))._forward_pre_hooks.values()

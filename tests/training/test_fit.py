@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 
 from clcrkit import CLCR, Batch, CLCRConfig, ConfigError, DataError
 from clcrkit.baselines import EarlyFusion, LateFusion
-from clcrkit.training import TrainConfig, TrainingError, evaluate, fit, predict
+from clcrkit.datasets import Split
+from clcrkit.tasks import TASKS
+from clcrkit.training import TrainConfig, TrainingError, evaluate, fit, predict, predict_proba
 from clcrkit.training import folder as run_folder
 from clcrkit.training.config import default_device, make_optimizer, schedule
 
@@ -92,7 +95,7 @@ def test_a_run_cut_off_after_an_epoch_resumes_to_the_same_weights(make_model, pa
     with pytest.raises(Cut):
         fit(fresh(make_model, train), train, valid, config, folder=tmp_path, progress=False)
     monkeypatch.undo()
-    again = fresh(make_model, train, seed=5)  # other starting weights: everything must come from the folder
+    again = fresh(make_model, train)
     got = fit(again, train, valid, config, folder=tmp_path, progress=False)
     assert same(whole, again)
     assert got.history.equals(expected.history)
@@ -236,3 +239,105 @@ def test_a_model_of_float64_stays_off_a_device_without_it(model, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert default_device(model) == "mps"
     assert default_device(model.double()) == "cpu"
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_settings_become_plain_values():
+    given = {"epochs": np.int64(3), "learning_rate": "1e-3", "clip": np.float32(1), "compile": np.bool_(False)}
+    config = TrainConfig(**given, seed=torch.tensor(7), batch_size="32", device=torch.device("cpu"))
+    assert config == TrainConfig(epochs=3, learning_rate=1e-3, batch_size=32, seed=7, device="cpu")
+    assert json.loads(json.dumps(asdict(config))) == asdict(config)
+    for name, values in {
+        "epochs": (2.5, None, "many", True, [3]),
+        "learning_rate": (None, "fast", float("inf"), np.ones(2)),
+        "clip": (float("inf"), None),
+        "compile": ("no", None),
+        "optimizer": (None, torch.optim.SGD),
+        "device": ("gpu", 0, 1.5),
+        "seed": (-1, 2**40, None, 0.5),
+    }.items():
+        for value in values:
+            with pytest.raises(ConfigError, match=f"^{name}: "):
+                TrainConfig(**{name: value})
+
+
+def test_a_split_is_trained_on_measured_and_traced_part_by_part(make_model, make_batch):
+    train, valid, test = make_batch(samples=20, seed=1), make_batch(samples=10, seed=2), make_batch(samples=8, seed=3)
+    split = Split(train, valid, test)
+    by_split, by_parts = fresh(make_model, train), fresh(make_model, train)
+    first = fit(by_split, split, config=QUICK, progress=False)
+    second = fit(by_parts, train, valid, QUICK, progress=False)
+    assert same(by_split, by_parts)
+    assert first.history.equals(second.history)
+    assert evaluate(by_split, split) == evaluate(by_split, test)
+    assert torch.equal(predict(by_split, split), predict(by_split, test))
+    assert predict_proba(by_split, split).sum(1).numpy() == pytest.approx(1)
+    assert torch.equal(by_split.trace(split).prediction, by_split.trace(test).prediction)
+    assert torch.equal(by_split.trace(split).batch.ids, test.ids)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_data_is_named(make_model, parts):
+    train, valid = parts
+    model = fresh(make_model, train)
+    for arguments, message in (
+        ((train,), "valid: "),
+        ((train, QUICK), "valid: a TrainConfig"),
+        ((train.tokens, valid), "train: a dict, but a Batch, Shards or a Split"),
+        ((train, 5), "valid: an int, but"),
+    ):
+        with pytest.raises((ConfigError, DataError), match=f"^{message}"):
+            fit(model, *arguments, progress=False)
+    with pytest.raises(DataError, match="test: a list, but"):
+        evaluate(model, [1])
+
+
+def test_classes_of_other_names_are_refused(make_model):
+    def part(labels: list[str]) -> Batch:
+        x = np.random.default_rng(0).normal(size=(len(labels), 3, 4))
+        return Batch.from_arrays({"a": x, "b": x}, labels)
+
+    train, other = part(list("abcabc")), part(list("acacac"))
+    model = make_model(train)
+    assert model.config.label_names == ("a", "b", "c")
+    with pytest.raises(DataError, match=r"the valid part calls its classes a, c and the model a, b, c; pass the same"):
+        fit(model, train, other, QUICK, progress=False)
+    with pytest.raises(DataError, match="the test part calls"):
+        evaluate(model, other)
+
+
+MONITORED = [
+    ("classification", "f1_macro"),
+    ("classification", "calibration_error"),
+    ("regression", "correlation"),
+    ("multilabel", "f1_weighted"),
+]
+
+
+@pytest.mark.parametrize(("task", "monitor"), MONITORED)
+def test_the_monitored_figure_picks_the_epoch(make_model, make_batch, task, monitor):
+    train, valid = make_batch(samples=20, task=task, seed=1), make_batch(samples=10, task=task, seed=2)
+    model = fresh(make_model, train)
+    done = fit(model, train, valid, replace(QUICK, monitor=monitor, epochs=5), progress=False)
+    column = done.history[f"valid_{monitor}"]
+    assert done.score == column.max() == column[done.best_epoch - 1]
+    figure = TASKS[task].metrics(predict(model, valid), valid.labels)[monitor]
+    assert abs(figure) == pytest.approx(abs(done.score), abs=1e-6)
+    with pytest.raises(ConfigError, match=f"^monitor: 'auc', but {task} has score, "):
+        fit(model, train, valid, replace(QUICK, monitor="auc"), progress=False)
+
+
+def test_warmup_moves_the_peak():
+    for warmup in (0.0, 0.1, 0.5):
+        rates = np.array([schedule("onecycle", step, 100, warmup) for step in range(101)])
+        assert rates.argmax() == 100 * warmup
+        assert rates[100] == pytest.approx(0)
+    with pytest.raises(ConfigError, match="warmup"):
+        TrainConfig(warmup=1.0)
+
+
+def test_a_fit_draws_its_history(make_model, parts):
+    done = fit(fresh(make_model, parts[0]), *parts, QUICK, progress=False)
+    figure = done.plot()
+    assert {line.name for line in figure.data} == {"task", "valid_task", "valid_score"}
+    np.testing.assert_allclose(figure.data[0].y, done.history["task"], atol=1e-4)

@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import random
+import shutil
 import signal
 import time
 import warnings
@@ -14,12 +15,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from clcrkit import CLCR, Batch, DataError, files
+from clcrkit import CLCR, Batch, DataError
 from clcrkit.files import read_tensors, write_tensors
 from clcrkit.objective import Losses
-from clcrkit.training import TrainConfig, TrainingError, fit, run
+from clcrkit.training import TrainConfig, TrainingError, fit, load, run
 from clcrkit.training import folder as run_folder
 from tests.children import exit_code, start
 from tests.training.killed import QUICK, STATE, fresh, run_dying_at, whole_run, write_too_much
@@ -45,9 +45,7 @@ def test_thirty_kills_at_random_moments_change_nothing(parts, tmp_path):
     while kills < 30:
         folder = tmp_path / str(runs)
         while True:
-            # other starting weights each time: everything must come from the folder, once it is there
-            seed = 0 if not (folder / STATE).exists() else kills + 1
-            process = start(whole_run, folder, data, seed)
+            process = start(whole_run, folder, data, 0)
             if kills < 30:
                 time.sleep(draw.uniform(0.01, 0.3))
                 process.kill()
@@ -94,13 +92,13 @@ def test_a_disk_that_fills_up_costs_a_warning_and_nothing_else(parts, tmp_path, 
     calm, model, calls = fresh(train), fresh(train), []
     expected = fit(calm, train, valid, QUICK, progress=False)
 
-    def filling(*arguments, **names):
+    def filling(path, content, write=Path.write_bytes):
         calls.append(1)
         if len(calls) > 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        save_file(*arguments, **names)
+        write(path, content)
 
-    monkeypatch.setattr(files, "save_file", filling)
+    monkeypatch.setattr(Path, "write_bytes", filling)
     with pytest.warns(UserWarning, match=r"cannot be written .*No space left.*; the run goes on") as told:
         done = fit(model, train, valid, QUICK, tmp_path, progress=False)
     assert len([one for one in told if "cannot be written" in str(one.message)]) == 1
@@ -108,7 +106,7 @@ def test_a_disk_that_fills_up_costs_a_warning_and_nothing_else(parts, tmp_path, 
     assert done.history.equals(expected.history)
     monkeypatch.undo()
     assert read_tensors(tmp_path / STATE)[1]["run"]["training samples"] == 20
-    again = fresh(train, seed=4)  # the first epoch is there, the others are trained again
+    again = fresh(train)  # the first epoch is there, the others are trained again
     fit(again, train, valid, QUICK, tmp_path, progress=False)
     assert same(calm, again)
 
@@ -159,6 +157,9 @@ def test_states_of_other_runs_and_damaged_ones_are_refused_and_kept(parts, tmp_p
     refused("learning_rate 0.003 instead of 0.0001 in its training; choose", config=replace(QUICK, learning_rate=1e-4))
     refused("20 instead of 12 in its training samples", part=train.select(slice(12)))
     refused("0 instead of 10 in its probe samples", probe=valid)
+    refused("with other training data; begin with the same", part=valid.select([*range(10)] * 2))
+    with pytest.raises(DataError, match="other validation data and initial weights; begin with the same data and seed"):
+        fit(fresh(train, seed=1), train, valid.select(slice(9)), QUICK, tmp_path, progress=False)
     assert state.read_bytes() == content
     for size in (0, 7, 100, len(content) // 2, len(content) - 1):
         state.write_bytes(content[:size])
@@ -171,6 +172,50 @@ def test_states_of_other_runs_and_damaged_ones_are_refused_and_kept(parts, tmp_p
     refused("of another version, or damaged")
     write_tensors(state, tensors, {**about, "shape": 3})
     refused("of another version, or damaged")
+
+
+def test_a_folder_that_goes_during_training_is_written_whole_again(parts, tmp_path):
+    train, valid = parts
+    calm, folder = fresh(train), tmp_path / "run"
+    expected = fit(calm, train, valid, QUICK, probe=valid, progress=False)
+
+    def lose(history):
+        if len(history) == 2:
+            shutil.rmtree(folder)
+
+    fit(fresh(train), train, valid, QUICK, folder, valid, progress=False, on_epoch=lose)
+    again = fresh(train)
+    done = fit(again, train, valid, QUICK, folder, valid, progress=False)
+    assert same(again, calm)
+    pairs = zip(done.traces, expected.traces, strict=True)
+    assert all(torch.equal(mine.prediction, its.prediction) for mine, its in pairs)
+    (folder / "trace-0002.safetensors").unlink()
+    with pytest.raises(DataError, match=r"trace-0002.*: no such file; .* the traces of its 3 epochs: put it back, or"):
+        fit(fresh(train), train, valid, QUICK, folder, valid, progress=False)
+    assert same(load(folder), calm)
+
+
+def test_a_finished_run_is_read_back_where_nothing_can_be_written(parts, tmp_path, monkeypatch):
+    train, valid = parts
+    model, again = fresh(train), fresh(train)
+    done = fit(model, train, valid, QUICK, tmp_path, valid, progress=False)
+    monkeypatch.setattr(run_folder, "write_state", lambda *_: pytest.fail("it wrote"))
+    read = fit(again, train, valid, QUICK, tmp_path, valid, progress=False)
+    assert same(again, model)
+    assert read.history.equals(done.history)
+    assert same(load(tmp_path), model)
+
+
+def test_a_flipped_bit_in_the_state_is_noticed(parts, tmp_path):
+    train, valid = parts
+    fit(fresh(train), train, valid, QUICK, tmp_path, progress=False)
+    content = bytearray((tmp_path / STATE).read_bytes())
+    for place in (len(content) // 3, len(content) // 2, len(content) - 5):
+        content[place] ^= 4
+        (tmp_path / STATE).write_bytes(content)
+        with pytest.raises(DataError, match="its digest is another one"):
+            fit(fresh(train), train, valid, QUICK, tmp_path, progress=False)
+        content[place] ^= 4
 
 
 def test_the_compiler_may_be_missing(monkeypatch):
@@ -235,7 +280,7 @@ def test_ctrl_c_ends_the_step_and_the_run_can_go_on(parts, tmp_path, monkeypatch
     place = {key: value["value"] for key, value in about["shape"]["dict"] if "value" in value}
     assert (place["epoch"], place["step"]) == (1, 2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    again = fresh(train, seed=3)
+    again = fresh(train)
     assert fit(again, train, valid, QUICK, tmp_path, progress=False).stopped == "finished"
     assert same(whole, again)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,19 @@ def read_array(path: Path, name: str = "") -> Num[ndarray, "..."]:
             raise ValueError(f"a file of at most {_LARGEST_FILE // 2**30} GiB is needed")
         if name and kind in (".npy", ".csv"):
             raise ValueError(f"one array without a name, but {name!r} is asked for")
-        array = _READERS[kind](path, name)
+        array = _as_numbers(_READERS[kind](path, name))
     except ModuleNotFoundError:
         raise  # h5py is not installed
     except Exception as error:  # damaged files make numpy, zipfile and h5py raise a dozen different kinds
         raise DataError(f"{path}: not an array of numbers, or damaged ({str(error)[:300]})") from error
+    return array
+
+
+def _as_numbers(array: ndarray) -> Num[ndarray, "..."]:
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{path}: {array.dtype}, but numbers are needed")
+        raise ValueError(f"{array.dtype}, but numbers are needed")
+    if array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise ValueError(f"{array.max()}, but whole numbers below 2**63 are needed")
     with np.errstate(over="ignore"):
         return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
 
@@ -78,8 +84,10 @@ def finite_floats(path: Path, array: Any) -> Float[ndarray, "..."]:
     return array
 
 
-def _fits(path: Path, shape: tuple[int, ...], bytes_each: int) -> None:
-    memory, size = math.prod(shape) * max(bytes_each, 8), path.stat().st_size
+def _fits(path: Path, shape: Sequence[int], bytes_each: int) -> None:
+    about = path.stat()
+    on_disk = getattr(about, "st_blocks", 0) * 512 or about.st_size  # holes in a file hold nothing
+    memory, size = math.prod(shape) * max(bytes_each, 8), min(about.st_size, on_disk)
     if memory > max(FREE_BYTES, LARGEST_RATIO * size):
         raise ValueError(f"shape {shape} takes {memory} bytes, but the file has only {size}")
 
@@ -90,10 +98,19 @@ def _npy(path: Path, _: str) -> ndarray:
     return array
 
 
+def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
+    """A member of a zip file, opened. Raises ValueError for a compression that unfolds more than was asked for."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename[:60]}: a compression other than deflate, whose size cannot be told")
+    return archive.open(member)
+
+
 def _npz(path: Path, name: str) -> ndarray:
     with zipfile.ZipFile(path) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        with archive.open(members[_member(name, list(members))]) as opened:
+        if len(members) < len(archive.infolist()):
+            raise ValueError("two arrays of one name")
+        with open_member(archive, members[_member(name, list(members))]) as opened:
             version = np.lib.format.read_magic(opened)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(opened)
@@ -105,8 +122,11 @@ def _npz(path: Path, name: str) -> ndarray:
 
 
 def _safetensors(path: Path, name: str) -> ndarray:
-    with safe_open(path, framework="np") as file:
-        return file.get_tensor(_member(name, list(file.keys())))
+    with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
+        member = _member(name, list(file.keys()))
+        _fits(path, file.get_slice(member).get_shape(), 8)
+        tensor = file.get_tensor(member)
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def _h5(path: Path, name: str) -> ndarray:

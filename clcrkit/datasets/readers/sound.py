@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 import wave
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,6 +22,7 @@ FLOOR_DB = 80.0  # below the loudest cell; all that is quieter is written as the
 WINDOW_S = 0.025
 LOWEST_HZ, HIGHEST_HZ = 60.0, 8_000.0  # of the mel bands
 BANDS, HOP_S = 40, 0.02  # of the sets that are read here; a frame is a token
+_PCM = bytes.fromhex("0100000000001000800000aa00389b71")  # the kind of sound in an extensible header
 _BLOCK = 4096  # frames transformed at a time, so that memory does not grow with the length
 
 
@@ -28,7 +30,8 @@ def read_wav(file: str | os.PathLike[str] | io.BufferedIOBase) -> tuple[Float[nd
     """A PCM wav file (8, 16, 24 or 32 bits) as one channel of float32 from -1 to 1, and its rate in Hz.
 
     Channels are averaged. `file` is a path or an open binary file. Raises DataError for a file that is
-    missing, damaged, shorter than its header says, empty, larger than 256 MiB or of another format.
+    missing, damaged, shorter than its header says, larger than 256 MiB or of another format. One without any sound
+    gives no sample.
     """
     name = str(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "sound"))
     try:
@@ -41,7 +44,7 @@ def read_wav(file: str | os.PathLike[str] | io.BufferedIOBase) -> tuple[Float[nd
     if len(content) > LARGEST_BYTES:
         raise DataError(f"{name}: more than {LARGEST_BYTES // 2**20} MiB, the most that one sound may have")
     try:
-        with wave.open(io.BytesIO(content)) as sound:
+        with wave.open(io.BytesIO(_plain_format(content))) as sound:
             channels, width, rate, count = sound.getparams()[:4]
             frames = sound.readframes(count)
     except Exception as error:  # a damaged header makes wave raise a dozen different kinds
@@ -50,7 +53,7 @@ def read_wav(file: str | os.PathLike[str] | io.BufferedIOBase) -> tuple[Float[nd
         raise DataError(f"{name}: {rate} Hz, but a rate from {RATES_HZ[0]} to {RATES_HZ[1]} is needed")
     if width not in (1, 2, 3, 4):
         raise DataError(f"{name}: {8 * width} bits a sample, but 8, 16, 24 or 32 are needed")
-    if not count or len(frames) != count * width * channels:
+    if len(frames) != count * width * channels:
         raise DataError(f"{name}: holds {len(frames)} bytes of sound, but its header says {count * width * channels}")
     samples = _integers(frames, width).reshape(-1, channels) / 2.0 ** (8 * width - 1)
     return samples.mean(1).astype(np.float32), rate
@@ -85,11 +88,24 @@ def log_mel(
 
 
 def sound_frames(folder: Path, *names: str) -> Float[ndarray, "frame band"]:
-    """The log-mel frames of a wav file in this folder: 40 bands, one frame for each 20 ms."""
+    """The log-mel frames of a wav file in this folder: 40 bands, one frame for each 20 ms. Without any sound there is
+    no frame, a missing modality, and a warning."""
     path = inside(folder, *names)
     if not path.is_file():
         raise DataError(f"{path}: not a file")
-    return log_mel(*read_wav(path), bands=BANDS, hop=HOP_S)
+    waveform, rate = read_wav(path)
+    if not len(waveform):
+        warnings.warn(f"{path}: no sound in it; the modality is missing in this sample", stacklevel=2)
+        return np.zeros((0, BANDS), np.float32)
+    return log_mel(waveform, rate, bands=BANDS, hop=HOP_S)
+
+
+def _plain_format(content: bytes) -> bytes:
+    """A header of WAVE_FORMAT_EXTENSIBLE that says PCM, as plain PCM: Python reads it from 3.12 on only."""
+    start = content.find(b"fmt ") + 8
+    if content[start : start + 2] == b"\xfe\xff" and content[start + 24 : start + 40] == _PCM:
+        return content[:start] + b"\x01\x00" + content[start + 2 :]
+    return content
 
 
 def _integers(frames: bytes, width: int) -> ndarray:

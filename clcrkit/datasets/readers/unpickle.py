@@ -27,6 +27,7 @@ from clcrkit.errors import DataError
 
 MOST_OPCODES = 1_000_000  # some seconds; the largest published files need a few hundred thousand
 _LARGEST_INT = 2**64
+_HEAD = 4096  # bytes in which the ends of lines are looked at
 _DTYPE = re.compile(r"[<>|=]?(?P<kind>[biufSUO])(?P<size>\d{0,6})")
 _PLAIN = (str, bytes, bool, int, float, type(None), np.generic)
 _NDARRAY = object()  # stands for the name numpy.ndarray, which tells what to reconstruct and is never called
@@ -69,6 +70,8 @@ def unpickle(path: str | os.PathLike[str]) -> Any:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[:4] == b"PK\x03\x04":
                 raise ValueError("a zip archive, as torch.save writes; save arrays with numpy or pickle instead")
+            if data[:1] != b"\x80" and 0 < data[:_HEAD].count(b"\n") == data[:_HEAD].count(b"\r\n"):
+                raise ValueError("it has the line ends of Windows (CRLF), so it was copied as text; copy it as binary")
             _check_opcodes(data)
             data.seek(0)
             machine = _Machine(data)

@@ -12,15 +12,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int64
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import PARTS, Split
-from clcrkit.datasets.streaming.shards import FORMAT, INDEX, read_index
+from clcrkit.datasets.streaming.shards import FORMAT, INDEX, checksum, index_digest, read_index, stored_rows
 from clcrkit.errors import DataError
-from clcrkit.files import write_json, write_tensors
+from clcrkit.files import digest, read_tensors, write_json, write_tensors
 
 SHARD_BYTES = 64 * 2**20
 PIECE = 256  # samples read at a time
@@ -34,6 +34,7 @@ class Selectable(Protocol):
     def select(self, index: Any) -> Batch: ...
 
 
+@public
 def convert(
     source: Split | Mapping[str, Selectable | Iterable[Batch]],
     folder: str | os.PathLike[str],
@@ -83,7 +84,8 @@ def convert(
         raise DataError(f"{folder}: cannot be written ({error})") from error
     index: dict[str, Any] = {}
     entries = {part: _write_part(folder, part, each, index, shard_bytes, progress) for part, each in parts.items()}
-    write_json(folder / INDEX, {**FORMAT, **index, **names, "parts": entries})
+    index = json.loads(json.dumps({**FORMAT, **index, **names, "parts": entries}))  # as it is read: lists, no tuples
+    write_json(folder / INDEX, {**index, "digest": index_digest(index)})
     return folder
 
 
@@ -157,22 +159,28 @@ def _write_shard(path: Path, batches: list[Batch], index: Mapping[str, Any]) -> 
         tensors[f"offsets.{m}"] = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(lengths).cumsum(0)])
         for name, each in arrays.items():
             tensors[f"{name}.{m}"] = torch.cat([array[keep] for array, keep in zip(each, within, strict=True)])
+    rows = [(m, tensors[f"{what}.{m}"].numpy()) for what, m in stored_rows(index["modalities"], index["evidence"])]
+    starts = {m: tensors[f"offsets.{m}"].tolist() for m in index["modalities"]}
+    tensors["checksums"] = torch.tensor(
+        [checksum(array[starts[m][i] : starts[m][i + 1]] for m, array in rows) for i in range(len(tensors["ids"]))]
+    )
     write_tensors(path, tensors, {"index": index})
-    return {"file": path.name, "samples": len(tensors["ids"]), "bytes": path.stat().st_size}
+    return _entry(path, tensors)
+
+
+def _entry(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the index says of a shard. The digest is of what `Shards` keeps in memory."""
+    kept = {name: x for name, x in tensors.items() if not name.startswith(("tokens.", "masks.", "evidence."))}
+    return {"file": path.name, "samples": len(kept["ids"]), "bytes": path.stat().st_size, "digest": digest(kept)}
 
 
 def _entry_of(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """What the index says of a shard that is there, and the id of its last sample."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            ids = file.get_tensor("ids")
-            about = json.loads(file.metadata()["clcrkit"])["index"]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a file that convert wrote, or damaged ({error}); remove it first") from error
-    if index and index != about:
+    tensors, about = read_tensors(path)
+    if "index" not in about or (index and index != about["index"]):
         raise DataError(f"{path}: begun from another source; remove it first")
-    index |= about
-    return {"file": path.name, "samples": len(ids), "bytes": path.stat().st_size}, int(ids[-1])
+    index |= about["index"]
+    return _entry(path, tensors), int(tensors["ids"][-1])
 
 
 def _check_fits(index: dict[str, Any], batch: Batch, part: str) -> None:

@@ -9,8 +9,10 @@ A folder holds `index.json` and safetensors files. A file holds its samples one 
     tokens.<m>         (all tokens, feature) float32, or (all tokens,) int64
     masks.<m>          (all tokens,), where the token is real
     evidence.<m>       (all tokens, level), where it is known
+    checksums          (sample,), of the last three of each sample, over all modalities (CRC-32)
 
-Only what has one value for each sample is kept in memory. The tokens of a batch are read straight into its padded
+Only what has one value for each sample is kept in memory; the index has its digest, and with it the checksums, so that
+any flipped bit is noticed when it is read. The tokens of a batch are read straight into its padded
 arrays, so that memory does not grow over an epoch.
 """
 
@@ -18,9 +20,11 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
+import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
@@ -35,11 +39,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from clcrkit.batch import Batch
+from clcrkit.arguments import checked, public
+from clcrkit.batch import Batch, order_of, positions_of
 from clcrkit.datasets.split import PARTS, Split
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, check_range
+from clcrkit.files import digest
 
-FORMAT = {"format": "clcrkit shards", "version": 1}
+FORMAT = {"format": "clcrkit shards", "version": 2}
 INDEX = "index.json"
 _LARGEST_INDEX = 64 * 2**20
 _DTYPES = {"F32": np.float32, "I64": np.int64, "BOOL": np.uint8}  # a byte of a damaged file may be neither 0 nor 1
@@ -54,7 +60,8 @@ class Shards:
     folder    what `convert` wrote
     part      'train', 'valid' or 'test', or what the parts were called
     workers   processes that read ahead; 0 reads in this process. By default one for every two processors beyond the
-              first two, at most 4: on two, reading in this process was as fast
+              first two, at most 4: on two, reading in this process was as fast. And none where processes are not
+              forked (Windows, macOS, Python 3.14), since there each would run an unguarded script again
 
     Known in memory, as in a Batch: `labels`, `ids`, `attributes`, `modalities`; and from the data set:
     `label_names`, `attribute_names`, `vocabulary`. A configuration is read from a small piece:
@@ -62,9 +69,11 @@ class Shards:
     Raises DataError where the index or a file is missing, damaged, not what the index says, or a link.
     """
 
+    @checked
     def __init__(self, folder: str | os.PathLike[str], part: str = "train", workers: int | None = None) -> None:
         self.folder, self.part = Path(folder), part
-        self.workers = max(0, min(4, (os.cpu_count() or 1) // 2 - 1)) if workers is None else workers
+        self.workers = _default_workers() if workers is None else workers
+        check_range("workers", self.workers, 0, 1024)
         index = read_index(self.folder)
         if part not in index["parts"]:
             raise DataError(f"{self.folder}: no part {part!r}; there are {', '.join(index['parts'])}")
@@ -75,6 +84,8 @@ class Shards:
         self.vocabulary = {name: tuple(values) for name, values in index["vocabulary"].items()}
         self._files = [ShardFile(self.folder, entry, index) for entry in index["parts"][part]]
         self._starts = np.cumsum([0, *(len(file) for file in self._files)])
+        self.digest = index_digest({**index, "parts": index["parts"][part]})  # of all its data, files included
+        self._checksums = self._joined("checksums").tolist()
         self.ids = self._joined("ids")
         self.labels = self._joined("labels") if index["labels"] else None
         self.attributes = {name: self._joined(f"attributes.{name}") for name in index["attributes"]}
@@ -99,16 +110,18 @@ class Shards:
         return f"Shards({self.part}: {len(self)} samples in {len(self._files)} files; {', '.join(self.modalities)})"
 
     def select(self, index: Any) -> Batch:
-        """The samples at `index`, in memory: a slice, a list of positions or a bool mask."""
-        return self._read(torch.arange(len(self))[index if isinstance(index, slice) else torch.as_tensor(index)])
+        """The samples at `index`, in memory; as `Batch.select`."""
+        return self._read(torch.arange(len(self))[positions_of(index, len(self), torch.device("cpu"))])
 
+    @checked
     def batches(self, size: int, order: Tensor | None = None, drop_last: bool = False) -> Iterator[Batch]:
         """Batches of `size` samples, in the given order of positions (default: as they are), read ahead by workers.
 
         They are the batches that `Batch.batches` would give for the same data and order.
         """
-        order = torch.arange(len(self)) if order is None else order.cpu()
-        pieces = [piece.tolist() for piece in order.split(size) if len(piece) == size or not drop_last]
+        check_range("size", size, 1)
+        order = order_of(order, len(self))
+        pieces = [piece.tolist() for piece in order.split(size) if len(piece) == size or (len(piece) and not drop_last)]
         loader = DataLoader(
             _Reader(self),
             batch_size=None,
@@ -165,6 +178,12 @@ class Shards:
                 bad = int((~usable).reshape(len(wanted), -1).any(1).argmax())
                 what = "holds a negative token id" if size is None else "is not finite"
                 raise DataError(f"{self._files[numbers[bad]].path}: {m} of id {int(self.ids[wanted[bad]])} {what}")
+        lengths = {m: np.diff(self._spans[m][wanted])[:, 0].tolist() for m in self._sizes}
+        for i, position in enumerate(wanted.tolist()):
+            rows = (arrays[f"{what}.{m}"][i, : lengths[m][i]] for what, m in stored_rows(self._sizes, self._levels))
+            if checksum(rows) != self._checksums[position]:
+                path, sample = self._files[numbers[i]].path, int(self.ids[position])
+                raise DataError(f"{path}: id {sample} is damaged (its checksum is another one); convert again")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(
             tokens={m: tensors[f"tokens.{m}"] for m in self._sizes},
@@ -174,6 +193,25 @@ class Shards:
             attributes={name: values[positions] for name, values in self.attributes.items()},
             evidence={m: (tensors[f"evidence.{m}"] != 0).transpose(1, 2).contiguous() for m in self._levels},
         )
+
+
+def stored_rows(modalities: Iterable[str], evidence: Iterable[str]) -> list[tuple[str, str]]:
+    """Kind and modality of the arrays on the tokens, in the order in which a sample's checksum covers them."""
+    kinds = {"tokens": modalities, "masks": modalities, "evidence": evidence}
+    return [(what, m) for what, names in kinds.items() for m in names]
+
+
+def checksum(rows: Iterable[ndarray]) -> int:
+    """CRC-32 of a sample's rows."""
+    total = 0
+    for row in rows:
+        total = zlib.crc32(row.tobytes(), total)
+    return total
+
+
+def _default_workers() -> int:
+    method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    return max(0, min(4, (os.cpu_count() or 1) // 2 - 1)) if method == "fork" else 0
 
 
 class ShardFile:
@@ -197,6 +235,8 @@ class ShardFile:
             }
             self.read([(name, 0, len(array), array) for name, array in self.per_sample.items()])
             self._check_values(index)
+            if digest({name: torch.from_numpy(array) for name, array in self.per_sample.items()}) != entry["digest"]:
+                raise ValueError("its digest is not the one of the index")
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{self.path}: not a file that convert wrote, or damaged ({error})") from error
 
@@ -236,7 +276,7 @@ class ShardFile:
 
     def _check_layout(self, index: Mapping[str, Any]) -> None:
         n = self._samples
-        wanted: dict[str, tuple[Any, tuple[int, ...]]] = {"ids": (np.int64, (n,))}
+        wanted: dict[str, tuple[Any, tuple[int, ...]]] = {"ids": (np.int64, (n,)), "checksums": (np.int64, (n,))}
         wanted |= {f"attributes.{name}": (np.int64, (n,)) for name in index["attributes"]}
         if index["labels"]:
             kind, *rest = index["labels"]
@@ -276,6 +316,7 @@ class ShardedSplit(Split):
     test: Shards  # type: ignore[assignment]
 
 
+@public
 def sharded(folder: str | os.PathLike[str]) -> ShardedSplit:
     """Open a converted Split. Raises DataError as Shards does."""
     train, valid, test = (Shards(folder, part) for part in PARTS)
@@ -289,12 +330,19 @@ def read_index(folder: Path) -> dict[str, Any]:
         if path.is_symlink() or path.stat().st_size > _LARGEST_INDEX:
             raise ValueError("it is a link or too large")
         index = json.loads(path.read_text(encoding="utf-8"))
+        stored = index.pop("digest", None)
         _check_index(index)
+        if stored != index_digest(index):
+            raise ValueError("its digest is another one")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; convert(source, folder) writes it when it is done") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: not an index that convert wrote, or damaged ({error})") from error
     return index
+
+
+def index_digest(index: Mapping[str, Any]) -> str:
+    return digest({}, json.dumps(index, sort_keys=True))
 
 
 def _check_index(index: Any) -> None:
@@ -322,6 +370,7 @@ def _check_index(index: Any) -> None:
             name = entry["file"]
             need(isinstance(name, str) and name == Path(name).name and "\\" not in name and name not in ("", ".", ".."),
                  f"file name {name!r}")  # fmt: skip
+            need(isinstance(entry["digest"], str), f"{name} needs its digest")
             need(count(entry["samples"], 1) and count(entry["bytes"], 1), f"{name} needs its samples and bytes")
 
 

@@ -99,18 +99,18 @@ bytes[i*bins+b]=features.v[(row*length+t)*bins+b]});return bytes}function shareO
 budget:tokens.budget,cutoff:0,allocation:tokens.activation};const budget=tokens.budget*gamma;return{budget,...project(tokens.
 activation,budget)}}function cutOf(tokens,cutoff){return tokens.threshold===null?null:tokens.threshold+cutoff/tokens.scale}
 function weightsOf(attention,sample,modality,level,head,tokensAt){const tokens=tokensAt(modality);const listener=attention.
-of[modality];const at=attention.levels.indexOf(level);if(!tokens||!listener||at<0)return null;const row=Array.from(attention.
-ids.v).indexOf(sample);const[,levels,heads,length,width]=listener.weights.shape;const speakers=[];let offset=0;for(const[
-other,padded]of listener.others){const its=tokensAt(other);its?.positions.forEach((position,i)=>{speakers.push({modality:other,
-i,position,at:offset+position,text:its.text[i]})});offset+=padded}if(!speakers.length)return null;const rows=tokens.positions.
-length;const columns=speakers.length;const weights=new Float32Array(rows*columns);const chosen=head<0?Array.from({length:heads},
-(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*heads+h2)*length+
-t;const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++){weights[i*columns+j]+=listener.weights.
-v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,weights}}function strongest(weights,most){let all=0;
-let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>most?Float32Array.
-from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){if(!(weights[q]>
-0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,part:total?carried/
-total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+of[modality];const{pool}=attention;const at=attention.levels.indexOf(level);if(!tokens||!listener||at<0)return null;const row=attention.
+ids.indexOf(sample);const[,levels,heads,length,width]=listener.weights.shape;const speakers=[];let offset=0;for(const[other,
+width2]of listener.others){const its=tokensAt(other);its?.positions.forEach((position,i)=>{speakers.push({modality:other,
+i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});offset+=width2}if(!speakers.length)return null;const rows=tokens.
+positions.length;const columns=speakers.length;const weights=new Float32Array(rows*columns);const chosen=head<0?Array.from(
+{length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*heads+
+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++){weights[i*columns+
+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
+let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
+most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
+if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
+part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
 function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
 min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
 speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
@@ -150,48 +150,48 @@ isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`h
 y","Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-co\
 ntrol"},h("span",{text:"Drawn as"}),h("select",{"aria-label":"Drawn as",onchange:onMode},...modes)),h("label",{class:"cl\
 cr-control clcr-check"},h("input",{type:"checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by a\
-llocation"))]}limit(parent){const{app}=this;const ids=Array.from(app.data.attentions?.ids.v??[]);const all=app.data.ids.
-length;if(app.data.kernel||ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)}\
- of its ${counted(all)} samples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.
-get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;el.
-addEventListener("pointermove",event=>{const under=this.under(...this.canvas.at(event));app.point(under?.token??null);this.
-cell=under?.cell??null;if(under)app.tip(event,this.describe(under));else app.untip();if(this.cell)this.canvas.paint()});
-el.addEventListener("pointerleave",()=>{this.cell=null;app.point(null);app.untip();this.canvas.paint()});const count=()=>this.
-data?.rows??0;const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.describe({token:{
-modality:modality(),i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.rows*data.speakers.
-length>LONG}under(x,y){const{data,places}=this;if(!data||!places)return null;const modality=this.app.get("modality");const j=data.
-speakers.findIndex((_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){const t=Math.floor((y-places.
-top)/places.rowHeight);return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}if(y<90){const t=Math.floor(
-(x-places.left)/places.listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=150||j<0)return null;return{
-token:{modality:data.speakers[j].modality,i:data.speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data)return[];
-const{tokens,share,speakers,weights,drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality}\
- ${position}${text?` (${text})`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,
-tokens.positions[t],tokens.text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(
-speakers[j])}`,`attention ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}
-const{i}=token;if(token.modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);
-return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.
-map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,
-1)} % to ${speaker(s)}`);const lines=[`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.
-allocation[i]>0?lines:[...lines,"not funded: nothing of this reaches it"]}update(){const{app}=this;const waiting=app.data.
-kernel&&!app.data.attentionIsHere;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.
-weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.
-note.textContent=this.whyNone();return}this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
-this.canvas.paint();this.note.textContent=this.noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.
-app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
-length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
-const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
-...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;
-if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has n\
-o exchange, so nobody listens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or \
-every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.
-weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens \
-of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);
-const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent}\
- % of the weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.
-length<all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is hear\
-d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.
-places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
-data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+llocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>
+1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.kernel||
+ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} s\
+amples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});
+text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;el.addEventListener("pointermove",event=>{
+const under=this.under(...this.canvas.at(event));app.point(under?.token??null);this.cell=under?.cell??null;if(under)app.
+tip(event,this.describe(under));else app.untip();if(this.cell)this.canvas.paint()});el.addEventListener("pointerleave",()=>{
+this.cell=null;app.point(null);app.untip();this.canvas.paint()});const count=()=>this.data?.rows??0;const modality=()=>app.
+get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.describe({token:{modality:modality(),i}}).join(". "))})}isHeat(data){
+return this.mode==="heat"||this.mode==="auto"&&data.rows*data.speakers.length>LONG}under(x,y){const{data,places}=this;if(!data||
+!places)return null;const modality=this.app.get("modality");const j=data.speakers.findIndex((_,at)=>Math.abs(places.k(at)-
+x)<=places.speakers/2);if(this.isHeat(data)){const t=Math.floor((y-places.top)/places.rowHeight);return t>=0&&t<data.rows&&
+j>=0?{token:{modality,i:t},cell:[t,j]}:null}if(y<90){const t=Math.floor((x-places.left)/places.listeners);return t>=0&&t<
+data.rows?{token:{modality,i:t}}:null}if(y<=150||j<0)return null;return{token:{modality:data.speakers[j].modality,i:data.
+speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data)return[];const{tokens,share,speakers,weights,drawn}=data;
+const columns=speakers.length;const name=(modality,position,text)=>`${modality} ${position}${text?` (${text})`:""}`;const speaker=s=>name(
+s.modality,s.position,s.text);const listener=t=>name(tokens.modality,tokens.positions[t],tokens.text[t]);if(cell){const[
+t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(speakers[j])}`,`attention ${fmt(weights[q],4)}`,
+`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}const{i}=token;if(token.modality!==tokens.modality){
+const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.
+heard[j],3)} in all (the sum of its links)`]}const most=speakers.map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.
+weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,1)} % to ${speaker(s)}`);const lines=[`${listener(i)} li\
+stens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,"not funded: n\
+othing of this reaches it"]}update(){const{app}=this;const waiting=app.data.kernel&&!app.data.attentionIsHere;this.el.classList.
+toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.weights(app.get("modality"));this.data=weights&&
+this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.note.textContent=this.whyNone();return}this.canvas.
+setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.paint();this.note.textContent=this.
+noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(
+weights.weights.length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.
+weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*
+speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,
+share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote(
+"attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
+app.get("modality");return`In this sample ${modality} or every other modality is missing, so there is no attention to sh\
+ow.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.
+isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Da\
+rkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.
+length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No l\
+ink: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}.\
+ Bars above: allocation α of each listener; bars below: how much each token is heard. Point at a token to follow it.`}draw(ctx,data,width,height){
+ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
+this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
 index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.highest=1;this.step=0;this.
 every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=app.data.table.audible.includes(
@@ -276,15 +276,15 @@ fillStyle=theme.modality(index);ctx.globalAlpha=.45;ctx.fillRect(x(low),y+2,Math
 tokens).allocation)/tokens.positions.length;mark(ctx,"circle",x(r),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,
 theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,live,kernel}){const cut=(values,at2)=>{const width=values.shape[values.
 shape.length-1];return values.v.subarray(at2*width,(at2+1)*width)};const traced=cut(table.prediction,row);const at=answer?
-Array.from(answer.ids.v).indexOf(sample):-1;if(!answer||at<0){const moved=Math.abs(gamma-table.gamma)>1e-9;const why=answer?
-"this sample's other answers are not in the page":"without a model only the allocation follows γ";const asTraced=moved?
-`as traced at γ = ${fmt(table.gamma)}; ${why}`:`at γ = ${fmt(gamma)}`;return{prediction:traced,traced,level_gate:cut(table.
-level_gate,row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:live&&kernel?"w\
-aiting for the model…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-
-gamma)<1e-9&&(!answer.muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=kernel?"waiting for the \
-model…":`at γ = ${fmt(gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{prediction:cut(answer.prediction,
-place),traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(answer.
-private_gate,place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
+answer.ids.indexOf(sample):-1;if(!answer||at<0){const moved=Math.abs(gamma-table.gamma)>1e-9;const why=answer?"this samp\
+le's other answers are not in the page":"without a model only the allocation follows γ";const asTraced=moved?`as traced\
+ at γ = ${fmt(table.gamma)}; ${why}`:`at γ = ${fmt(gamma)}`;return{prediction:traced,traced,level_gate:cut(table.level_gate,
+row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:live&&kernel?"waiting for \
+the model…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-gamma)<1e-9&&
+(!answer.muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=kernel?"waiting for the model…":`at\
+ γ = ${fmt(gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{prediction:cut(answer.prediction,place),
+traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(answer.private_gate,
+place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
 if(task==="regression")return Array.from(outputs);return task==="multilabel"?sigmoids(outputs):softmax(outputs)}var MOST=10;var Predictions=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-predictions","aria-live":"p\
 olite"});const{task,prediction}=app.data.table;this.range=task==="regression"?extent(prediction.v):[0,1]}update(){const{
 data}=this.app;const{task,outputs}=data.table;const isValue=task==="regression";const answer=data.answer();const[now,traced]=[
@@ -302,18 +302,18 @@ tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructo
 budget",[],[main,side]);const key=KEY.flatMap(([swatch,word,label])=>[h("i",{class:`clcr-swatch clcr-${swatch}`}),term(app,
 word,label)]);this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.lanes=
 data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,data.
-sounds?.ids.v.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.
-blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes \
-0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
-term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samp\
-les"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This\
- page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.
-data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
-this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids.v[0]??Number.NaN));
-this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
-lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(
-lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,
-highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+sounds?.ids.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.blockRows.
+size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes 0 and the \
+model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(term(app,
+"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samples"));this.
+participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This page keeps \
+the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.data.blockRow>=
+0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;this.missing.hidden=
+here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.missing.replaceChildren(
+app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.lanes.flatMap(lane=>lane.
+tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(lane=>lane.tokens?.activation??
+[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,highest);this.predictions.update();
+this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
 app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
 modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
@@ -348,33 +348,33 @@ Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(v
 map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.fromEntries(Object.entries(
 value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.data=new Uint8Array(blob,
 entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,kernel){
-this.model=model;this.kernel=kernel;this.table=decode(model.get("_table"));this.ids=Array.from(this.table.ids.v);this.rowOf=
-new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=
-null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.
-get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
+this.model=model;this.kernel=kernel;this.table=decode(model.get("_table"));this.ids=this.table.ids;this.rowOf=new Map(this.
+ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.
+answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);
+if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
 "_sound")this.sounds=message(value);else if(name==="_answer")this.answers=message(value);else{this.block=message(value);
-this.blockRows=new Map(Array.from(this.block?.ids.v??[],(id,i)=>[id,i]))}}get picked(){return this.model.get("picked")}get row(){
-return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality){const kind=`${this.
+this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get("picked")}get row(){return this.
+rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality){const kind=`${this.
 model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){
 const space=this.model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){
 const mutes=this.table.sparse?this.model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,
-mutes)}share(tokens){return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get attention(){const ids=this.attentions?.
-ids.v;return ids&&Array.from(ids).includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;
-const level=this.model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&
-this.blockRow>=0)}weights(modality){const level=this.model.get("level");const head=this.model.get("head");return this.attention&&
-weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?
-Array.from(this.sounds.ids.v).indexOf(this.picked):-1;return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,
-kernel,row}=this;const[gamma,muted,live]=[model.get("gamma"),model.get("muted"),model.get("live")];return answerOf(this.
-table,this.answers,{row,sample:this.picked,gamma,muted,live,kernel})}participation(modality,level){const key=`${modality}\
-/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.
-ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-
-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.
-values.v[row];return column.kind==="category"?column.names[v]??"unknown":fmt(v)}fact(name,row){const column=this.table.columns.
-find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;const labels=columns.
-filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.
-map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(
-c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page k\
-eeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+mutes)}share(tokens){return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get attention(){return this.attentions?.
+ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("\
+level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){
+const level=this.model.get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.
+picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;
+return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,kernel,row}=this;const[gamma,muted,live]=[model.get(
+"gamma"),model.get("muted"),model.get("live")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,
+live,kernel})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
+return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
+v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
+q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
+ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
+name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;const labels=columns.filter(
+c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(
+c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.
+name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps \
+no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -556,32 +556,33 @@ scale);const ctx=contextOf(canvas);const c=canvas.width/scale/2;ctx.scale(scale,
 color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;
 function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#\
 000";probe.fillStyle=color;probe.fillRect(0,0,1,1);return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
-includes(name));this.idBox=h("input",{type:"number","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.pick(),onkeydown:event=>{
-if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"clcr-facts"});this.chip=
-h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=null;this.gammas=!app.
-data.kernel&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamma-value"});this.el=h("div",{class:"cl\
-cr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());if(any("subspaces","budget","atte\
-ntion"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(this.gammaSlider());this.el.append(
-this.facts,this.chip)}pick(){this.app.pickId(Number(this.idBox.value))}samplePicker(){const{app}=this;const[back,on]=[button(
-"‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute("aria-label","Previous sample");on.
-setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(app,"selection","Sample"),back,this.
-idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clcr-level-${Math.random().toString(36).
-slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,onchange:()=>app.set({level})}));const segments=levels.
-map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h("span",{class:"clcr-control",role:"radiogroup","ar\
-ia-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-segments"},...segments))}gammaSlider(){const{app,gammas}=this;
-this.slider=h("input",{type:"range",class:"clcr-gamma","aria-label":"gamma, the budget multiplier",...gammas?{min:0,max:gammas.
-length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{const value=Number(inputValue(event));app.set({gamma:gammas?gammas[value]:
-Number(value.toFixed(4))})}});const reset=button("reset",()=>{const{gamma}=app.data.table;app.set(app.get("live")?{gamma,
-muted:[]}:{gamma})});reset.title="back to γ as traced, nothing muted";return h("label",{class:"clcr-control"},term(app,
-"gamma","γ"),this.slider,this.gamma,reset)}update(){const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=
-String(app.get("picked"));this.facts.textContent=this.factsText();const{length}=app.get("selection");this.chip.hidden=!length;
-this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute("aria-label",`${length} selected; clear the select\
-ion`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});if(this.slider)this.showGamma(this.slider)}factsText(){
-const{data}=this.app;const[label,prediction]=["label","prediction"].map(name=>data.fact(name,data.row));const error=data.
-table.task==="classification"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,prediction&&`predicted ${prediction}${error?
-` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.
-gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(Math.max(2,Math.ceil(gamma)));slider.
-value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
+includes(name));this.idBox=h("input",{type:"text",inputmode:"numeric","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.
+pick(),onkeydown:event=>{if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"\
+clcr-facts"});this.chip=h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=
+null;this.gammas=!app.data.kernel&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamma-value"});this.
+el=h("div",{class:"clcr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());if(any("subs\
+paces","budget","attention"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(this.gammaSlider());
+this.el.append(this.facts,this.chip)}pick(){this.app.pickId(this.idBox.value.trim())}samplePicker(){const{app}=this;const[
+back,on]=[button("‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute("aria-label","Prev\
+ious sample");on.setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(app,"selection","S\
+ample"),back,this.idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clcr-level-${Math.random().
+toString(36).slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,onchange:()=>app.set(
+{level})}));const segments=levels.map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h("span",{class:"c\
+lcr-control",role:"radiogroup","aria-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-segments"},...segments))}gammaSlider(){
+const{app,gammas}=this;this.slider=h("input",{type:"range",class:"clcr-gamma","aria-label":"gamma, the budget multiplier",
+...gammas?{min:0,max:gammas.length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{const value=Number(inputValue(event));
+app.set({gamma:gammas?gammas[value]:Number(value.toFixed(4))})}});const reset=button("reset",()=>{const{gamma}=app.data.
+table;app.set(app.get("live")?{gamma,muted:[]}:{gamma})});reset.title="back to γ as traced, nothing muted";return h("la\
+bel",{class:"clcr-control"},term(app,"gamma","γ"),this.slider,this.gamma,reset)}update(){const{app}=this;if(document.activeElement!==
+this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();const{length}=app.get("selection");
+this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute("aria-label",`${length} s\
+elected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});if(this.slider)this.
+showGamma(this.slider)}factsText(){const{data}=this.app;const[label,prediction]=["label","prediction"].map(name=>data.fact(
+name,data.row));const error=data.table.task==="classification"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,
+prediction&&`predicted ${prediction}${error?` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){
+const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(
+Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.
+gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
 odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,kernel){this.
 model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
 new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,kernel);this.player=new Player(
@@ -613,13 +614,12 @@ selection:ids};const picked=this.get("picked");const single=rows.length===1?this
 includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&
 this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??
 picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);
-this.toolbar.idBox.value=String(this.get("picked"));this.say(`no sample ${id}`)}stepSample(by){const selection=this.get(
-"selection");const many=selection.length>1;const list=many?selection:this.data.ids;const next=list[(list.indexOf(this.get(
-"picked"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:{picked:next});else
-this.pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];
-if(!by)return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.
-i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.
-i:-1}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
+this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){const selection=this.get("selecti\
+on");const many=selection.length>1;const list=many?selection:this.data.ids;const next=list[(list.indexOf(this.get("picke\
+d"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:{picked:next});else this.
+pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)
+return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.i===this.
+token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.i:-1}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
 this.state[name]=value;for(const run of[...this.listeners.get(`change:${name}`)??[]])run()}on(event,run){this.listeners.
 set(event,[...this.listeners.get(event)??[],run])}off(event,run){this.listeners.set(event,(this.listeners.get(event)??[]).
 filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){const bytes=Uint8Array.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, takewhile
+from itertools import accumulate, product, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from clcrkit.errors import ConfigError
 from clcrkit.viz.explorer import payload, spaces, svg
@@ -20,11 +23,14 @@ from clcrkit.viz.explorer import payload, spaces, svg
 if TYPE_CHECKING:
     from clcrkit.viz.explorer.widget import Explorer
 
-TOKEN_BYTES = 4_000_000  # room for token-level arrays, before compression
+MAX_MB = 15.0  # of a page. Of so large a one, the room in bytes before compression:
+TOKEN_BYTES = 4_000_000
 ATTENTION_BYTES = 4_000_000
 SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz; the first sample's sound is kept whatever its size
 _HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470}  # pixels, at a notebook's width
-_AT_ONCE = 64  # samples in one forward pass
+_AT_ONCE = 64  # samples in one forward pass at most,
+_WEIGHTS_AT_ONCE = 20_000_000  # and attention weights, unless one sample alone has more
+_PATIENCE: Any = {"delay": 2, "leave": False}  # a bar is shown of what takes more than two seconds
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -32,7 +38,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src blob:">
+ content="default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; media-src blob:">
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
@@ -45,37 +51,53 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 <main id="explorer"></main>
 <script type="application/json" id="state">{state}</script>
 <script type="text/plain" id="arrays">{packed}</script>
-<script type="module">
-{module}
-const read = (id) => document.getElementById(id).textContent;
-openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
-</script>
+<script type="module">{script}</script>
 </body>
 </html>
 """
+_START = """
+const read = (id) => document.getElementById(id).textContent;
+openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+"""
 
 
-def page(explorer: Explorer, gammas: Sequence[float]) -> str:
+def script() -> str:
+    """The only script of a page."""
+    return (Path(__file__).parent / "explorer.js").read_text(encoding="utf-8") + _START
+
+
+def allowed_script() -> str:
+    """What a page's content security policy says of it: no other script runs, whatever a label or an output holds."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()}'"
+
+
+def page(explorer: Explorer, gammas: Sequence[float], max_mb: float) -> str:
     """See `Explorer.page`."""
+    if not 0 < max_mb < float("inf"):
+        raise ConfigError(f"max_mb: {max_mb}, but a finite number above 0 is needed")
     if any(not 0 <= g < float("inf") for g in gammas):
         raise ConfigError(f"gammas: {min(gammas)}, but finite numbers of at least 0 are needed")
+    css, still = (Path(__file__).parent / "explorer.css").read_text(encoding="utf-8"), svg.picture(explorer)
     state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
-    state |= {name: getattr(explorer, name) for name in ("views", *payload.SETTINGS)}
+    state |= explorer.get_state(["views", *payload.SETTINGS])
     state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
     if "subspaces" in explorer.views:
         state |= _spaces(explorer)
     if {"budget", "attention"} & set(explorer.views):
-        state |= _tokens(explorer, gammas)
+        # what is there already is needed in any case; of the arrays, three bytes become four letters
+        free = 0.75 * (max_mb * 1e6 - _size([still, css, script()])) - _size([state["_table"], state["_points"]])
+        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES
+        state |= _tokens(explorer, gammas, min(max_mb / MAX_MB, max(free, 0) / full))
     packed, light = _gathered(state)
-    here = Path(__file__).parent
     return _PAGE.format(
+        allowed=allowed_script(),
         title=html.escape(repr(explorer)),
-        css=(here / "explorer.css").read_text(encoding="utf-8"),
-        still=svg.picture(explorer),
+        css=css,
+        still=still,
         # inside a script element only "<" can end it or open a comment
         state=json.dumps(light, allow_nan=False).replace("<", "\\u003c"),
         packed=packed,
-        module=(here / "explorer.js").read_text(encoding="utf-8"),
+        script=script(),
     )
 
 
@@ -95,42 +117,57 @@ def _spaces(explorer: Explorer) -> dict[str, Any]:
     source = explorer.payload
     for space in spaces.SPACES:
         source.add_points(space, "pca", explorer.level, explorer.modality)
-    for space, level, modality in spaces.all_spaces(explorer.trace):
+    for space, level, modality in tqdm(list(spaces.all_spaces(explorer.trace)), desc="probes", **_PATIENCE):
         source.add_probes(space, level, modality)
     return {"_points": source.points, "_probes": source.probes}
 
 
-def _tokens(explorer: Explorer, gammas: Sequence[float]) -> dict[str, Any]:
-    """Tokens, attention, sound and the model's answers, for as many samples as there is room for."""
+def _tokens(explorer: Explorer, gammas: Sequence[float], part: float) -> dict[str, Any]:
+    """Tokens, attention, sound and the model's answers, for as many samples as there is room for: a part of all."""
     trace, source = explorer.trace, explorer.payload
     # the picked sample, the selection, then the rest, so that any first part is evenly spread
     spread = np.random.default_rng(0).permutation(len(trace)).tolist()
     order = list(dict.fromkeys([*(trace.row(i) for i in (explorer.picked, *explorer.selection)), *spread]))
-    rows = order[: max(1, TOKEN_BYTES // _size(source.block(order[:1], fine=False)))]
+    rows = order[: max(1, int(part * TOKEN_BYTES / _size(source.block(order[:1], fine=False))))]
     state: dict[str, Any] = {"_block": source.block(rows, fine=False)}
     if "budget" in explorer.views and source.table()["audible"]:
-        state["_sound"] = _sound(explorer, rows)
+        state["_sound"] = _sound(explorer, rows, part * SOUND_BYTES)
     if "attention" in explorer.views:
-        levels = range(len(explorer.levels))
-        one = source.attention(order[:1], levels, trace.modalities)
-        some = order[: max(1, ATTENTION_BYTES // max(1, _size(one)))][: len(rows)]
-        state["_attention"] = source.attention(some, levels, trace.modalities)
+        state["_attention"] = _attention(explorer, rows, part * ATTENTION_BYTES)
     if explorer.model is not None:
         steps = sorted({float(g) for g in gammas} | {trace.gamma})
-        passes = [
-            explorer.model.trace(trace.batch.select(rows[i : i + _AT_ONCE]), gamma=g).to("cpu")
-            for g in steps
-            for i in range(0, len(rows), _AT_ONCE)
-        ]
-        state["_answer"] = payload.answer(passes, steps)
+        weights = sum(a[0].numel() for a in trace.attention.values())
+        at_once = min(_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // max(1, weights)))
+        passes = list(product(steps, range(0, len(rows), at_once)))
+        answers = (
+            explorer.model.trace(trace.batch.select(rows[i : i + at_once]), gamma=g).to("cpu")
+            for g, i in tqdm(passes, desc="answers", **_PATIENCE)
+        )
+        state["_answer"] = payload.answer(answers, steps)
         state["gamma"] = min(steps, key=lambda g: abs(g - explorer.gamma))
     return state
 
 
-def _sound(explorer: Explorer, rows: Sequence[int]) -> payload.Sound:
+def _attention(explorer: Explorer, rows: Sequence[int], room: float) -> payload.Attention:
+    """Who attends to whom in as many of these samples, in this order, as there is room for; where there is none for
+    the first one, its weights are averaged over blocks of tokens."""
+    trace, source, levels = explorer.trace, explorer.payload, range(len(explorer.levels))
+
+    def size(count: int, pool: int) -> int:
+        blocks = {m: -(-source.length(m, rows[:count]) // pool) for m in trace.modalities}
+        pairs = sum(blocks[m] * (4 + sum(blocks[o] for o in trace.others(m))) for m in trace.attention)
+        return count * len(levels) * source.heads * pairs
+
+    count = max(1, bisect_right(range(1, len(rows) + 1), room, key=lambda n: size(n, 1)))
+    longest = max(source.length(m, rows[:1]) for m in trace.modalities)
+    pool = next(k for k in range(1, longest + 1) if size(count, k) <= room or k == longest)
+    return source.attention(rows[:count], levels, trace.modalities, pool)
+
+
+def _sound(explorer: Explorer, rows: Sequence[int], room: float) -> payload.Sound:
     """The sound of as many of these samples, in this order, as there is room for."""
     sizes = accumulate(_size(explorer.payload.sound([row])) for row in rows)
-    count = sum(1 for _ in takewhile(lambda size: size <= SOUND_BYTES, sizes))
+    count = sum(1 for _ in takewhile(lambda size: size <= room, sizes))
     return explorer.payload.sound(rows[: max(1, count)])
 
 
@@ -139,7 +176,7 @@ def _size(value: Any) -> int:
         value = list(value.values())
     if isinstance(value, list):
         return sum(map(_size, value))
-    return len(value) if isinstance(value, bytes) else 0
+    return len(value) if isinstance(value, bytes | str) else 0
 
 
 def _gathered(state: Mapping[str, Any]) -> tuple[str, Any]:

@@ -2,17 +2,23 @@
 
 The classes below are the contract. `js/types.d.ts` says the same to JavaScript, and a test holds the two together.
 An array travels as `Packed`: raw little-endian bytes, times `scale` where there is one. The axes of every array are
-those of the trace; `sample` counts the samples of the message, whose ids it names.
+those of the trace; `sample` counts the samples of the message, whose ids it names. Ids travel as text: a number in
+JavaScript holds no whole number above 2**53 exactly.
 """
 
 # annotations are not strings here: as strings they would hide NotRequired from __optional_keys__
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Shaped
+from numpy import ndarray
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
+from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
 from clcrkit.trace import Trace
 from clcrkit.viz.explorer import samples, spaces
@@ -43,7 +49,7 @@ class Column(TypedDict):
 class Table(TypedDict):
     """What is known of the trace and of every sample; sent once."""
 
-    ids: Packed  # (sample)
+    ids: list[str]  # (sample)
     levels: list[str]
     modalities: list[str]
     task: str  # a name of `tasks.TASKS`
@@ -82,10 +88,9 @@ class Lane(TypedDict):
 
 
 class Block(TypedDict):
-    """The tokens of some samples; `picked` is the one sample that a live widget shows."""
+    """The tokens of some samples."""
 
-    ids: Packed  # (sample)
-    picked: NotRequired[int]
+    ids: list[str]  # (sample)
     lanes: dict[str, Lane]  # by modality
     texts: list[str]
     threshold: NotRequired[Packed]  # (sample, level); this and `scale` only for a model with a budget
@@ -95,15 +100,19 @@ class Block(TypedDict):
 class Listener(TypedDict):
     """Whom one modality's tokens attend to: each row's weights as 0 to 255 parts of the largest one, `top`."""
 
-    others: list[list[Any]]  # [modality, number of its tokens], in the order of the columns
+    others: list[list[Any]]  # [modality, number of its columns], in their order
     top: Packed  # (sample, level, head, token)
     weights: Packed  # (sample, level, head, token, other token)
 
 
 class Attention(TypedDict):
-    """Who attends to whom in some samples, at these levels, for these listening modalities."""
+    """Who attends to whom in some samples, at these levels, for these listening modalities.
 
-    ids: Packed  # (sample)
+    pool: where it is above 1, `token` and `other token` are blocks of so many tokens, whose weights were averaged.
+    """
+
+    ids: list[str]  # (sample)
+    pool: int
     levels: list[int]
     asked: list[str]
     of: dict[str, Listener]  # by modality
@@ -112,15 +121,14 @@ class Attention(TypedDict):
 class Sound(TypedDict):
     """How some samples sound: a WAV file each, None where the modality is missing."""
 
-    ids: Packed  # (sample)
-    picked: NotRequired[int]
+    ids: list[str]  # (sample)
     of: dict[str, list[Packed | None]]  # by modality
 
 
 class Answer(TypedDict):
     """What the model says of some samples at each gamma: arrays (sample, gamma, ...)."""
 
-    ids: Packed  # (sample)
+    ids: list[str]  # (sample)
     gammas: list[float]
     muted: NotRequired[list[list[Any]]]
     prediction: Packed
@@ -139,8 +147,8 @@ class State(TypedDict):
     """All that the browser reads, by trait of `Explorer`. A message is an empty dict until there is one."""
 
     views: list[str]
-    selection: list[int]
-    picked: int
+    selection: list[str]
+    picked: str
     gamma: float
     level: int
     modality: str
@@ -174,9 +182,32 @@ def pack(array: Any, dtype: str = "f4", scale: float | None = None) -> Packed:
     return packed if scale is None else {**packed, "scale": scale}
 
 
+def ids_of(batch: Batch, rows: Any = slice(None)) -> list[str]:
+    """The ids of the samples at these positions, as they travel."""
+    return [str(i) for i in batch.ids[rows].tolist()]
+
+
+def _width(values: Shaped[ndarray, "sample"]) -> str:
+    """Whole numbers that four bytes cannot hold take eight."""
+    return "f8" if np.abs(values).max(initial=0) > 2**24 else "f4"
+
+
 def pack_steps(array: Tensor) -> Packed:
     """Non-negative values in 65,536 steps of two bytes each."""
     return pack(array, "u2", scale=max(float(array.numpy().max(initial=0)), 1e-6) / 65535)
+
+
+def pooled(
+    weights: Float[Tensor, "head _ _"], listens: Bool[Tensor, "_"], speaks: Bool[Tensor, "_"], pool: int
+) -> Float[Tensor, "head _ _"]:
+    """The mean weight between real tokens, in blocks of pool x pool: (head, listening block, speaking block)."""
+    if pool == 1:
+        return weights
+    rows, columns = weights.shape[1:]
+    real = (listens[:rows, None] & speaks[:columns]).float()
+    # the mean over whole blocks of both, whose quotient is the mean over what is real
+    spread, count = (avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) for x in (weights * real, real[None]))
+    return spread / count.clamp(min=1e-12)
 
 
 def pack_points(positions: Mapping[str, Any]) -> dict[str, Points]:
@@ -186,22 +217,20 @@ def pack_points(positions: Mapping[str, Any]) -> dict[str, Points]:
     return {key: {**pack(p + reach, "u2", scale), "reach": reach} for key, p in positions.items()}
 
 
-def answer(passes: Sequence[Trace], gammas: Sequence[float]) -> Answer:
-    """`passes` hold the samples in the same order once for each gamma, gamma by gamma."""
+def answer(passes: Iterable[Trace], gammas: Sequence[float]) -> Answer:
+    """`passes` hold the samples in the same order once for each gamma, gamma by gamma. Each is let go once read."""
+    names = ("prediction", "level_gate", "modality_gate", "private_gate")
 
-    def by_sample(name: str) -> Packed:
-        values = torch.cat([getattr(part, name).float() for part in passes])
-        return pack(values.unflatten(0, (len(gammas), -1)).transpose(0, 1))
+    def said(part: Trace) -> tuple[list[str], list[Tensor]]:
+        return ids_of(part.batch), [getattr(part, name).float() for name in names]
 
-    ids = torch.cat([part.batch.ids for part in passes])
-    return {
-        "gammas": list(gammas),
-        "ids": pack(ids[: len(ids) // len(gammas)], "f8"),
-        "prediction": by_sample("prediction"),
-        "level_gate": by_sample("level_gate"),
-        "modality_gate": by_sample("modality_gate"),
-        "private_gate": by_sample("private_gate"),
+    ids, values = zip(*map(said, passes), strict=True)
+    of = {
+        name: pack(torch.cat(each).unflatten(0, (len(gammas), -1)).transpose(0, 1))
+        for name, each in zip(names, zip(*values, strict=True), strict=True)
     }
+    whole = [i for some in ids for i in some]
+    return {"gammas": list(gammas), "ids": whole[: len(whole) // len(gammas)], **of}  # type: ignore[typeddict-item]
 
 
 class Payload:
@@ -211,13 +240,14 @@ class Payload:
         self.trace, self.epochs, self.split = trace, epochs, split
         self.points: dict[str, dict[str, Points]] = {}
         self.probes: dict[str, list[ProbeRow]] = {}
+        self.heads = next((a.shape[2] for a in trace.attention.values()), 0)
         self._ranges = feature_ranges(trace)
 
     def table(self) -> Table:
         """Ids, names, colours, predictions, gates and participation of all samples."""
         trace, split = self.trace, self.split
         return {
-            "ids": pack(trace.batch.ids.numpy(), "f8"),
+            "ids": ids_of(trace.batch),
             "levels": list(samples.level_names(trace.level_gate.shape[1])),
             "modalities": list(trace.modalities),
             "task": trace.task,
@@ -225,11 +255,11 @@ class Payload:
             "gamma": trace.gamma,
             "sparse": trace.sparse,
             "epochs": len(self.epochs) + 1,
-            "heads": next((a.shape[2] for a in trace.attention.values()), 0),
+            "heads": self.heads,
             "audible": [m for m in trace.modalities if split and m in split.sound],
             "palette": EXPLORER,
             "columns": [
-                {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values)}
+                {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, _width(c.values))}
                 for c in samples.columns(trace, split)
             ],
             "prediction": pack(trace.prediction.float()),
@@ -260,8 +290,7 @@ class Payload:
         lanes: dict[str, Lane] = {}
         texts: dict[str, int] = {"": 0}
         for m in trace.modalities:
-            mask = trace.batch.masks[m][chosen]
-            length = int(mask.any(0).nonzero().max()) + 1 if mask.any() else 1
+            mask, length = trace.batch.masks[m][chosen], self.length(m, rows)
             text = [
                 [texts.setdefault(t, len(texts)) for t in token_texts(trace, i, m, self.split)[:length]] for i in rows
             ]
@@ -278,26 +307,44 @@ class Payload:
                 low, high = self._ranges[m]
                 strip = features(trace.batch.tokens[m][chosen, :length])
                 lanes[m]["features"] = pack(np.clip((strip - low) / (high - low), 0, 1) * 255, "u1")
-        block: Block = {"ids": pack(trace.batch.ids[chosen], "f8"), "lanes": lanes, "texts": list(texts)}
+        block: Block = {"ids": ids_of(trace.batch, chosen), "lanes": lanes, "texts": list(texts)}
         if trace.sparse:
             block["threshold"] = pack(trace.threshold[chosen].float())
             block["scale"] = pack(trace.scale[chosen].float())
         return block
 
-    def attention(self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str]) -> Attention:
-        """Who attends to whom, in the samples at these positions."""
-        trace, chosen = self.trace, torch.tensor(list(rows))
+    def length(self, modality: str, rows: Sequence[int]) -> int:
+        """How many tokens have to be sent of these samples: up to the last real one, and at least 1."""
+        real = self.trace.batch.masks[modality][list(rows)].any(0).nonzero()
+        return int(real.max()) + 1 if len(real) else 1
+
+    def attention(
+        self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str], pool: int = 1
+    ) -> Attention:
+        """Who attends to whom, in the samples at these positions; averaged over blocks of pool x pool tokens."""
+        trace, masks = self.trace, self.trace.batch.masks
+        lengths = {m: self.length(m, rows) for m in trace.modalities}
         listeners: dict[str, Listener] = {}
         for m in (m for m in modalities if m in trace.attention):
-            weights = trace.attention[m][chosen][:, list(levels)].float().numpy()
-            top = weights.max(-1)
+            tops, weights = [], []
+            for row, level in product(rows, levels):  # one at a time: those of long samples are large
+                pieces = trace.attention[m][row, level].split([masks[o].shape[1] for o in trace.others(m)], -1)
+                joined = torch.cat(
+                    [
+                        pooled(piece[:, : lengths[m], : lengths[o]].float(), masks[m][row], masks[o][row], pool)
+                        for o, piece in zip(trace.others(m), pieces, strict=True)
+                    ],
+                    dim=-1,
+                )
+                tops.append(joined.amax(-1))
+                weights.append((joined / tops[-1].clamp(min=1e-12)[..., None] * 255).round().to(torch.uint8))
             listeners[m] = {
-                "others": [[o, trace.batch.masks[o].shape[1]] for o in trace.others(m)],
-                "top": pack(top),
-                "weights": pack(np.rint(weights / np.maximum(top, 1e-12)[..., None] * 255), "u1"),
+                "others": [[o, -(-lengths[o] // pool)] for o in trace.others(m)],
+                "top": pack(torch.stack(tops).unflatten(0, (len(rows), len(levels)))),
+                "weights": pack(torch.stack(weights).unflatten(0, (len(rows), len(levels))), "u1"),
             }
-        ids = pack(trace.batch.ids[chosen], "f8")
-        return {"ids": ids, "levels": list(levels), "asked": list(modalities), "of": listeners}
+        ids = ids_of(trace.batch, list(rows))
+        return {"ids": ids, "pool": pool, "levels": list(levels), "asked": list(modalities), "of": listeners}
 
     def sound(self, rows: Sequence[int]) -> Sound:
         """How the samples at these positions sound, by modality that can be heard."""
@@ -307,4 +354,4 @@ class Payload:
             if m in trace.modalities:
                 waves = (waveform(int(trace.batch.ids[i])) if trace.batch.masks[m][i].any() else None for i in rows)
                 files[m] = [None if w is None else pack(np.frombuffer(wav(*w), np.uint8), "u1") for w in waves]
-        return {"ids": pack(trace.batch.ids[list(rows)], "f8"), "of": files}
+        return {"ids": ids_of(trace.batch, list(rows)), "of": files}

@@ -20,13 +20,16 @@ _CATEGORIES = 40  # an attribute with more values than this is shown as a number
 class Column:
     """One fact about every sample, which points can be coloured by.
 
-    kind "category": `values` are positions in `names`, -1 where unknown. kind "number": `values` are floats.
+    kind "category": `values` are positions in `names`, -1 where unknown. kind "number": `values` are floats, and
+    `names` the digits of each sample's value where floats cannot hold them.
+    answer: it is what the model says, or whether that is wrong.
     """
 
     name: str
     kind: Literal["category", "number"]
     values: Shaped[ndarray, "sample"]
     names: list[str] = field(default_factory=list)
+    answer: bool = False
 
 
 def level_names(count: int) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ def output_names(trace: Trace, split: Split | None) -> list[str]:
     count, labels = trace.prediction.shape[1], trace.batch.labels
     if trace.task == "classification" and labels is not None:
         count = max(count, int(labels.max()) + 1)
-    names = list(split.label_names) if split else []
+    names = (split.label_names if split else ()) or trace.batch.label_names
     return [str(names[i]) if i < len(names) else str(i) for i in range(count)]
 
 
@@ -51,32 +54,37 @@ def columns(trace: Trace, split: Split | None) -> list[Column]:
     return [*make(trace, output_names(trace, split)), *_attributes(trace, split)]
 
 
-def _category(name: str, values: Any, names: Sequence[str]) -> Column:
-    return Column(name, "category", np.asarray(values, dtype=int), list(map(str, names)))
+def _category(name: str, values: Any, names: Sequence[str], answer: bool = False) -> Column:
+    return Column(name, "category", np.asarray(values, dtype=int), list(map(str, names)), answer)
 
 
 def _number(name: str, values: Any) -> Column:
-    return Column(name, "number", np.asarray(values, dtype=np.float64))
+    values = np.asarray(values)
+    exact = values.astype(np.float64)
+    digits = values.dtype.kind == "i" and not np.array_equal(exact.astype(object), values.astype(object))
+    return Column(name, "number", exact, [str(v) for v in values] if digits else [])
 
 
 def _classes(trace: Trace, names: list[str]) -> list[Column]:
     labels, guess = trace.batch.labels, trace.prediction.argmax(1).numpy()
-    prediction = _category("prediction", guess, names)
+    prediction = _category("prediction", guess, names, answer=True)
     if labels is None:
         return [prediction]
-    error = _category("error", guess != labels.numpy(), ("right", "wrong"))
+    error = _category("error", guess != labels.numpy(), ("right", "wrong"), answer=True)
     return [_category("label", labels, names), prediction, error]
 
 
 def _several_labels(trace: Trace, names: list[str]) -> list[Column]:
     labels, guess = trace.batch.labels, (trace.prediction > 0).numpy()
-    predictions = [_category(f"prediction {name}", guess[:, i], ("no", "yes")) for i, name in enumerate(names)]
+    no_yes = ("no", "yes")
+    predictions = [_category(f"prediction {name}", guess[:, i], no_yes, answer=True) for i, name in enumerate(names)]
     if labels is None:
         return predictions
     titles = ["label"] if len(names) == 1 else [f"label {name}" for name in names]
     truths = [_category(title, labels[:, i], ("no", "yes")) for i, title in enumerate(titles)]
     wrong = (guess != (labels.numpy() > 0)).sum(1)
-    return [*truths, *predictions, _category("error", wrong, [f"{i} wrong" for i in range(int(wrong.max()) + 1)])]
+    counts = [f"{i} wrong" for i in range(int(wrong.max()) + 1)]
+    return [*truths, *predictions, _category("error", wrong, counts, answer=True)]
 
 
 def _values(trace: Trace, names: list[str]) -> list[Column]:
@@ -88,8 +96,12 @@ def _values(trace: Trace, names: list[str]) -> list[Column]:
 
 def _attributes(trace: Trace, split: Split | None) -> list[Column]:
     attributes = []
-    for name, tensor in trace.batch.attributes.items():
-        values, names = tensor.numpy(), (split.attribute_names if split else {}).get(name)
+    known = {**trace.batch.attribute_names, **(split.attribute_names if split else {})}
+    for key, tensor in trace.batch.attributes.items():
+        values, names = tensor.numpy(), known.get(key)
+        # columns of our own have these names, so that colours, legends and probes know them
+        ours = key in ("modality", "label", "prediction", "error") or key.startswith(("label ", "prediction "))
+        name = f"attribute {key}" if ours else key
         distinct, position = np.unique(values, return_inverse=True)
         if names and values.min() >= -1 and values.max() < len(names):
             attributes.append(_category(name, values, names))

@@ -101,7 +101,7 @@ def probe_rows(trace: Trace, split: Split | None, space: str, level: int, modali
     rows: list[ProbeRow] = []
     for column in columns(trace, split):
         target = column.values[samples]
-        if column.kind != "category" or column.name.startswith(("prediction", "error")):
+        if column.kind != "category" or column.answer:
             continue
         groups, counts = np.unique(target[target >= 0], return_counts=True)
         large = np.isin(target, groups[counts >= _PROBE_FOLDS])

@@ -13,6 +13,7 @@ import torch
 
 from clcrkit.trace import Trace
 from clcrkit.viz import palette
+from clcrkit.viz.explorer.payload import pooled
 from clcrkit.viz.explorer.reallocation import reallocated
 from clcrkit.viz.explorer.samples import columns
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _SHADES = palette.EXPLORER["light"]
 _COLORS, _MODALITIES, _INK = _SHADES["categories"], _SHADES["modalities"], _SHADES["ink"]
 _POINTS = 300  # drawn at most; a still picture needs no more to show the shape
+_LINKED = 328  # tokens that links are drawn between at most: one for each pixel
 _WIDTH, _HEIGHT = 340, 250
 
 
@@ -116,10 +118,18 @@ def _attention(explorer: Explorer) -> list[str]:
         return [*drawn, _text(4, 40, "no exchange in this model")]
     masks = {o: now.batch.masks[o][0] for o in now.others(m)}
     share = now.attention[m][0, level].mean(0) * now.allocation[m][0, level][:, None]
-    weights = share[now.batch.masks[m][0]][:, torch.cat(list(masks.values()))].numpy()
+    whole = share[now.batch.masks[m][0]].split([len(mask) for mask in masks.values()], dim=1)
+    pieces = [piece[:, mask] for piece, mask in zip(whole, masks.values(), strict=True)]
+    pool = max(1, -(-max(len(pieces[0]), sum(piece.shape[1] for piece in pieces)) // _LINKED))
+    every = torch.ones(1, dtype=torch.bool)
+    pieces = [pooled(p[None], every.expand(len(p)), every.expand(p.shape[1]), pool)[0] for p in pieces if p.numel()]
+    weights = torch.cat(pieces, dim=1).numpy() if pieces else np.zeros((0, 0))
     if not weights.size or weights.max() <= 0:
         return [*drawn, _text(4, 40, "no funded token")]
-    owner = np.repeat(list(masks), [int(mask.sum()) for mask in masks.values()])
+    if pool > 1:
+        drawn.append(_text(4, 242, f"averaged over blocks of {pool} × {pool} tokens"))
+    speaking = [o for o, mask in masks.items() if mask.any()]
+    owner = np.repeat(speaking, [piece.shape[1] for piece in pieces])
     colors = {o: _MODALITIES[now.modalities.index(o) % len(_MODALITIES)] for o in masks}
     x0, x1 = (6 + (np.arange(count) + 0.5) * 328 / count for count in weights.shape)
     relative = (weights / weights.max()).round(6)

@@ -10,17 +10,18 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import anywidget
-import numpy as np
 import torch
 import traitlets as t
 from jaxtyping import Bool
 from torch import Tensor
 
 from clcrkit.analysis import projections
+from clcrkit.arguments import checked
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
@@ -63,11 +64,26 @@ def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+class _Id(t.Int):
+    """An id, also as numpy and torch write it."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, value.item() if hasattr(value, "item") else value)
+
+
+class _Ids(t.List):
+    """A list of ids, also from an array or a tensor."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, value.tolist() if hasattr(value, "tolist") else value)
+
+
 class Explorer(anywidget.AnyWidget):
     """Look inside a trace: subspaces, token budget, exchange attention and gates, linked by sample id.
 
     trace   what to look at (arrays only)
-    model   for live what-if: gamma and muted tokens re-run it on the picked sample
+    model   for live what-if: gamma and muted tokens re-run it on the picked sample; it also names the labels where
+            `split` and the trace's batch do not
     split   the data set, for the names of labels and attributes, what each token is, and how samples sound
     views   which of VIEWS to show, in this order
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
@@ -83,8 +99,11 @@ class Explorer(anywidget.AnyWidget):
     _css = _HERE / "explorer.css"
 
     views = t.List(t.Unicode()).tag(sync=True)
-    selection = t.List(t.Int()).tag(sync=True)
-    picked = t.Int().tag(sync=True)
+    # ids travel as text, see `payload`
+    selection = _Ids(_Id()).tag(
+        sync=True, to_json=lambda ids, _: list(map(str, ids)), from_json=lambda ids, _: list(map(int, ids))
+    )
+    picked = _Id().tag(sync=True, to_json=lambda i, _: str(i), from_json=lambda i, _: int(i))
     gamma = t.Float(1.0).tag(sync=True)
     level = t.Int(0).tag(sync=True)
     modality = t.Unicode().tag(sync=True)
@@ -104,6 +123,7 @@ class Explorer(anywidget.AnyWidget):
     _answer = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
 
+    @checked
     def __init__(
         self,
         trace: Trace,
@@ -120,6 +140,9 @@ class Explorer(anywidget.AnyWidget):
             if not torch.equal(step.batch.ids.cpu(), trace.batch.ids.cpu()):
                 raise DataError(f"epochs: trace {i} holds other samples than `trace`; all need the same ids in order")
         self.trace, self.model, self.split = trace.to("cpu"), model, split
+        if not self.trace.batch.label_names:
+            names = getattr(getattr(model, "config", None), "label_names", ())
+            self.trace = replace(self.trace, batch=replace(self.trace.batch, label_names=names))
         self.epochs = [step.to("cpu") for step in epochs]
         self.payload = payload.Payload(self.trace, self.epochs, split)
         self._failed = ""  # the callback whose error is shown
@@ -141,9 +164,12 @@ class Explorer(anywidget.AnyWidget):
         if unknown:
             there = ", ".join(payload.SETTINGS)
             raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {there}")
-        if state.get("selection"):
+        if len(state.get("selection", ())):
             started["picked"] = int(state["selection"][0])
-        super().__init__(**(started | state), live=model is not None, _table=table)
+        try:
+            super().__init__(**(started | state), live=model is not None, _table=table)
+        except t.TraitError as error:
+            raise ConfigError(str(error)) from None
         self.observe(self._follow, names=["selection"])
         self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
         self.observe(self._project, names=["space", "projection", "level", "modality"])
@@ -163,7 +189,7 @@ class Explorer(anywidget.AnyWidget):
             return {"text/plain": repr(self), "text/html": html.embedded(self.page(), self.views)}, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
-        return data | {"text/plain": repr(self), "text/html": svg.picture(self)}, {}
+        return data | {"text/plain": repr(self), "image/svg+xml": svg.picture(self)}, {}
 
     # --- what a cell can read -------------------------------------------------------------------------------
 
@@ -199,18 +225,23 @@ class Explorer(anywidget.AnyWidget):
         self.payload.add_probes(*asked)
         return self.payload.probes[spaces.space_key(*asked)]
 
-    def page(self, gammas: Sequence[float] = GAMMAS) -> str:
+    def page(self, gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
 
         With a model, predictions and gates are computed beforehand at each of `gammas`; without one only the
-        allocation follows the slider. Tokens, attention and sound are kept for as many samples as fit (the page says
-        how many): the picked one, the selection, then an even spread. Raises ConfigError for a negative gamma.
+        allocation follows the slider. Tokens, attention and sound are kept for as many samples as fit into a page of
+        `max_mb` megabytes (the page says how many): the picked one, the selection, then an even spread. Attention
+        that is too long for the page is averaged over blocks of tokens, and the page says so. What is needed in any
+        case may take more: points and gates of all samples, tokens and sound of the picked one. Raises ConfigError
+        for a negative gamma, or a `max_mb` that is not above 0.
         """
-        return html.page(self, gammas)
+        return html.page(self, gammas, max_mb)
 
-    def export(self, path: str | os.PathLike[str], gammas: Sequence[float] = GAMMAS) -> Path:
-        """Write `page(gammas)` to a file; returns its path. Raises DataError where it cannot be written."""
-        write_text(Path(path), self.page(gammas))
+    def export(
+        self, path: str | os.PathLike[str], gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB
+    ) -> Path:
+        """Write `page(gammas, max_mb)` to a file; returns its path. Raises DataError where it cannot be written."""
+        write_text(Path(path), self.page(gammas, max_mb))
         return Path(path)
 
     # --- keeping the browser up to date ---------------------------------------------------------------------
@@ -242,10 +273,10 @@ class Explorer(anywidget.AnyWidget):
 
     def _send_tokens(self) -> None:
         # several traits may change at once; each array is made once for the state they end in
-        row, shown = self.trace.row(self.picked), set(self.views)
+        row, shown, shown_ids = self.trace.row(self.picked), set(self.views), [str(self.picked)]
         if shown & {"budget", "attention"} and self._drawn != (self.picked, self.level, self.modality):
-            if self._block.get("picked") != self.picked:
-                self._block = {**self.payload.block([row]), "picked": self.picked}
+            if self._block.get("ids") != shown_ids:
+                self._block = dict(self.payload.block([row]))
             if "attention" in shown:
                 self._attention = dict(self.payload.attention([row], [self.level], [self.modality]))
             self._drawn = (self.picked, self.level, self.modality)
@@ -254,8 +285,8 @@ class Explorer(anywidget.AnyWidget):
             self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
             self._answered = asked
         # last, so that a recording that cannot be read keeps nothing else from the browser
-        if "budget" in shown and self._table["audible"] and self._sound.get("picked") != self.picked:
-            self._sound = {**self.payload.sound([row]), "picked": self.picked}
+        if "budget" in shown and self._table["audible"] and self._sound.get("ids") != shown_ids:
+            self._sound = dict(self.payload.sound([row]))
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
@@ -278,10 +309,9 @@ class Explorer(anywidget.AnyWidget):
 
     @t.validate("selection")
     def _check_selection(self, proposal: Any) -> Any:
-        ids = self.trace.batch.ids.numpy()
-        unknown = np.setdiff1d(np.array(proposal["value"], dtype=np.int64), ids)
-        if len(unknown):
-            raise DataError(f"selection: id {unknown[0]} is not in this trace of {len(ids)} samples")
+        unknown = set(proposal["value"]).difference(self.trace.batch.ids.tolist())
+        if unknown:
+            raise DataError(f"selection: id {min(unknown)} is not in this trace of {len(self.trace)} samples")
         return list(dict.fromkeys(proposal["value"]))
 
     @t.validate("picked")

@@ -1,12 +1,17 @@
 """Single files of arrays: what they hold arrives; what they declare and do not hold is refused."""
 
 import os
+import time
+import tracemalloc
+import warnings
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
+from safetensors import torch as torch_files
 from safetensors.numpy import save_file
 
 from clcrkit import DataError
@@ -105,3 +110,59 @@ def test_kinds_and_names(tmp_path: Path):
             read_array(tmp_path / name)
     with pytest.raises(DataError, match="without a name"):
         read_array(tmp_path / "one.csv", "a")
+
+
+def compressed(path: Path, method: int) -> None:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.npy", HUGE[:128] + bytes(2**26))
+
+
+_HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (16777216,), }"
+HUGE = b"\x93NUMPY\x01\x00v\x00" + _HEADER.ljust(117) + b"\n"
+
+
+def sparse(path: Path, header: bytes, size: int) -> None:
+    path.write_bytes(header)
+    os.truncate(path, size)
+
+
+def twice(path: Path) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")
+        for value in (1.0, 2.0):
+            with archive.open("a.npy", "w") as member:
+                np.lib.format.write_array(member, np.full((2, 2), value))
+
+
+_SPARSE = b'{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4000000000]}}'
+_SPARSE = len(_SPARSE).to_bytes(8, "little") + _SPARSE
+SMALL = {
+    "bzip2.npz": lambda p: compressed(p, zipfile.ZIP_BZIP2),
+    "lzma.npz": lambda p: compressed(p, zipfile.ZIP_LZMA),
+    "deflated.npz": lambda p: compressed(p, zipfile.ZIP_DEFLATED),
+    "sparse.npy": lambda p: sparse(p, HUGE.replace(b"(16777216,), }", b"(1000000000,)}"), 128 + 4 * 10**9),
+    "sparse.safetensors": lambda p: sparse(p, _SPARSE, len(_SPARSE) + 4 * 10**9),
+    "twice.npz": twice,
+    "beyond.npy": lambda p: np.save(p, np.array([2**63], np.uint64)),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_file_takes_no_more_than_its_share(tmp_path: Path, name: str):
+    SMALL[name](tmp_path / name)
+    tracemalloc.start()
+    began = time.process_time()
+    with pytest.raises(DataError, match=name):
+        read_array(tmp_path / name)
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_floats_of_any_precision_become_float32(tmp_path: Path, dtype: torch.dtype):
+    values = torch.tensor([[1.5, -2.0]], dtype=dtype)
+    torch_files.save_file({"a": values}, tmp_path / "a.safetensors")
+    read = read_array(tmp_path / "a.safetensors")
+    assert read.dtype == np.float32
+    assert read.tolist() == [[1.5, -2.0]]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from clcrkit.datasets.readers.sound import log_mel, read_wav
+from clcrkit import collate
+from clcrkit.datasets.readers.sound import log_mel, read_wav, sound_frames
 from clcrkit.errors import ConfigError, DataError
 
 
@@ -54,7 +55,7 @@ def test_a_damaged_file_is_read_or_refused(at: int, value: int, cut: int):
         waveform, rate = read_wav(io.BytesIO(bytes(content[: max(0, len(content) - cut)])))
     except DataError:
         return
-    assert np.abs(waveform).max() <= 1
+    assert np.abs(waveform).max(initial=0) <= 1
     assert 1_000 <= rate <= 384_000
 
 
@@ -68,9 +69,28 @@ def test_refusals_name_the_file(tmp_path: Path):
     wavfile.write(tmp_path / "float.wav", 16_000, np.zeros(10, np.float32))
     with pytest.raises(DataError, match=r"float\.wav: not a PCM wav file"):
         read_wav(tmp_path / "float.wav")
+
+
+def test_a_file_without_sound_is_a_missing_modality_and_told(tmp_path: Path):
     (tmp_path / "empty.wav").write_bytes(as_wav(np.arange(0)))
-    with pytest.raises(DataError, match="holds 0 bytes"):
-        read_wav(tmp_path / "empty.wav")
+    assert len(read_wav(tmp_path / "empty.wav")[0]) == 0
+    with pytest.warns(UserWarning, match=r"empty\.wav: no sound in it; the modality is missing in this sample"):
+        frames = sound_frames(tmp_path, "empty.wav")
+    batch = collate([{"sound": frames, "other": np.ones((2, 1))}, {"sound": np.ones((3, 40), np.float32)}])
+    assert batch.masks["sound"].any(1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_the_extensible_format_is_read_where_it_is_pcm(tmp_path: Path, width: int):
+    plain = as_wav(np.arange(-50, 50), width=width)
+    kind = bytes.fromhex("0100000000001000800000aa00389b71")
+    extra = (22).to_bytes(2, "little") + (8 * width).to_bytes(2, "little") + (4).to_bytes(4, "little") + kind
+    body = b"WAVEfmt " + (40).to_bytes(4, "little") + b"\xfe\xff" + plain[22:36] + extra + plain[36:]
+    (tmp_path / "x.wav").write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    np.testing.assert_array_equal(read_wav(tmp_path / "x.wav")[0], read_wav(io.BytesIO(plain))[0])
+    (tmp_path / "x.wav").write_bytes((b"RIFF" + len(body).to_bytes(4, "little") + body).replace(kind, b"\3" + kind[1:]))
+    with pytest.raises(DataError, match="not a PCM wav file"):
+        read_wav(tmp_path / "x.wav")
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])

@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from clcrkit import CLCR, Batch, CLCRConfig, DataError, collate
 from clcrkit.datasets import Shards, asynchrony, convert
+from clcrkit.datasets.streaming.shards import index_digest
+from clcrkit.files import digest
 from clcrkit.training import TrainConfig, fit
 from tests.datasets.streaming.ragged import ragged
 
@@ -64,9 +68,9 @@ def test_batches_are_those_of_the_same_data_in_memory(tmp_path: Path, workers: i
     batch = ragged()
     shards = Shards(convert({"all": batch}, tmp_path, shard_bytes=400, progress=False), "all", workers)
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(1))
-    for given in (None, order, order[:20]):
-        mine, expected = list(shards.batches(8, given, drop_last)), list(batch.batches(8, given, drop_last))
-        assert len(mine) == len(expected) == (len(order if given is None else given) + (0 if drop_last else 7)) // 8
+    for chosen in (None, order, order[:20]):
+        mine, expected = list(shards.batches(8, chosen, drop_last)), list(batch.batches(8, chosen, drop_last))
+        assert len(mine) == len(expected) == (len(order if chosen is None else chosen) + (0 if drop_last else 7)) // 8
         for a, b in zip(mine, expected, strict=True):
             same(a, b)
             assert all(a.tokens[m].shape == b.tokens[m].shape for m in a.modalities)
@@ -129,9 +133,9 @@ def test_fit_takes_shards_for_training_and_validation(tmp_path: Path):
     train, valid = (Shards(tmp_path, part, workers=1) for part in ("train", "valid"))
     settings = TrainConfig(epochs=2, batch_size=32, device="cpu")
     histories = []
-    for given in (valid, split.valid):
+    for chosen in (valid, split.valid):
         torch.manual_seed(0)
-        histories.append(fit(CLCR(config), train, given, settings, progress=False).history)
+        histories.append(fit(CLCR(config), train, chosen, settings, progress=False).history)
     assert histories[0].drop(columns="learning_rate").notna().all(axis=None)
     torch.testing.assert_close(histories[0].to_numpy(float), histories[1].to_numpy(float))
 
@@ -143,8 +147,9 @@ def folder(tmp_path: Path) -> Path:
 
 def spoiled(folder: Path, change) -> None:
     index = json.loads((folder / "index.json").read_text())
+    del index["digest"]
     change(index)
-    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "index.json").write_text(json.dumps({**index, "digest": index_digest(index)}))
 
 
 INDEX_DAMAGE = {
@@ -162,7 +167,7 @@ INDEX_DAMAGE = {
     "a lost modality": lambda i: i["modalities"].pop("sound"),
     "no modalities": lambda i: i.update(modalities={}),
     "another format": lambda i: i.update(format="something"),
-    "a later version": lambda i: i.update(version=2),
+    "a later version": lambda i: i.update(version=3),
     "labels of another kind": lambda i: i.update(labels=["values"]),
     "attributes that are no list": lambda i: i.update(attributes="group"),
     "evidence of nobody": lambda i: i.update(evidence={"nobody": 3}),
@@ -198,7 +203,8 @@ def rewritten(folder: Path, change) -> None:
     tensors = load_file(path)
     change(tensors)
     save_file(tensors, path)
-    spoiled(folder, lambda i: i["parts"]["train"][0].update(bytes=path.stat().st_size))
+    kept = {name: x for name, x in tensors.items() if not name.startswith(("tokens.", "masks.", "evidence."))}
+    spoiled(folder, lambda i: i["parts"]["train"][0].update(bytes=path.stat().st_size, digest=digest(kept)))
 
 
 SHARD_DAMAGE = {
@@ -229,6 +235,39 @@ def test_values_that_cannot_be_used_are_refused_when_read(folder: Path, workers:
     rewritten(folder, lambda t: (t["tokens.sound"].fill_(0), t["tokens.words"][:1].fill_(-4)))
     with pytest.raises(DataError, match="words of id"):
         Shards(folder).select(slice(None))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path: Path, data: st.DataObject):
+    if not (tmp_path / "index.json").exists():
+        convert({"train": ragged()}, tmp_path, progress=False)
+    path = data.draw(st.sampled_from(sorted(tmp_path.iterdir())))
+    content = path.read_bytes()
+    place, bit = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(0, 7))
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+    try:
+        read = Shards(tmp_path, workers=0)
+        same(read.select(slice(None)), ragged())
+    except DataError:
+        return
+    finally:
+        path.write_bytes(content)
+    assert read.digest == Shards(tmp_path).digest
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_workers_only_where_they_are_forked(folder: Path, monkeypatch, method: str):
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: method)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert Shards(folder).workers == (3 if method == "fork" else 0)
+
+
+def test_batches_of_nothing_are_none(tmp_path: Path):
+    """A run that was stopped after the last step of an epoch has no batch left in it."""
+    shards = Shards(convert({"all": ragged()}, tmp_path, progress=False), "all", workers=2)
+    for drop_last in (False, True):
+        assert list(shards.batches(8, torch.arange(0), drop_last)) == []
 
 
 def test_truncation_anywhere_is_refused(folder: Path):

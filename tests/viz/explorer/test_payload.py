@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -27,11 +28,54 @@ def test_tokens_say_what_they_are(trace: Trace, split: Split) -> None:
     assert said == ["abcdefghi"[i] for i in trace.batch.tokens["text"][0].tolist()]
 
 
+def sent_attention(trace: Trace, row: int, level: int, modality: str) -> torch.Tensor:
+    """Without the padding that follows the sample's last real token, and one row or column of it at least."""
+    last = {
+        m: int((mask[row] * torch.arange(1, mask.shape[1] + 1)).max()) or 1 for m, mask in trace.batch.masks.items()
+    }
+    weights, columns = trace.attention[modality][row, level], []
+    for other in trace.others(modality):
+        width = trace.batch.masks[other].shape[1]
+        columns.append(weights[:, : last[modality], : last[other]])
+        weights = weights[..., width:]
+    return torch.cat(columns, dim=-1)
+
+
+@given(
+    level=st.integers(0, 2),
+    modality=st.sampled_from(["vision", "text", "sound"]),
+    row=st.integers(0, 29),
+    pool=st.integers(2, 9),
+)
+def test_attention_of_blocks_is_the_mean_of_their_real_pairs(shared_trace, level, modality, row, pool):
+    message = Payload(shared_trace).attention([row], [level], [modality], pool)
+    listener = message["of"][modality]
+    weights = (unpacked(listener["weights"]) / 255 * unpacked(listener["top"])[..., None])[0, 0]
+    full = sent_attention(shared_trace, row, level, modality)
+    rows = shared_trace.batch.masks[modality][row, : full.shape[1]]
+    assert message["pool"] == pool
+    assert weights.shape[1] == -(-len(rows) // pool)
+    first = column = 0
+    for other, count in listener["others"]:
+        columns = shared_trace.batch.masks[other][row, : full.shape[2]]
+        columns = columns[: int(columns.nonzero().max()) + 1] if columns.any() else columns[:1]
+        assert count == -(-len(columns) // pool)
+        piece = full[:, :, first : first + len(columns)]
+        for i in range(0, len(rows), pool):
+            for j in range(0, len(columns), pool):
+                block = piece[:, i : i + pool, j : j + pool][:, rows[i : i + pool]][:, :, columns[j : j + pool]]
+                expected = block.mean((1, 2)) if block.numel() else torch.zeros(len(block))
+                np.testing.assert_allclose(weights[:, i // pool, column + j // pool], expected, atol=1 / 255)
+        first += len(columns)
+        column += count
+    assert column == weights.shape[-1]
+
+
 @given(level=st.integers(0, 2), modality=st.sampled_from(["vision", "text", "sound"]), row=st.integers(0, 29))
 def test_attention_arrives_whole(shared_trace: Trace, level: int, modality: str, row: int) -> None:
     listener = Payload(shared_trace).attention([row], [level], [modality])["of"][modality]
     weights = unpacked(listener["weights"]) / 255 * unpacked(listener["top"])[..., None]
-    np.testing.assert_allclose(weights[0, 0], shared_trace.attention[modality][row, level], atol=1 / 255)
+    np.testing.assert_allclose(weights[0, 0], sent_attention(shared_trace, row, level, modality), atol=1 / 255)
     assert [name for name, _ in listener["others"]] == list(shared_trace.others(modality))
     assert sum(count for _, count in listener["others"]) == weights.shape[-1]
 
@@ -85,3 +129,99 @@ def test_error_column_is_what_the_prediction_missed(trace: Trace, split: Split) 
     by_name = {c.name: c.values for c in columns(trace, split)}
     assert trace.batch.labels is not None
     np.testing.assert_array_equal(by_name["error"] == 1, (trace.prediction.argmax(1) != trace.batch.labels).numpy())
+
+
+def test_attributes_may_be_called_like_our_own_columns(batch, model):
+    names = ("label", "modality", "error", "prediction", "error_type", "prediction_month")
+    values = torch.arange(len(batch)) % 3
+    trace = model.trace(replace(batch, attributes=dict.fromkeys(names, values)))
+    explorer = viz.Explorer(trace)
+    assert len(set(explorer.colors)) == len(explorer.colors)
+    columns = {column["name"]: column for column in explorer._table["columns"]}
+    for name in names:
+        title = name if "_" in name else f"attribute {name}"
+        assert unpacked(columns[title]["values"]).tolist() == values.tolist()
+        explorer.color = title
+    source = Payload(trace)
+    source.add_probes("shared", 0, trace.modalities[0])
+    probed = {row["target"] for rows in source.probes.values() for row in rows}
+    assert {"error_type", "prediction_month", "attribute error", "label"} <= probed
+    assert not {"error", "prediction"} & probed
+
+
+def test_whole_numbers_keep_their_digits(batch, model):
+    many = Batch.from_arrays(
+        {m: torch.cat([tokens, tokens]) for m, tokens in batch.tokens.items()},
+        masks={m: torch.cat([mask, mask]) for m, mask in batch.masks.items()},
+        attributes={"serial": torch.arange(2 * len(batch)) + 2**40 + 1},
+    )
+    table = Payload(model.trace(many)).table()
+    (column,) = (column for column in table["columns"] if column["name"] == "serial")
+    assert column["kind"] == "number"
+    assert unpacked(column["values"]).tolist() == many.attributes["serial"].tolist()
+    assert column["names"] == []
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=60, max_size=60, unique=True))
+def test_attributes_of_any_size_keep_their_digits(shared_trace, values):
+    many = shared_trace.select([0] * len(values))
+    many = replace(many, batch=replace(many.batch, attributes={"nanoseconds": torch.tensor(values)}))
+    (column,) = (column for column in columns(many, None) if column.name == "nanoseconds")
+    assert column.kind == "number"
+    assert column.names in ([], [str(v) for v in values])
+    assert column.names or column.values.astype(int).tolist() == values
+
+
+_FAR = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(2**53 - 9, 2**53 + 9))
+
+
+@given(ids=st.lists(_FAR, min_size=30, max_size=30, unique=True), data=st.data())
+def test_ids_of_any_size_come_and_go(shared_trace, ids, data):
+    """What the browser sends back is what it was sent: text, since its numbers hold no id above 2**53 exactly."""
+    trace = replace(shared_trace, batch=replace(shared_trace.batch, ids=torch.tensor(ids)))
+    explorer = viz.Explorer(trace, views=("budget", "attention"))
+    table = sent(explorer, "_table")
+    assert table["ids"] == [str(i) for i in ids]
+    row = data.draw(st.integers(0, 29))
+    explorer.set_state({"selection": [table["ids"][row]], "picked": table["ids"][row]})
+    assert (explorer.error, explorer.picked, explorer.selection) == ("", ids[row], [ids[row]])
+    assert sent(explorer, "_block")["ids"] == sent(explorer, "_attention")["ids"] == [str(ids[row])]
+    lane = sent(explorer, "_block")["lanes"]["vision"]["mask"]
+    assert unpacked(lane)[0].sum() == trace.batch.masks["vision"][row].sum()
+    explorer.set_state({"picked": "2" + "0" * 30})
+    assert "is not in this trace" in explorer.error or "below 2**63" in explorer.error
+    assert explorer.picked == ids[row]
+
+
+def test_labels_are_named_by_the_split_the_batch_or_the_model(make_batch, make_model, split):
+    batch = make_batch(samples=14)
+    model = make_model(batch, label_names=("of", "the", "model"))
+    trace = model.trace(batch)
+    named = replace(trace, batch=replace(batch, label_names=("of", "the", "batch")))
+    assert sent(viz.Explorer(trace), "_table")["outputs"] == ["0", "1", "2"]
+    for explorer, names in (
+        (viz.Explorer(trace, model), ["of", "the", "model"]),
+        (viz.Explorer(trace, model, replace(split, label_names=())), ["of", "the", "model"]),
+        (viz.Explorer(named, model), ["of", "the", "batch"]),
+        (viz.Explorer(named, model, split), ["no", "yes", "maybe"]),
+    ):
+        table = sent(explorer, "_table")
+        assert table["outputs"] == names
+        assert [c["names"] for c in table["columns"] if c["name"] in ("label", "prediction")] == [names, names]
+
+
+def test_attributes_are_named_by_the_batch_where_there_is_no_split(trace):
+    named = replace(trace.batch, attribute_names={"speaker": ("Ada", "Bo")})
+    (column,) = (c for c in columns(replace(trace, batch=named), None) if c.name == "speaker")
+    assert column.names == ["Ada", "Bo"]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor, pd.Series, lambda ids: list(np.array(ids))])
+def test_a_selection_may_be_an_array(trace, kind):
+    ids = trace.batch.ids[[3, 1]].tolist()
+    explorer = viz.Explorer(trace, selection=kind(ids))
+    assert (explorer.selection, explorer.picked) == (ids, ids[0])
+    explorer.selection = kind(ids[::-1])
+    assert explorer.selection == ids[::-1]
+    explorer.picked = trace.batch.ids[7]
+    assert explorer.picked == trace.batch.ids[7].item()

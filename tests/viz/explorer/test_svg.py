@@ -12,8 +12,8 @@ def test_still_picture_is_the_same_every_time_and_holds_no_script(trace: Trace, 
     monkeypatch.delenv("CLCRKIT_EMBED_PAGES", raising=False)
     data, _ = viz.Explorer(trace, split=split)._repr_mimebundle_()
     again, _ = viz.Explorer(trace, split=split)._repr_mimebundle_()
-    assert data["text/html"] == again["text/html"]
+    assert data["image/svg+xml"] == again["image/svg+xml"]
     assert data["text/plain"] == again["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert "script" not in data["text/html"]
-    assert len(data["text/html"]) < 60_000
+    assert "script" not in data["image/svg+xml"]
+    assert len(data["image/svg+xml"]) < 60_000

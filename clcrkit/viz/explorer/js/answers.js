@@ -6,7 +6,7 @@ import { fmt, nearestIndex, sigmoids, softmax } from "./numbers.js";
 /**
  * @typedef {object} Question
  * @property {number} row of the sample in the table
- * @property {number} sample its id
+ * @property {string} sample its id
  * @property {number} gamma
  * @property {Mute[]} muted
  * @property {boolean} live is there a model behind the widget?
@@ -21,7 +21,7 @@ export function answerOf(table, answer, { row, sample, gamma, muted, live, kerne
     return values.v.subarray(at * width, (at + 1) * width);
   };
   const traced = cut(table.prediction, row);
-  const at = answer ? Array.from(answer.ids.v).indexOf(sample) : -1;
+  const at = answer ? answer.ids.indexOf(sample) : -1;
   if (!answer || at < 0) {
     const moved = Math.abs(gamma - table.gamma) > 1e-9;
     const why = answer

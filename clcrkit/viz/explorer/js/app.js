@@ -34,7 +34,7 @@ export class App {
     /** The token under the pointer, common to budget and attention. @type {TokenPlace | null} */
     this.token = null;
     this.frame = 0;
-    /** @type {number[]} */
+    /** @type {string[]} */
     this.selectedIds = [];
     /** The selected samples' positions. @type {Set<number>} */
     this.selected = new Set();
@@ -179,11 +179,11 @@ export class App {
     this.say(ids.length ? `${ids.length} selected, id ${changes.picked ?? picked} picked` : "selection cleared");
   }
 
-  /** @param {number} id */
+  /** @param {string} id */
   pickId(id) {
     const row = this.data.rowOf.get(id);
     if (row !== undefined) return this.select([row]);
-    this.toolbar.idBox.value = String(this.get("picked"));
+    this.toolbar.idBox.value = this.get("picked");
     this.say(`no sample ${id}`);
   }
 

@@ -86,8 +86,10 @@ export class Attention {
   /** What a page says of how much it keeps. @param {HTMLElement} parent */
   limit(parent) {
     const { app } = this;
-    const ids = Array.from(app.data.attentions?.ids.v ?? []);
+    const { ids = [], pool = 1 } = app.data.attentions ?? {};
     const all = app.data.ids.length;
+    if (pool > 1)
+      parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));
     if (app.data.kernel || ids.length >= all) return;
     const text = note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);
     const next = button("next sample with attention", () => {

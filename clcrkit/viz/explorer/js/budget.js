@@ -34,7 +34,7 @@ export class Budget {
     main.append(h("p", { class: "clcr-key" }, ...key), this.missing);
     this.lanes = data.table.modalities.map((m, i) => new TokenLane(app, main, m, i));
     if (!data.kernel) {
-      const [all, audible] = [data.ids.length, data.sounds?.ids.v.length ?? 0];
+      const [all, audible] = [data.ids.length, data.sounds?.ids.length ?? 0];
       if (data.table.audible.length) this.limit(main, "sound", audible, all);
       this.limit(main, "tokens", data.blockRows.size, all);
     }
@@ -71,7 +71,7 @@ export class Budget {
     if (waiting) return; // what is drawn stays until the kernel's answer is here
     this.missing.hidden = here;
     if (!here) {
-      const go = button("go to one that is", () => app.pickId(app.data.block?.ids.v[0] ?? Number.NaN));
+      const go = button("go to one that is", () => app.pickId(app.data.block?.ids[0] ?? ""));
       this.missing.replaceChildren(app.data.missingNote("tokens"), " ", go);
     }
     for (const lane of this.lanes) lane.read();

@@ -19,13 +19,13 @@ export class Data {
     this.kernel = kernel;
     /** @type {Table} */
     this.table = decode(model.get("_table"));
-    this.ids = Array.from(this.table.ids.v);
+    this.ids = this.table.ids;
     this.rowOf = new Map(this.ids.map((id, i) => [id, i]));
     /** @type {Record<string, Record<string, Points>>} */
     this.points = {};
     /** @type {Block | null} */
     this.block = null;
-    /** @type {Map<number, number>} */
+    /** @type {Map<string, number>} */
     this.blockRows = new Map();
     /** @type {Attention | null} */
     this.attentions = null;
@@ -47,7 +47,7 @@ export class Data {
     else if (name === "_answer") this.answers = message(value);
     else {
       this.block = message(value);
-      this.blockRows = new Map(Array.from(this.block?.ids.v ?? [], (id, i) => [id, i]));
+      this.blockRows = new Map(this.block?.ids.map((id, i) => [id, i]));
     }
   }
 
@@ -93,8 +93,7 @@ export class Data {
 
   /** The attention message, if it holds the picked sample. */
   get attention() {
-    const ids = this.attentions?.ids.v;
-    return ids && Array.from(ids).includes(this.picked) ? this.attentions : null;
+    return this.attentions?.ids.includes(this.picked) ? this.attentions : null;
   }
 
   /** Has the kernel sent what the picked sample, level and modality ask for? */
@@ -115,7 +114,7 @@ export class Data {
 
   /** The picked sample's WAV file. @param {string} modality */
   soundOf(modality) {
-    const at = this.sounds ? Array.from(this.sounds.ids.v).indexOf(this.picked) : -1;
+    const at = this.sounds?.ids.indexOf(this.picked) ?? -1;
     return this.sounds?.of[modality]?.[at]?.v ?? null;
   }
 
@@ -149,7 +148,7 @@ export class Data {
   /** A column's value as text. @param {Column} column @param {number} row */
   valueOf(column, row) {
     const v = column.values.v[row];
-    return column.kind === "category" ? (column.names[v] ?? "unknown") : fmt(v);
+    return column.kind === "category" ? (column.names[v] ?? "unknown") : (column.names[row] ?? fmt(v));
   }
 
   /** A column's value as text, by the column's name. @param {string} name @param {number} row */

@@ -5,7 +5,7 @@ export class Player {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
-    /** @type {{modality: string, sample: number, audio: HTMLAudioElement, link: string} | null} */
+    /** @type {{modality: string, sample: string, audio: HTMLAudioElement, link: string} | null} */
     this.playing = null;
   }
 

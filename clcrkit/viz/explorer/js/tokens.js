@@ -79,9 +79,10 @@ export function cutOf(tokens, cutoff) {
 }
 
 /**
- * The weights between real tokens, of one head or (head -1) their mean; null where nobody listens or speaks.
+ * The weights between real tokens, of one head or (head -1) their mean; null where nobody listens or speaks. Tokens of
+ * one block have its mean.
  * @param {Attention} attention
- * @param {number} sample
+ * @param {string} sample
  * @param {string} modality
  * @param {number} level
  * @param {number} head
@@ -91,19 +92,20 @@ export function cutOf(tokens, cutoff) {
 export function weightsOf(attention, sample, modality, level, head, tokensAt) {
   const tokens = tokensAt(modality);
   const listener = attention.of[modality];
+  const { pool } = attention;
   const at = attention.levels.indexOf(level);
   if (!tokens || !listener || at < 0) return null;
-  const row = Array.from(attention.ids.v).indexOf(sample);
+  const row = attention.ids.indexOf(sample);
   const [, levels, heads, length, width] = listener.weights.shape;
   /** @type {Speaker[]} */
   const speakers = [];
   let offset = 0;
-  for (const [other, padded] of listener.others) {
+  for (const [other, width] of listener.others) {
     const its = tokensAt(other);
     its?.positions.forEach((position, i) => {
-      speakers.push({ modality: other, i, position, at: offset + position, text: its.text[i] });
+      speakers.push({ modality: other, i, position, at: offset + Math.floor(position / pool), text: its.text[i] });
     });
-    offset += padded;
+    offset += width;
   }
   if (!speakers.length) return null;
   const rows = tokens.positions.length;
@@ -112,7 +114,7 @@ export function weightsOf(attention, sample, modality, level, head, tokensAt) {
   const chosen = head < 0 ? Array.from({ length: heads }, (_, i) => i) : [head];
   tokens.positions.forEach((t, i) => {
     for (const h of chosen) {
-      const line = ((row * levels + at) * heads + h) * length + t;
+      const line = ((row * levels + at) * heads + h) * length + Math.floor(t / pool);
       const scale = listener.top.v[line] / 255 / chosen.length;
       for (let j = 0; j < columns; j++) {
         weights[i * columns + j] += listener.weights.v[line * width + speakers[j].at] * scale;

@@ -13,7 +13,8 @@ export class Toolbar {
     /** @param {...string} names */
     const any = (...names) => names.some((name) => views.includes(name));
     this.idBox = h("input", {
-      type: "number",
+      type: "text",
+      inputmode: "numeric",
       "aria-label": "Sample id",
       class: "clcr-id",
       onchange: () => this.pick(),
@@ -41,7 +42,7 @@ export class Toolbar {
   }
 
   pick() {
-    this.app.pickId(Number(this.idBox.value));
+    this.app.pickId(this.idBox.value.trim());
   }
 
   samplePicker() {
@@ -90,7 +91,7 @@ export class Toolbar {
 
   update() {
     const { app } = this;
-    if (document.activeElement !== this.idBox) this.idBox.value = String(app.get("picked"));
+    if (document.activeElement !== this.idBox) this.idBox.value = app.get("picked");
     this.facts.textContent = this.factsText();
     const { length } = app.get("selection");
     this.chip.hidden = !length;

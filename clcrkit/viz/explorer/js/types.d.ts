@@ -44,7 +44,7 @@ export interface Palette {
 }
 
 export interface Table {
-  ids: Values;
+  ids: string[];
   levels: string[];
   modalities: string[];
   task: "classification" | "regression" | "multilabel";
@@ -79,8 +79,7 @@ export interface Lane {
 }
 
 export interface Block {
-  ids: Values;
-  picked?: number;
+  ids: string[];
   lanes: Record<string, Lane>;
   texts: string[];
   threshold?: Values;
@@ -94,20 +93,20 @@ export interface Listener {
 }
 
 export interface Attention {
-  ids: Values;
+  ids: string[];
+  pool: number;
   levels: number[];
   asked: string[];
   of: Record<string, Listener>;
 }
 
 export interface Sound {
-  ids: Values;
-  picked?: number;
+  ids: string[];
   of: Record<string, (Values | null)[]>;
 }
 
 export interface Answer {
-  ids: Values;
+  ids: string[];
   gammas: number[];
   muted?: Mute[];
   prediction: Values;
@@ -129,8 +128,8 @@ export interface Request {
 
 export interface State {
   views: string[];
-  selection: number[];
-  picked: number;
+  selection: string[];
+  picked: string;
   gamma: number;
   level: number;
   modality: string;

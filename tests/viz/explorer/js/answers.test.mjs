@@ -11,14 +11,14 @@ const table = {
   private_gate: values([2, 2], [0.1, 0.2, 0.3, 0.4]),
 };
 const answer = {
-  ids: values([1], [8]),
+  ids: ["8"],
   gammas: [0.5, 1],
   prediction: values([1, 2, 2], [5, 6, 3, 4]),
   level_gate: values([1, 2, 1], [1, 1]),
   modality_gate: values([1, 2, 2], [0.5, 0.5, 0.25, 0.75]),
   private_gate: values([1, 2, 2], [0, 1, 0.25, 0.5]),
 };
-const page = { row: 1, sample: 8, gamma: 1, muted: [], live: false, kernel: false };
+const page = { row: 1, sample: "8", gamma: 1, muted: [], live: false, kernel: false };
 const widget = { ...page, live: true, kernel: true };
 
 test("without an answer all is as traced, and said to be", () => {
@@ -27,7 +27,7 @@ test("without an answer all is as traced, and said to be", () => {
   assert.deepEqual([...now.modality_gate], [0.25, 0.75]);
   assert.equal(now.note, "at γ = 1.00");
   assert.match(answerOf(table, null, { ...page, gamma: 0.5 }).note, /^as traced at γ = 1.00; without a model/);
-  assert.match(answerOf(table, answer, { ...page, row: 0, sample: 7, gamma: 0.5 }).note, /not in the page$/);
+  assert.match(answerOf(table, answer, { ...page, row: 0, sample: "7", gamma: 0.5 }).note, /not in the page$/);
   assert.equal(answerOf(table, null, widget).note, "waiting for the model…");
 });
 

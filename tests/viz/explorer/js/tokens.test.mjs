@@ -7,7 +7,7 @@ const values = (shape, v) => ({ shape, v: Float32Array.from(v) });
 
 // two samples, two levels; "see" has three tokens of which sample 1 has no second, "hear" has two, sample 0 none
 const block = {
-  ids: values([2], [10, 11]),
+  ids: ["10", "11"],
   texts: ["", "a", "b", "c"],
   threshold: values([2, 2], [0.1, 0.2, 0.3, 0.4]),
   lanes: {
@@ -85,7 +85,8 @@ test("above the cut tokens have a share, below it none", () => {
 
 // sample 11, level 1: two heads, three listening tokens of "see" (the second is padding), two tokens of "hear"
 const attention = {
-  ids: values([1], [11]),
+  ids: ["11"],
+  pool: 1,
   levels: [1],
   asked: ["see"],
   of: {
@@ -99,10 +100,10 @@ const attention = {
 const tokensAt = (modality) => tokensOf(block, 1, modality, 1, []);
 
 test("attention of one head, and the mean of all", () => {
-  const first = weightsOf(attention, 11, "see", 1, 0, tokensAt);
+  const first = weightsOf(attention, "11", "see", 1, 0, tokensAt);
   near(first.weights, [1, 0, 0.5, 0.5]);
-  near(weightsOf(attention, 11, "see", 1, 1, tokensAt).weights, [0.16, 0.8, 0, 1]);
-  near(weightsOf(attention, 11, "see", 1, -1, tokensAt).weights, [0.58, 0.4, 0.25, 0.75]);
+  near(weightsOf(attention, "11", "see", 1, 1, tokensAt).weights, [0.16, 0.8, 0, 1]);
+  near(weightsOf(attention, "11", "see", 1, -1, tokensAt).weights, [0.58, 0.4, 0.25, 0.75]);
   assert.deepEqual(
     first.speakers.map((s) => [s.modality, s.position, s.text]),
     [
@@ -112,11 +113,24 @@ test("attention of one head, and the mean of all", () => {
   );
 });
 
+test("tokens of one block share its mean", () => {
+  const of = {
+    see: {
+      others: [["hear", 1]],
+      top: values([1, 1, 2, 2], [0.5, 0.25, 1, 1]),
+      weights: values([1, 1, 2, 2, 1], [255, 255, 51, 102]),
+    },
+  };
+  const blocks = { ...attention, pool: 2, of };
+  near(weightsOf(blocks, "11", "see", 1, 0, tokensAt).weights, [0.5, 0.5, 0.25, 0.25]);
+  near(weightsOf(blocks, "11", "see", 1, 1, tokensAt).weights, [0.2, 0.2, 0.4, 0.4]);
+});
+
 test("no attention where nobody listens, speaks or was sent", () => {
-  assert.equal(weightsOf(attention, 11, "hear", 1, 0, tokensAt), null);
-  assert.equal(weightsOf(attention, 11, "see", 0, 0, tokensAt), null);
+  assert.equal(weightsOf(attention, "11", "hear", 1, 0, tokensAt), null);
+  assert.equal(weightsOf(attention, "11", "see", 0, 0, tokensAt), null);
   assert.equal(
-    weightsOf(attention, 11, "see", 1, 0, (m) => (m === "see" ? tokensAt(m) : null)),
+    weightsOf(attention, "11", "see", 1, 0, (m) => (m === "see" ? tokensAt(m) : null)),
     null,
   );
 });

@@ -1,0 +1,1 @@
+"""Wrong answers to each exercise, as tables."""

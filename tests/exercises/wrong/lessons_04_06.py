@@ -1,0 +1,160 @@
+"""Wrong answers to the exercises of lessons 4 to 6; test_wrong_answers.py says what a row means."""
+
+WRONG = {
+    "lesson_04.share_at": [
+        ("clamp(0, 1)", "clamp(0, 2)", "_ABOVE"),
+        ("(values - cutoff).clamp(0, 1)", "(values > cutoff).float()", "~_KEPT"),
+        ("values - cutoff", "values / cutoff", "~_KEPT"),
+        ("(values - cutoff).clamp(0, 1)", "values.clamp(cutoff, 1)", "_KEPT"),
+        ("(values - cutoff).clamp(0, 1)", "values - cutoff", "_BELOW"),
+        ("(values - cutoff).clamp(0, 1)", "(values - cutoff).abs().clamp(0, 1)", "~_BELOW"),
+    ],
+    "lesson_04.project": [
+        (
+            "range(40)",
+            "range(8)",
+            "the budget is missed by a little: the search for the cut-off stopped early; halve 40 times",
+        ),
+        (
+            "    if values.clamp(0, 1).sum() <= budget:\n        return values.clamp(0, 1)\n",
+            "    if values.sum() <= budget:\n        return values\n",
+            "where the budget is not used up, too, a share lies between 0 and 1",
+        ),
+        ("> budget", "< budget", "~_SUM"),
+        ("return (values - high).clamp(0, 1)", "return values - high", "~_ONCE"),
+        ("return (values - high).clamp(0, 1)", "return high", "your function returned a number"),
+        ("", "lambda values, budget: budget * values.softmax(0)", "~_SLACK"),
+    ],
+    "lesson_04.pull_back": [
+        (
+            "return torch.where(free, incoming - mean, 0.0), mean",
+            "return torch.where(free, incoming - mean, 0.0)",
+            "your function returned a tensor of shape (3,)",
+        ),
+        ("incoming - mean", "incoming + mean", "~_CONSTANT"),
+        ("incoming - mean, 0.0), mean", "incoming - mean, 0.0), -mean", "~_BUDGET"),
+        ("(share > 0) & (share < 1)", "(share >= 0) & (share <= 1)", "~_CUT"),
+        ("incoming - mean, 0.0), mean", "incoming, 0.0), mean", "_CONSTANT"),
+        (
+            "return torch.where(free, incoming - mean, 0.0), mean",
+            "return mean, torch.where(free, incoming - mean, 0.0)",
+            "value 1 of 2: your function returned a tensor of shape",
+        ),
+    ],
+    "lesson_04.spent_part": [
+        ("share.sum(dim=1)", "share.mean(dim=1)", "~_COUNTED"),
+        (
+            "mask.sum(dim=1).clamp(min=1)",
+            "mask.sum().clamp(min=1)",
+            "each row of the batch has its own number of real tokens",
+        ),
+        ("share.sum(dim=1) / mask.sum(dim=1).clamp(min=1)", "share.sum(dim=1)", "~_COUNTED"),
+        ("dim=1", "dim=0", "your result has shape (2,)"),
+        ("mask.sum(dim=1).clamp(min=1)", "(mask.sum(dim=1) + 1)", "~_COUNTED"),
+        (
+            "share.sum(dim=1) / mask.sum(dim=1).clamp(min=1)",
+            "share / mask.sum(dim=1, keepdim=True).clamp(min=1)",
+            "your result has shape (1, 2)",
+        ),
+    ],
+    "lesson_05.attend": [
+        ("query.shape[-1] ** 0.5", "query.shape[-1]", "~_UNSCALED"),
+        ("~key_mask", "key_mask", "_INVERTED"),
+        ("return weights @ value", "return weights", "your result has shape (1, 1)"),
+        ("weights @ value", "weights @ key", "~_NO_SOFTMAX"),
+        ("key.T", "value.T", "~_SOFTMAX_OVER_QUERIES"),
+        (
+            "return torch.zeros(len(query), value.shape[-1])",
+            "return torch.zeros(value.shape[-1])",
+            "your result has shape (2,)",
+        ),
+    ],
+    "lesson_05.split_heads": [
+        ("x.unflatten(-1, (heads, -1)).transpose(0, 1)", "x.chunk(heads, dim=-1)", "your function returned 3 values"),
+        (
+            "x.unflatten(-1, (heads, -1)).transpose(0, 1)",
+            "x.unflatten(-1, (heads, -1)).transpose(1, 2)",
+            "your axes are",
+        ),
+        ("x.unflatten(-1, (heads, -1)).transpose(0, 1)", "x.T.reshape(heads, x.shape[0], -1)", "~_RESHAPED"),
+        ("(heads, -1)).transpose(0, 1)", "(-1, heads)).transpose(0, 1)", "your axes are"),
+        ("x.unflatten(-1, (heads, -1)).transpose(0, 1)", "x.expand(heads, -1, -1)", "your axes are"),
+        (
+            "x.unflatten(-1, (heads, -1)).transpose(0, 1)",
+            "x.unflatten(-1, (heads, -1)).transpose(0, 1).flip(0)",
+            "~_STRIDED",
+        ),
+    ],
+    "lesson_05.exchange": [
+        ("if n != m", "if n == m", "~_HEARS_ITSELF"),
+        ("allocation[m][:, None] * ", "allocation[m] * ", "~_SPEAKER_PAYS"),
+        ("query, voices, voices", "voices, query, query", "~_HEARS_ITSELF"),
+        ("return received", "return received[m]", "your function returned a tensor of shape (1, 2)"),
+        ("allocation[m][:, None] *", "(allocation[m][:, None] > 0) *", "~_SPEAKER_PAYS"),
+        ("torch.cat([masks[n] for n in others])", "torch.cat([allocation[n] > 0 for n in others])", "_MASKLESS"),
+    ],
+    "lesson_05.funded_only": [
+        ("torch.zeros_like(query)", "query.clone()", "the result differs from the one without skipping"),
+        (
+            "allocation[funded, None] * listen(query[funded])",
+            "listen(allocation[funded, None] * query[funded])",
+            "the result differs from the one without skipping",
+        ),
+        (
+            "allocation > 0",
+            "allocation >= 0",
+            "the result is right, but nothing is saved: `listen` was called with 4 queries, and 2 are f",
+        ),
+        ("allocation > 0", "allocation == 1", "_ABOVE_A_HALF"),
+        ("    received = torch.zeros_like(query)\n", "    received = query\n", "IN_PLACE"),
+        ("torch.zeros_like(query)", "torch.ones_like(query)", "the result differs from the one without skipping"),
+    ],
+    "lesson_06.mean_by_weight": [
+        (
+            "return (weight[..., None] * x).sum(dim=-2) / total.clamp(min=1e-6)",
+            "return (weight[..., None] * x).sum(dim=-2)",
+            "~_SOFTMAXED",
+        ),
+        ("sum(dim=-2)", "sum(dim=-1)", "your result has shape (2, 3)"),
+        ("total.clamp(min=1e-6)", "(total + 1)", "~_SOFTMAXED"),
+        ("(weight[..., None] * x).sum(dim=-2) / total", "x.sum(dim=-2) / total", "~_SOFTMAXED"),
+        ("weight.sum(dim=-1, keepdim=True)", "weight.sum()", "~_SOFTMAXED"),
+        ("weight.sum(dim=-1, keepdim=True)", "weight.sum(dim=-1)", "your code raised RuntimeError"),
+    ],
+    "lesson_06.level_gate": [
+        ("softmax(dim=-1)", "softmax(dim=0)", "_OVER_THE_BATCH"),
+        (
+            "[context, anchors.expand_as(context)], dim=-1",
+            "[context, anchors.expand_as(context)], dim=1",
+            "`mlp` got 2 numbers for each level; context and anchor make 4",
+        ),
+        (".softmax(dim=-1)", "", "~_SIGMOIDS"),
+        ("[context, anchors.expand_as(context)]", "[context, context]", "~_WRONG_ANCHOR"),
+        ("[context, anchors.expand_as(context)]", "[context, anchors]", "your code raised RuntimeError"),
+        ("mlp(joined).squeeze(-1).softmax(dim=-1)", "mlp(joined).softmax(dim=-1).squeeze(-1)", "~_SIGMOIDS"),
+    ],
+    "lesson_06.modality_gate": [
+        ("key(s_bar) @ query(mean)", "query(s_bar) @ key(mean)", "_SWAPPED"),
+        ("-torch.inf", "0", "~_MISSING_COUNTS"),
+        (
+            " / present.sum(dim=1, keepdim=True)",
+            "",
+            "the scores are not the dot products of `query(mean)` and `key(s_bar)`",
+        ),
+        ("softmax(dim=-1)", "softmax(dim=0)", "~_NO_COMPETITION"),
+        (".squeeze(-1) /", " /", "your result has shape (1, 3, 3)"),
+        ("~present", "present", "_ONLY_MISSING"),
+    ],
+    "lesson_06.private_code": [
+        (" * present", "", "_MISSING_TAKES_PART"),
+        ("eta.sum(dim=1, keepdim=True)", "present.sum(dim=1, keepdim=True)", "~_SUMMED"),
+        (".sigmoid() * present", " * present", "your result holds nan or inf"),
+        ("sum(dim=1) / eta", "sum(dim=0) / eta", "your result has shape (3, 2)"),
+        (
+            "(eta[..., None] * p_bar).sum(dim=1) / eta.sum(dim=1, keepdim=True)",
+            "p_bar.sum(dim=1) / present.sum(dim=1, keepdim=True)",
+            "~_COMPETING",
+        ),
+        ("score(p_bar).squeeze(-1).sigmoid()", "score(p_bar).sigmoid()", "your code raised RuntimeError"),
+    ],
+}

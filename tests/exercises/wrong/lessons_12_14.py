@@ -1,0 +1,108 @@
+"""Wrong answers to the exercises of lessons 12 to 14; test_wrong_answers.py says what a row means."""
+
+WRONG = {
+    "lesson_12.add_noise": [
+        ("strength * sd * draws * mask[:, :, None]", "strength * draws * mask[:, :, None]", "~_ONE_SD"),
+        ("mask[:, :, None]", "~mask[:, :, None]", "~_ONE_SD"),
+        ("sd * draws", "sd**2 * draws", "~_ONE_SD"),
+        ("tokens + strength", "strength", "~_PADDING"),
+        ("tokens + strength * sd", "tokens * strength * sd", "~_ONE_SD"),
+        ("mask[:, :, None]", "mask", "~_PADDING"),
+    ],
+    "lesson_12.drop_tokens": [
+        ("draws >= share", "draws < share", "~_BELOW"),
+        (" | last", "", "_EMPTY"),
+        ("return mask & (", "return (", "_ALIVE"),
+        ("argmax", "argmin", "~_BELOW"),
+        ("draws >= share", "torch.rand_like(draws) >= share", "~_BELOW"),
+        ("mask & ((draws >= share) | last)", "(mask & (draws >= share)) | last", "~_ALIVE"),
+    ],
+    "lesson_12.paired_interval": [
+        ("first.float() - second.float()", "(first.float() - second.float()).abs()", "~_ORDER"),
+        ("difference.std()", "difference.var()", "~_MEAN"),
+        ("1.96 * ", "2 * 1.96 * ", "~_FACTOR"),
+        ("len(difference) ** 0.5", "len(difference)", "~_MEAN"),
+        (
+            "torch.stack([difference.mean(), 1.96 * difference.std() / len(difference) ** 0.5])",
+            "difference.mean(), 1.96 * difference.std() / len(difference) ** 0.5",
+            "your function returned 2 values",
+        ),
+        ("first.float() - second.float()", "first - second", "your code raised RuntimeError"),
+    ],
+    "lesson_13.decide": [
+        ("(low > 0).all()", "(low > 0).any()", "_ALL"),
+        ("(high < 0).any()", "(high < 0).all()", "_REFUTED"),
+        ("(high < 0).any()", "(low < 0).any()", "~_AROUND"),
+        ("(low > 0).all()", "(low >= -margin).all()", "~_NONE"),
+        ('"no difference" if', '"cannot tell" if', "_NONE"),
+        ("(low > 0).all()", "(low > margin).all()", "_ABOVE"),
+    ],
+    "lesson_13.noise_margin": [
+        ("clean - noisy", "noisy - clean", "_TURN"),
+        ("loss[1:].min()", "loss[1:].max()", "~_LEAST"),
+        ("loss[1:].min() - loss[0]", "loss[0] - loss[1:].min()", "_TURN"),
+        ("loss[1:].min()", "loss.min()", "~_TURN"),
+        ("mean(dim=1)", "mean(dim=0)", "your code raised RuntimeError"),
+        ("float(loss[1:].min() - loss[0])", "loss[1:] - loss[0]", "your result has shape (1,)"),
+    ],
+    "lesson_13.leader_margin": [
+        (".amax(dim=1)", ".mean(dim=1)", "_HIGHEST"),
+        ("alone.argmax()", "gates.mean(0).argmax()", "~_CIRCLE"),
+        (".amax(dim=1)", ".amax()", "the margins of the two seeds are 0.2 and 0.6"),
+        (".amax(dim=1)", ".max(dim=1)", "your code raised TypeError"),
+        (
+            "gates[:, leader] - gates[:, others].amax(dim=1)",
+            "gates[:, others].amax(dim=1) - gates[:, leader]",
+            "_TURNED",
+        ),
+        ("alone.argmax()", "alone.argmin()", "~_SELF"),
+    ],
+    "lesson_13.seeds_needed": [
+        ("std / seeds**0.5", "std / seeds", "_SHRINKS"),
+        ("seeds - 1", "seeds", "_FREEDOM"),
+        ("seeds = 2", "seeds = 1", "_TWO"),
+        (">= effect", "> effect", "~_SHRINKS"),
+        ("return seeds", "return seeds - 1", "_TWO"),
+        ("quantile(seeds - 1)", "2", "~_FREEDOM"),
+    ],
+    "lesson_14.mask_of": [
+        ("<", "<=", "_COUNT"),
+        ("<", ">", "~_COUNT"),
+        (
+            "torch.arange(longest) < lengths[:, None]",
+            "torch.arange(longest)[:, None] < lengths",
+            "your result has shape (3, 1)",
+        ),
+        ("torch.arange(longest)", "torch.arange(1, longest + 1)", "~_COUNT"),
+        ("torch.arange(longest) < lengths[:, None]", "(torch.arange(longest) < lengths[:, None]).float()", "_KIND"),
+        ("lengths[:, None]", "lengths.max()", "your result has shape (3,)"),
+    ],
+    "lesson_14.seen_in_training": [
+        ("torch.isin(test_groups, train_groups)", "~torch.isin(test_groups, train_groups)", "~_ANYWHERE"),
+        (
+            "torch.isin(test_groups, train_groups)",
+            "torch.isin(test_groups, train_groups).any()",
+            "your function returned a tensor of shape ()",
+        ),
+        ("torch.isin(test_groups, train_groups)", "test_groups == train_groups[0]", "_ANYWHERE"),
+        ("torch.isin(test_groups, train_groups)", "torch.isin(test_groups, train_groups).float()", "~_HOW_OFTEN"),
+        (
+            "torch.isin(test_groups, train_groups)",
+            "test_groups[:, None] == train_groups",
+            "your function returned a tensor of shape (2, 3)",
+        ),
+        (
+            "torch.isin(test_groups, train_groups)",
+            "test_groups[torch.isin(test_groups, train_groups)]",
+            "your function returned a tensor of shape (1,)",
+        ),
+    ],
+    "lesson_14.scaled": [
+        ("train[mask]", "other.flatten(0, 1)", "_OWN"),
+        ("real.std(0, correction=0)", "real.std(0)", "_CORRECTION"),
+        ("(other - real.mean(0)) / torch.where(std > 0, std, 1.0)", "(other - real.mean(0)) / std", "_CONSTANT"),
+        ("(other - real.mean(0)) / torch.where(std > 0, std, 1.0)", "other - real.mean(0)", "~_OWN"),
+        ("train[mask]", "train.flatten(0, 1)", "_PADDING"),
+        ("(other - real.mean(0))", "(train - real.mean(0))", "your result has shape (50, 2, 2)"),
+    ],
+}
