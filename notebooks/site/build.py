@@ -94,7 +94,8 @@ def show(cell: NotebookNode) -> None:
         elif SVG in data:
             output["data"] = {"text/html": data[SVG]}  # in the page, where a reader can select its words
         elif "text/html" in data:
-            data["text/html"] = data["text/html"].replace("<th></th>", "<td></td>")  # a corner is no heading
+            told = data["text/html"].replace("<th></th>", "<td></td>")  # a corner is no heading
+            data["text/html"] = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', told)
         outputs.append(output)
     cell.outputs = outputs
 

@@ -95,7 +95,8 @@ class Lab:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         output = page.locator(".jp-OutputArea-output", has_text=done).first
-        failed = page.locator("[data-mime-type='application/vnd.jupyter.error']").first
+        stderr = page.locator("[data-mime-type='application/vnd.jupyter.stderr']")  # warnings, and tracebacks too
+        failed = stderr.filter(has_text=re.compile(r"\w+(Error|Interrupt)\b")).first
         output.or_(failed).first.wait_for(state="attached", timeout=seconds * 1000)
         assert not failed.count(), failed.inner_text()
         idle.wait_for(timeout=seconds * 1000)

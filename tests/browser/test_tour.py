@@ -8,11 +8,12 @@ from pathlib import Path
 from tests.browser.conftest import Lab
 from tests.browser.explorer_driver import assert_gamma
 
-TOUR = Path(__file__).parents[2] / "notebooks" / "00_tour.ipynb"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def test_the_tour_runs_and_its_slider_moves_the_picture(lab: Lab) -> None:
-    shutil.copy(TOUR, lab.root / "tour.ipynb")
+    shutil.copy(NOTEBOOKS / "00_tour.ipynb", lab.root / "tour.ipynb")
+    shutil.copytree(NOTEBOOKS / "exercises", lab.root / "exercises")
     watched = lab.run("tour.ipynb", "TOUR DONE", seconds=300)
     page = watched.page
     page.locator(".clcr").first.scroll_into_view_if_needed()

@@ -29,7 +29,6 @@ def fresh(batch: Batch, seed: int = 0) -> CLCR:
 
 def whole_run(folder: Path, parts: bytes, seed: int) -> None:
     """A run with a checkpoint after every step, that leaves its model and its traces in the folder."""
-    torch.set_num_threads(1)
     train, valid = (part.only("vision", "sound") for part in pickle.loads(parts))
     model, probe = fresh(train, seed), valid.select([0, 1])
     done = fit(model, train, valid, replace(QUICK, batch_size=12), folder, probe, progress=False, checkpoint_every=0.0)
@@ -74,20 +73,9 @@ def write_too_much(folder: Path, parts: bytes) -> None:
     assert not list(folder.iterdir())
 
 
-def run_on_shards(
-    shards: Path, folder: Path, workers: int, processes: int, last: int, seconds: float = 0, victim: int = 0
-) -> None:
+def run_on_shards(shards: Path, folder: Path, workers: int, last: int = 0, seconds: float = 0, victim: int = 0) -> None:
     """A run with a checkpoint after every step, whose main process dies right after its `last`-th one, or of whose
     processes the `victim`-th dies so many seconds after the training began; 0 of both: none dies."""
-    if processes == 1:
-        return _one_on_shards(shards, folder, workers, last, seconds, victim)
-    from accelerate import debug_launcher
-
-    debug_launcher(_one_on_shards, (shards, folder, workers, last, seconds, victim), processes)
-
-
-def _one_on_shards(shards: Path, folder: Path, workers: int, last: int, seconds: float, victim: int) -> None:
-    torch.set_num_threads(1)
     rank = int(os.environ.get("RANK", "0"))
     train = Shards(shards, "train", workers)
     write, written = run_folder.write_state, []

@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,7 @@ class Shards:
             batch_size=None,
             sampler=pieces,
             num_workers=min(self.workers, len(pieces)),
+            worker_init_fn=_end_with_the_trainer,
             generator=torch.Generator(),  # the loader must not draw from the generator that training uses
         )
         for read in loader:
@@ -207,6 +209,21 @@ def checksum(rows: Iterable[ndarray]) -> int:
     for row in rows:
         total = zlib.crc32(row.tobytes(), total)
     return total
+
+
+def _end_with_the_trainer(_: int) -> None:
+    """Let this worker end when the process that started it is killed.
+
+    PyTorch's workers watch their parent, and those from a fork server are children of that server, which in its turn
+    lives as long as they do.
+    """
+
+    def watch() -> None:
+        if trainer := multiprocessing.parent_process():
+            trainer.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _default_workers() -> int:
