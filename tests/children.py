@@ -59,6 +59,7 @@ def all_ended_well(processes: list[ForkServerProcess]) -> bool:
 def _run(work: Callable[..., None], arguments: bytes) -> None:
     assert not hasattr(TqdmDefaultWriteLock, "mp_lock"), "tqdm's lock is another process's"
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # readers of shards start at once, as in a script on Linux
     work(*pickle.loads(arguments))
 
 

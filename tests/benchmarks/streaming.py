@@ -31,7 +31,7 @@ import torch
 
 from clcrkit import CLCR, Batch, CLCRConfig
 from clcrkit.datasets import Shards, convert
-from clcrkit.datasets.streaming.shards import FORMAT, INDEX, checksum, index_digest
+from clcrkit.datasets.streaming.shard_files import FORMAT, INDEX, checksum, index_digest
 from clcrkit.files import digest
 from tests.benchmarks.timing import ALIGNED, FEATURES, interleaved, random_batch, ratios, report
 

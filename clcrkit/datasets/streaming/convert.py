@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import PARTS, Split
-from clcrkit.datasets.streaming.shards import FORMAT, INDEX, checksum, index_digest, read_index, stored_rows
+from clcrkit.datasets.streaming.shard_files import FORMAT, INDEX, checksum, index_digest, read_index, stored_rows
 from clcrkit.errors import DataError
 from clcrkit.files import digest, read_tensors, write_json, write_tensors
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from clcrkit import CLCR, Batch, CLCRConfig, DataError, collate
 from clcrkit.datasets import Shards, asynchrony, convert
-from clcrkit.datasets.streaming.shards import index_digest
+from clcrkit.datasets.streaming.shard_files import index_digest
 from clcrkit.files import digest
 from clcrkit.training import TrainConfig, fit
 from tests.datasets.streaming.ragged import ragged
