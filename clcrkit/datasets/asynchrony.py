@@ -148,12 +148,13 @@ def _chunks(samples: int, chunk: int, seed: int, settings: _Settings) -> Iterato
             waiting = [joined.select(slice(full, None))]
 
 
-def _make_world(random: np.random.Generator) -> dict[str, dict[str, NDArray[np.float32]]]:
+def _make_world(random: np.random.Generator) -> dict[str, dict[str, NDArray[np.float64]]]:
     """By modality what each pattern looks like: (pattern, feature) of norm sqrt(feature), mutually orthogonal but the
-    decoys. `common` is an orthonormal basis of all that is not private."""
+    decoys. `common` is an orthonormal basis of all that is not private. All in float64 until a batch is made: there the
+    rounding to float32 leaves the same bits on every processor."""
     world = {}
     for modality, width in WIDTHS.items():
-        basis = np.linalg.qr(random.standard_normal((width, width)))[0].astype(np.float32)
+        basis = np.linalg.qr(random.standard_normal((width, width)))[0]
         patterns = {
             "private": np.concatenate([basis[:2], -basis[:2]]),
             "shallow": basis[2:4],
@@ -162,17 +163,17 @@ def _make_world(random: np.random.Generator) -> dict[str, dict[str, NDArray[np.f
             "referee": basis[9:11],
             "decoys": _unit(random.standard_normal((_DECOYS, width - 2))) @ basis[2:],
         }
-        world[modality] = {name: np.float32(np.sqrt(width)) * rows for name, rows in patterns.items()}
+        world[modality] = {name: np.sqrt(width) * rows for name, rows in patterns.items()}
         world[modality]["common"] = basis[2:]
     return world
 
 
-def _unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
 
 
 def _make_block(
-    world: dict[str, dict[str, NDArray[np.float32]]], random: np.random.Generator, start: int, settings: _Settings
+    world: dict[str, dict[str, NDArray[np.float64]]], random: np.random.Generator, start: int, settings: _Settings
 ) -> Batch:
     """Samples start, start + 1, ... of one block, from its own stream."""
     factors = random.integers(2, size=(_BLOCK, 3))
@@ -198,10 +199,10 @@ def _make_block(
         values, mask, evident = _make_modality(
             world[modality], random, modality, claims, private[:, m], referees, believed
         )
-        strength = np.where(drowned[:, m], max(settings.noise, DROWNED), settings.noise).astype(np.float32)
+        strength = np.where(drowned[:, m], max(settings.noise, DROWNED), settings.noise)
         values += strength[:, None, None] * random.standard_normal(values.shape, dtype=np.float32)
         mask &= ~lost[:, m, None]
-        tokens[modality], masks[modality] = values, mask
+        tokens[modality], masks[modality] = values.astype(np.float32), mask
         marked[modality] = evident & mask[:, None] & ~drowned[:, m, None, None]
 
     attributes = {level: factors[:, i] for i, level in enumerate(LEVELS)}
@@ -212,14 +213,14 @@ def _make_block(
 
 
 def _make_modality(
-    patterns: dict[str, NDArray[np.float32]],
+    patterns: dict[str, NDArray[np.float64]],
     random: np.random.Generator,
     modality: str,
     claims: NDArray[np.int64],
     private: NDArray[np.int64],
     referees: int | None,
     believed: NDArray[np.int64],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Tokens without noise, their mask and their evidence.
 
     claims: (batch, level), what is shown at each level: 0, 1 or SILENT. believed: (batch, level), which witness is
@@ -232,13 +233,13 @@ def _make_modality(
 
     # Distractors everywhere: half of them patterns without a meaning, half of them directions of no pattern.
     directions = _unit(random.standard_normal((len(claims), longest, len(patterns["common"])))) @ patterns["common"]
-    values = directions * np.float32(np.sqrt(WIDTHS[modality]))
+    values = directions * np.sqrt(WIDTHS[modality])
     words = patterns["decoys"][random.integers(_DECOYS, size=mask.shape)]
     values = np.where(random.random(mask.shape)[..., None] < 0.5, words, values)
     evident = np.zeros((len(claims), 3, longest), dtype=bool)
     free = mask.copy()
 
-    def place(at: NDArray[np.int64], shown: NDArray[np.float32], level: int | None, who: Any = slice(None)) -> None:
+    def place(at: NDArray[np.int64], shown: NDArray[np.float64], level: int | None, who: Any = slice(None)) -> None:
         values[rows[who], at[who]] = shown[who]
         free[rows[who], at[who]] = False
         if level is not None:
