@@ -20,7 +20,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests import chromium
 
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "build" / "screenshots"
+AXE = ROOT / "clcrkit/viz/explorer/js/node_modules/axe-core/axe.min.js"
 _OWN = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|file:|data:|blob:|about:")
 
 
@@ -43,6 +45,19 @@ class Watched:
     def assert_quiet(self) -> None:
         assert self.outside == []
         assert self.errors == []
+
+
+def axe(page: Page) -> list[list[str]]:
+    """What axe-core finds wrong in the page: the rule, and the first place that breaks it."""
+    if not AXE.exists():
+        if os.environ.get("CI"):
+            pytest.fail("axe-core is missing: make js installs it")
+        pytest.skip("axe-core is missing: make js installs it")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[list[str]] = page.evaluate(
+        "axe.run().then((all) => all.violations.map((v) => [v.id, v.nodes[0].html]))"
+    )
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 </head>
 <body>
 <noscript>{still}</noscript>
-<main id="explorer"></main>
+<main><h1 class="clcr-hidden">{title}</h1><div id="explorer"></div></main>
 <script type="application/json" id="state">{state}</script>
 <script type="text/plain" id="arrays">{packed}</script>
 <script type="module">{script}</script>
