@@ -42,6 +42,26 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PLOTLY = "application/vnd.plotly.v1+json"
 _NEEDS_KERNEL = "<p><em>A widget: run the notebook to use it.</em></p>"
 
+# Figures in the colours of the reader's system, and frames as high as the explorers in them.
+_SCRIPT = r"""
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function colour() {
+  const [ink, lines] = dark.matches ? ["#d4d8de", "#3b4048"] : ["#2a3f5f", "#e3e7ee"];
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+    const changes = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": ink };
+    for (const axis of Object.keys(plot._fullLayout).filter((key) => /^[xy]axis\d*$/.test(key)))
+      for (const part of ["gridcolor", "zerolinecolor", "linecolor"]) changes[`${axis}.${part}`] = lines;
+    Plotly.relayout(plot, changes);
+  }
+}
+dark.addEventListener("change", colour);
+addEventListener("DOMContentLoaded", colour);
+addEventListener("message", ({ data, source }) => {
+  for (const frame of document.querySelectorAll("iframe"))
+    if (frame.contentWindow === source && data?.clcrkitHeight > 0) frame.style.height = `${data.clcrkitHeight}px`;
+});
+"""
+
 # The lab template without what it would load from elsewhere: require.js, MathJax, mermaid, widget manager.
 _TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
@@ -52,12 +72,22 @@ _TEMPLATE = """
 {%- block html_head_css -%}
 <link rel="icon" href="data:,">
 <style>
+  :root { color-scheme: light dark; }
   main { max-width: 72rem; margin: 0 auto; }
   math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", math; font-size: 1.1em; }
   math[display="block"] { margin: 0.8em 0; }
   details { margin: 0.6em 0; }
   summary { cursor: pointer; }
+  .jp-RenderedHTMLCommon table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }
+  @media (max-width: 46em) {
+    body.jp-Notebook { padding: 4px; }
+    .jp-Cell { padding: 2px; }
+    .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+    .jp-Notebook pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  }
 </style>
+{{ resources.include_css("static/theme-dark.css") | replace("<style"|safe, resources.dark|safe) }}
+<script nonce="{{ resources.nonce }}">{{ resources.script }}</script>
 {% if resources.plotlyjs %}<script nonce="{{ resources.nonce }}">{{ resources.plotlyjs }}</script>{% endif %}
 {%- endblock -%}
 """
@@ -124,6 +154,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                 data = output.get("data", {})
                 if _PLOTLY in data:
                     figures += 1
+                    data[_PLOTLY].get("layout", {}).pop("width", None)  # as wide as the page
                     html = plotly.io.to_html(
                         data[_PLOTLY],
                         config={"displaylogo": False, "responsive": True},
@@ -142,6 +173,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
             cell.outputs = outputs
     exporter = _PageExporter(raw_template=_TEMPLATE, exclude_anchor_links=True)
     resources = {"metadata": {"name": title}, "nonce": nonce, "plotlyjs": get_plotlyjs() if figures else ""}
+    resources |= {"script": _SCRIPT, "dark": '<style media="screen and (prefers-color-scheme: dark)"'}
     page = str(exporter.from_notebook_node(shown, resources)[0])
     return page.replace("<head>", _POLICY.format(nonce=nonce, explorer=allowed_script()), 1)
 

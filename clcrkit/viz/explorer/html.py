@@ -58,6 +58,9 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 _START = """
 const read = (id) => document.getElementById(id).textContent;
 openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+// a page around this one makes the frame as high as what is in it
+const tell = () => parent.postMessage({ clcrkitHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
+if (parent !== window) new ResizeObserver(tell).observe(document.body);
 """
 
 
@@ -107,7 +110,7 @@ def embedded(text: str, views: Sequence[str]) -> str:
     if {"subspaces", "gates"} <= set(views):  # side by side
         height -= _HEIGHTS["gates"]
     return (
-        '<iframe title="clcrkit explorer" sandbox="allow-scripts" loading="lazy" '
+        '<iframe title="clcrkit explorer" sandbox="allow-scripts" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
     )
 
