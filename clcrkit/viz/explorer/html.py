@@ -57,7 +57,7 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 """
 _START = """
 const read = (id) => document.getElementById(id).textContent;
-openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+await openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
 // a page around this one makes the frame as high as what is in it
 const tell = () => parent.postMessage({ clcrkitHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
 if (parent !== window) new ResizeObserver(tell).observe(document.body);
