@@ -61,7 +61,9 @@ function fit(paper = false) {
     const { title, annotations = [] } = plot.layout;
     if (!original.has(plot)) original.set(plot, [title?.text ?? "", annotations.map((note) => note.text)]);
     const changes = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": ink };
-    const narrow = plot.clientWidth < 600;
+    Object.assign(changes, paper ? { width: 600 } : { width: null, autosize: true });
+    const narrow = plot.clientWidth < 600 && !paper;
+    changes["margin.t"] = narrow ? 110 : undefined;
     const [said, notes] = original.get(plot);
     if (said) changes["title.text"] = narrow ? wrapped(said, plot.clientWidth / 9) : said;
     const columns = Object.keys(plot._fullLayout).filter((key) => /^xaxis\d*$/.test(key)).length;
@@ -100,8 +102,9 @@ _TEMPLATE = """
   math[display="block"] { margin: 0.8em 0; }
   details { margin: 0.6em 0; }
   summary { cursor: pointer; }
+  .jp-InputPrompt, .jp-OutputPrompt { opacity: 1; color: var(--jp-content-font-color1); }
   .jp-Notebook pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  .jp-RenderedHTMLCommon a { text-decoration: underline; }
+  .jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
   .jp-RenderedHTMLCommon table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }
   @media (max-width: 46em) {
     body.jp-Notebook { padding: 4px; }
@@ -116,7 +119,8 @@ _TEMPLATE = """
 </style>
 {{ resources.include_css("static/theme-dark.css") | replace("<style"|safe, resources.dark|safe) }}
 <style>
-  :root { --jp-mirror-editor-comment-color: #2f6464; --jp-mirror-editor-number-color: #006600; }
+  :root { --jp-mirror-editor-comment-color: #2f6464; --jp-mirror-editor-number-color: #006600;
+          --jp-mirror-editor-operator-color: #8a1fd1; }
   @media screen and (prefers-color-scheme: dark) {
     :root { --jp-mirror-editor-comment-color: #8fb8b8; --jp-mirror-editor-number-color: #7fd67f;
             --jp-mirror-editor-operator-color: #d39bff; }
@@ -200,7 +204,9 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                         div_id=f"figure-{figures}",
                     )
                     output["data"] = {"text/html": html.replace("<script", f'<script nonce="{nonce}"', 1)}
-                elif _SVG in data and "<iframe" in data.get("text/html", ""):
+                if "text/html" in data:
+                    data["text/html"] = data["text/html"].replace("<th></th>", "<td></td>")  # a corner is no heading
+                if _SVG in data and "<iframe" in data.get("text/html", ""):
                     data["text/html"] += f'<div class="still">{data[_SVG]}</div>'  # for paper
                 elif data.pop(_WIDGET, None) is not None and not {"text/html", _SVG} & set(data):
                     if "%|" in data.get("text/plain", ""):
