@@ -63,7 +63,10 @@ function fit(paper = false) {
     const changes = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": ink };
     Object.assign(changes, paper ? { width: 600 } : { width: null, autosize: true });
     const narrow = plot.clientWidth < 600 && !paper;
-    changes["margin.t"] = narrow ? 110 : undefined;
+    const room = narrow ? { t: 110, l: 56, r: 16 } : { t: undefined, l: undefined, r: undefined };
+    for (const [side, size] of Object.entries(room)) changes[`margin.${side}`] = size;
+    changes["title.y"] = narrow ? 0.9 : undefined;
+    changes["title.yanchor"] = narrow ? "top" : undefined;
     const [said, notes] = original.get(plot);
     if (said) changes["title.text"] = narrow ? wrapped(said, plot.clientWidth / 9) : said;
     const columns = Object.keys(plot._fullLayout).filter((key) => /^xaxis\d*$/.test(key)).length;
@@ -102,7 +105,6 @@ _TEMPLATE = """
   math[display="block"] { margin: 0.8em 0; }
   details { margin: 0.6em 0; }
   summary { cursor: pointer; }
-  .jp-InputPrompt, .jp-OutputPrompt { opacity: 1; color: var(--jp-content-font-color1); }
   .jp-Notebook pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   .jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
   .jp-RenderedHTMLCommon table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }
@@ -119,8 +121,8 @@ _TEMPLATE = """
 </style>
 {{ resources.include_css("static/theme-dark.css") | replace("<style"|safe, resources.dark|safe) }}
 <style>
-  :root { --jp-mirror-editor-comment-color: #2f6464; --jp-mirror-editor-number-color: #006600;
-          --jp-mirror-editor-operator-color: #8a1fd1; }
+  :root { --jp-cell-prompt-not-active-opacity: 1; --jp-mirror-editor-comment-color: #2f6464;
+          --jp-mirror-editor-number-color: #006600; --jp-mirror-editor-operator-color: #8a1fd1; }
   @media screen and (prefers-color-scheme: dark) {
     :root { --jp-mirror-editor-comment-color: #8fb8b8; --jp-mirror-editor-number-color: #7fd67f;
             --jp-mirror-editor-operator-color: #d39bff; }
