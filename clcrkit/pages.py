@@ -40,7 +40,54 @@ from plotly.offline import get_plotlyjs  # noqa: E402
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PLOTLY = "application/vnd.plotly.v1+json"
+_SVG = "image/svg+xml"
 _NEEDS_KERNEL = "<p><em>A widget: run the notebook to use it.</em></p>"
+
+# Figures in the colours of the reader's system, with titles that fit, and frames as high as the explorers in them.
+_SCRIPT = r"""
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const original = new Map();
+function wrapped(text, width) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines.at(-1) && (lines.at(-1) + word).length > width) lines.push("");
+    lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return lines.join("<br>");
+}
+function fit(paper = false) {
+  const [ink, lines] = dark.matches && !paper ? ["#d4d8de", "#3b4048"] : ["#2a3f5f", "#e3e7ee"];
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+    const { title, annotations = [] } = plot.layout;
+    if (!original.has(plot)) original.set(plot, [title?.text ?? "", annotations.map((note) => note.text)]);
+    const changes = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": ink };
+    Object.assign(changes, paper ? { width: 600 } : { width: null, autosize: true });
+    const narrow = plot.clientWidth < 600 && !paper;
+    const room = narrow ? { t: 110, l: 56, r: 16 } : { t: undefined, l: undefined, r: undefined };
+    for (const [side, size] of Object.entries(room)) changes[`margin.${side}`] = size;
+    changes["title.y"] = narrow ? 0.9 : undefined;
+    changes["title.yanchor"] = narrow ? "top" : undefined;
+    const [said, notes] = original.get(plot);
+    if (said) changes["title.text"] = narrow ? wrapped(said, plot.clientWidth / 9) : said;
+    const columns = Object.keys(plot._fullLayout).filter((key) => /^xaxis\d*$/.test(key)).length;
+    notes.forEach((text, i) => {
+      changes[`annotations[${i}].text`] = narrow ? wrapped(text ?? "", plot.clientWidth / 9 / columns) : text;
+    });
+    for (const axis of Object.keys(plot._fullLayout).filter((key) => /^[xy]axis\d*$/.test(key)))
+      for (const part of ["gridcolor", "zerolinecolor", "linecolor"]) changes[`${axis}.${part}`] = lines;
+    Plotly.relayout(plot, changes);
+  }
+}
+dark.addEventListener("change", () => fit());
+addEventListener("DOMContentLoaded", () => fit());
+addEventListener("resize", () => fit());
+addEventListener("beforeprint", () => fit(true));
+addEventListener("afterprint", () => fit());
+addEventListener("message", ({ data, source }) => {
+  for (const frame of document.querySelectorAll("iframe"))
+    if (frame.contentWindow === source && data?.clcrkitHeight > 0) frame.style.height = `${data.clcrkitHeight}px`;
+});
+"""
 
 # The lab template without what it would load from elsewhere: require.js, MathJax, mermaid, widget manager.
 _TEMPLATE = """
@@ -52,12 +99,36 @@ _TEMPLATE = """
 {%- block html_head_css -%}
 <link rel="icon" href="data:,">
 <style>
+  :root { color-scheme: light dark; }
   main { max-width: 72rem; margin: 0 auto; }
   math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", math; font-size: 1.1em; }
   math[display="block"] { margin: 0.8em 0; }
   details { margin: 0.6em 0; }
   summary { cursor: pointer; }
+  .jp-Notebook pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
+  .jp-RenderedHTMLCommon table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }
+  @media (max-width: 46em) {
+    body.jp-Notebook { padding: 4px; }
+    .jp-Cell { padding: 2px; }
+    .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+  }
+  .still { display: none; }
+  @media print {
+    .still { display: block; break-inside: avoid; }
+    iframe { display: none; }
+  }
 </style>
+{{ resources.include_css("static/theme-dark.css") | replace("<style"|safe, resources.dark|safe) }}
+<style>
+  :root { --jp-cell-prompt-not-active-opacity: 1; --jp-mirror-editor-comment-color: #2f6464;
+          --jp-mirror-editor-number-color: #006600; --jp-mirror-editor-operator-color: #8a1fd1; }
+  @media screen and (prefers-color-scheme: dark) {
+    :root { --jp-mirror-editor-comment-color: #8fb8b8; --jp-mirror-editor-number-color: #7fd67f;
+            --jp-mirror-editor-operator-color: #d39bff; }
+  }
+</style>
+<script nonce="{{ resources.nonce }}">{{ resources.script }}</script>
 {% if resources.plotlyjs %}<script nonce="{{ resources.nonce }}">{{ resources.plotlyjs }}</script>{% endif %}
 {%- endblock -%}
 """
@@ -124,6 +195,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                 data = output.get("data", {})
                 if _PLOTLY in data:
                     figures += 1
+                    data[_PLOTLY].get("layout", {}).pop("width", None)  # as wide as the page
                     html = plotly.io.to_html(
                         data[_PLOTLY],
                         config={"displaylogo": False, "responsive": True},
@@ -134,7 +206,11 @@ def to_html(notebook: NotebookNode, title: str) -> str:
                         div_id=f"figure-{figures}",
                     )
                     output["data"] = {"text/html": html.replace("<script", f'<script nonce="{nonce}"', 1)}
-                elif data.pop(_WIDGET, None) is not None and not {"text/html", "image/svg+xml"} & set(data):
+                if "text/html" in data:
+                    data["text/html"] = data["text/html"].replace("<th></th>", "<td></td>")  # a corner is no heading
+                if _SVG in data and "<iframe" in data.get("text/html", ""):
+                    data["text/html"] += f'<div class="still">{data[_SVG]}</div>'  # for paper
+                elif data.pop(_WIDGET, None) is not None and not {"text/html", _SVG} & set(data):
                     if "%|" in data.get("text/plain", ""):
                         continue  # a progress bar says nothing once all is done
                     output["data"] = {"text/html": _NEEDS_KERNEL}  # better than the widget's Python text
@@ -142,6 +218,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
             cell.outputs = outputs
     exporter = _PageExporter(raw_template=_TEMPLATE, exclude_anchor_links=True)
     resources = {"metadata": {"name": title}, "nonce": nonce, "plotlyjs": get_plotlyjs() if figures else ""}
+    resources |= {"script": _SCRIPT, "dark": '<style media="screen and (prefers-color-scheme: dark)"'}
     page = str(exporter.from_notebook_node(shown, resources)[0])
     return page.replace("<head>", _POLICY.format(nonce=nonce, explorer=allowed_script()), 1)
 

@@ -53,8 +53,7 @@ def prepare(source: Path, run: bool = False) -> None:
         shutil.copy(HERE / name, static)
     (static / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     shutil.copy(HERE / "conf.py", source)
-    for picture in NOTEBOOKS.glob("*.png"):
-        shutil.copy(picture, source)
+    shutil.copy(NOTEBOOKS / "explorer.webp", source)
     lessons = []
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         notebook = read_notebook(path)

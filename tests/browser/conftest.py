@@ -20,7 +20,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests import chromium
 
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "build" / "screenshots"
+AXE = ROOT / "clcrkit/viz/explorer/js/node_modules/axe-core/axe.min.js"
 _OWN = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|file:|data:|blob:|about:")
 
 
@@ -43,6 +45,19 @@ class Watched:
     def assert_quiet(self) -> None:
         assert self.outside == []
         assert self.errors == []
+
+
+def axe(page: Page) -> list[list[str]]:
+    """What axe-core finds wrong in the page: the rule, and the first place that breaks it."""
+    if not AXE.exists():
+        if os.environ.get("CI"):
+            pytest.fail("axe-core is missing: make js installs it")
+        pytest.skip("axe-core is missing: make js installs it")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[list[str]] = page.evaluate(
+        "axe.run().then((all) => all.violations.map((v) => [v.id, v.nodes[0].html]))"
+    )
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -75,20 +90,23 @@ class Lab:
         self._address, self._token = f"http://127.0.0.1:{port}", token
         self._contexts: list[BrowserContext] = []
 
-    def run(self, name: str, done: str, script: str = "", seconds: float = 120) -> Watched:
-        """Open the notebook `name`, run all its cells and wait until the output `done` appears.
-
-        `script` runs in the page before anything else.
-
-        The notebook should make `done` at run time ("DO" + "NE"), so that its source is not taken for it.
-        """
+    def open(self, name: str, script: str = "") -> Watched:
+        """Open the notebook `name`, which nobody has trusted. `script` runs in the page before anything else."""
         context = self.browser.new_context(viewport={"width": 1300, "height": 1100})
         context.add_init_script(script)
         self._contexts.append(context)
         watched = Watched(context)
+        watched.page.goto(f"{self._address}/lab/tree/{name}?token={self._token}&reset")
+        watched.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").wait_for()
+        return watched
+
+    def run(self, name: str, done: str, script: str = "", seconds: float = 120) -> Watched:
+        """Open the notebook `name`, run all its cells and wait until the output `done` appears.
+
+        The notebook should make `done` at run time ("DO" + "NE"), so that its source is not taken for it.
+        """
+        watched = self.open(name, script)
         page = watched.page
-        page.goto(f"{self._address}/lab/tree/{name}?token={self._token}&reset")
-        page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").wait_for()
         # the status bar tells the kernel's true state; the circle in the toolbar is idle before it is connected
         idle = page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle$")).first
         idle.wait_for(timeout=seconds * 1000)

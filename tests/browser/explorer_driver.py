@@ -108,7 +108,7 @@ def assert_sound(page: Page) -> None:
     buttons.focus()
     page.keyboard.press("Enter")
     expect(buttons).to_have_text("■ stop")
-    expect(page.get_by_label("Stop the sound of acoustic")).to_be_focused()
+    expect(page.get_by_label("stop: the sound of acoustic")).to_be_focused()
     page.keyboard.press("Enter")
     expect(buttons).to_have_text("▶ listen")
     page.keyboard.press("Enter")

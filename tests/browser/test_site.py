@@ -14,10 +14,8 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import SCREENSHOTS, Watched
+from tests.browser.conftest import ROOT, SCREENSHOTS, Watched, axe
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "clcrkit/viz/explorer/js/node_modules/axe-core/axe.min.js"
 LESSONS = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 PAGES = ["index", *LESSONS, "notation", "glossary", "api", "search"]
 MAX_LESSON_BYTES = 3_000_000
@@ -132,16 +130,10 @@ def test_without_scripts_a_figure_is_a_picture(site: Path, browser: Browser) -> 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["index", "notation", "search", "01_asynchrony", "04_budget", "09_looking_inside"])
 def test_axe_finds_nothing(site: Path, browser: Browser, name: str, theme: str) -> None:
-    if not AXE.exists():
-        if os.environ.get("CI"):
-            pytest.fail("axe-core is missing: make js installs it")
-        pytest.skip("axe-core is missing: make js installs it")
     context = browser.new_context(viewport={"width": 1000, "height": 900}, offline=True, color_scheme=theme)  # type: ignore[arg-type]
     page = context.new_page()
     open_page(page, site, name)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then((all) => all.violations.map((v) => [v.id, v.nodes[0].html]))")
-    assert found == []
+    assert axe(page) == []
     context.close()
 
 

@@ -28,10 +28,10 @@ PNG, SVG = "image/png", "image/svg+xml"
 WIDTH, HEIGHT = 700, 420  # of a figure that does not say
 MAX_BYTES = 100_000
 _PAGE = "<!doctype html><meta charset=utf-8><style>body { margin: 0; background: white }</style><div id=picture></div>"
-_DRAW = """async ([data, layout, width, height, scale]) => {
+_DRAW = """async ([data, layout, width, height]) => {
     const shown = {...layout, width, height};
     const traces = data.map(({uid, ...trace}) => trace);  // plotly fails to clear one whose name has a blank
-    return await Plotly.toImage({data: traces, layout: shown}, {format: "png", width, height, scale});
+    return await Plotly.toImage({data: traces, layout: shown}, {format: "png", width, height});
 }"""
 
 
@@ -72,18 +72,14 @@ def draw(notebook: NotebookNode) -> int:
 
 
 def _png(page: Page, data: dict[str, Any]) -> str:
-    """The picture in base64: twice as sharp as a screen where that is small enough."""
-    for scale in (1.5, 1.0):
-        image = _figure(page, data[PLOTLY], scale) if PLOTLY in data else _svg(page, data[SVG])
-        if len(base64.b64decode(image)) <= MAX_BYTES:
-            break
-    return image
+    """The picture in base64, with one pixel for each of the screen's: JupyterLab shows it as large as it is."""
+    return _figure(page, data[PLOTLY]) if PLOTLY in data else _svg(page, data[SVG])
 
 
-def _figure(page: Page, figure: dict[str, Any], scale: float) -> str:
+def _figure(page: Page, figure: dict[str, Any]) -> str:
     layout = figure["layout"]
     size = int(layout.get("width") or WIDTH), int(layout.get("height") or HEIGHT)
-    url: str = page.evaluate(_DRAW, [figure["data"], layout, *size, scale])
+    url: str = page.evaluate(_DRAW, [figure["data"], layout, *size])
     return url.partition(",")[2]
 
 

@@ -42,14 +42,14 @@ assifier trained on shuffled labels: what the number of samples alone would give
 oop around several. Shift adds to the selection; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
 const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
 "pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
-"blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h3",
+"blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
 {},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`clcr-panel clcr-${name}`,
 "aria-label":title},header,h("div",{class:"clcr-body"},...body))}function picker(app,name,label,options,explain){const onchange=event=>{
 const value=inputValue(event);app.set(name==="head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,
 text])=>h("option",{value,text}));const select=h("select",{"aria-label":label,"data-trait":name,onchange},...items);app.
 pickers.push({name,select});return h("label",{class:"clcr-control"},explain?term(app,explain,label):h("span",{text:label}),
 select)}function zoomBox(app,run){const onchange=event=>{run(isTicked(event));app.refresh()};return h("label",{class:"cl\
-cr-control"},h("input",{type:"checkbox",onchange}),term(app,"zoom","zoom in"))}function walkTokens(app,el,count,modality,arrive){
+cr-control clcr-check"},h("input",{type:"checkbox",onchange}),term(app,"zoom","zoom in"))}function walkTokens(app,el,count,modality,arrive){
 el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener("keydown",event=>{const last=count()-1;
 if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,ArrowLeft:now<0?0:now-1,Home:0,End:last};
 const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.max(0,next));app.point({modality:modality(),
@@ -228,8 +228,8 @@ every=Math.max(1,Math.ceil((widest*6.6+6)/step));const strip=tokens.bins?stripHe
 data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.data.kernel?"the so\
 und is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=!this.tokens;
 listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-label",`${playing?
-"Stop":"Play"} the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,cutoff}=this.share;
-const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>0).length;const unbound=app.
+"stop":"listen"}: the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,cutoff}=this.
+share;const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>0).length;const unbound=app.
 data.table.sparse?" 0: the budget does not bind, every token keeps its activation":" 0: this model has no budget, every \
 token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens funded`}),h("span",{},term(app,
 "budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"participation","r"),` ${fmt(spent/n)}`),
@@ -299,21 +299,21 @@ note(`true value ${[...truth][0]}`));this.el.append(note(answer.note+(truth.size
 d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation a"],["line","cutoff","cut-off λ"],["s\
 tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructor(app){this.app=app;const{data}=app;const main=h(
 "div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","Token budget","\
-budget",[],[main,side]);const key=KEY.flatMap(([swatch,word,label])=>[h("i",{class:`clcr-swatch clcr-${swatch}`}),term(app,
-word,label)]);this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.lanes=
-data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,data.
-sounds?.ids.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.blockRows.
-size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes 0 and the \
-model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(term(app,
-"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samples"));this.
-participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This page keeps \
-the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.data.blockRow>=
-0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;this.missing.hidden=
-here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.missing.replaceChildren(
-app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.lanes.flatMap(lane=>lane.
-tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(lane=>lane.tokens?.activation??
-[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,highest);this.predictions.update();
-this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+budget",[],[main,side]);const key=KEY.map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),
+term(app,word,label)));this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.
+lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,
+data.sounds?.ids.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.
+blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes \
+0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
+term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samp\
+les"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This\
+ page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.
+data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
+this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.
+missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
+lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(
+lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,
+highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
 app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
 modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
@@ -398,43 +398,44 @@ app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.crea
 placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,y:new Float32Array,sample:[]};this.
 target=null;this.moving=null;this.start=null;this.loop=null;const{el}=this.canvas;el.classList.add("clcr-cloud");el.addEventListener(
 "pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.move(event));el.addEventListener("p\
-ointerup",event=>this.up(event));el.addEventListener("pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});
-el.addEventListener("keydown",event=>app.stepKeys(event))}update(){if(this.source.heightAt)this.canvas.setHeight(this.source.
-heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){const{app}=this;const placeKey=this.source.key();
-const key=[placeKey,w,hh,this.canvas.scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");if(key!==this.drawnKey){
-const size=`${w}x${hh}`;const before=this.target;const target=this.source.place(w,hh);const moved=this.source.animate&&before&&
-before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});
-if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,target);else if(!this.moving)this.points=
-target;this.paintBase(w,hh)}ctx.drawImage(this.base,0,0,w,hh);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.
-loop)this.paintLoop(ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.
-now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(
-1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.
-x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,
-x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
-points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
-base);base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.
-frame(ctx,w,hh);const{x,y,sample,layer}=this.points;const n=x.length;const r=n>4e3?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=
-r;const some=app.selected.size>1;for(const chosen of some?[false,true]:[true]){ctx.globalAlpha=chosen?n>900?.78:.88:.14;
-for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==chosen)continue;const look=this.source.look?.(sample[i],layer?
-layer[i]:0)??app.colouring.of(sample[i]);const sprite=app.theme.sprite(look,r,scale);const[width,height]=[sprite.width/scale,
-sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1}paintMarks(ctx,w,hh){
-const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size<=300){for(let i=0;i<
-x.length&&rings<900;i++){if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[
-mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.
-length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.
-points;const{row}=this.app.data;return sample.flatMap((s,i)=>s===row?[[x[i],y[i],false]]:[])}paintPicked(ctx,x,y,ghost){
-const{theme}=this.app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,
-8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+
-dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(
-.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}down(event){if(event.button)return;this.
-start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.
-canvas.at(event);if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];
-if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(this.points,at);if(under!==
-this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.describe(this.points.sample[under],
-this.points.layer?.[under]))}up(event){if(!this.start)return;const{app,points,loop}=this;this.start=null;this.loop=null;
-if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
-event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
-shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}this.canvas.paint()}};var LEFT5=88;var RIGHT5=16;var ROW2=42;var xOf=(gate,width)=>LEFT5+clamp(gate,0,1)*(width-LEFT5-RIGHT5);var PrivateGates=class{constructor(gates,parent){
+ointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());el.addEventListener("pointerleave",
+()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>app.stepKeys(event))}update(){
+if(this.source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
+const{app}=this;const placeKey=this.source.key();const key=[placeKey,w,hh,this.canvas.scale,app.theme.name,app.get("colo\
+r"),app.dimmingKey].join("|");if(key!==this.drawnKey){const size=`${w}x${hh}`;const before=this.target;const target=this.
+source.place(w,hh);const moved=this.source.animate&&before&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==
+placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").
+matches)this.travel(before,target);else if(!this.moving)this.points=target;this.paintBase(w,hh)}ctx.drawImage(this.base,
+0,0,w,hh);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)this.paintLoop(ctx,this.loop)}travel(before,target){
+const from={x:before.x.slice(),y:before.y.slice()};const started=performance.now();this.moving=target;const step=()=>{if(this.
+moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(1,(performance.now()-started)/TRAVEL);const ease=1-
+(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);
+const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,y}}this.paintBase(this.canvas.width,this.
+canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.points={...target,...from};requestAnimationFrame(
+step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(base);base.width=Math.round(w*scale);
+base.height=Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample,layer}=this.
+points;const n=x.length;const r=n>4e3?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;for(const chosen of some?
+[false,true]:[true]){ctx.globalAlpha=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==
+chosen)continue;const look=this.source.look?.(sample[i],layer?layer[i]:0)??app.colouring.of(sample[i]);const sprite=app.
+theme.sprite(look,r,scale);const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/
+2,y[i]-height/2,width,height)}}ctx.globalAlpha=1}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;pen(
+ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.
+has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??
+this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(
+ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.app.data;return sample.
+flatMap((s,i)=>s===row?[[x[i],y[i],false]]:[])}paintPicked(ctx,x,y,ghost){const{theme}=this.app;if(ghost){pen(ctx,theme.
+ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.
+beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){
+const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}down(event){
+if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){const{
+app}=this;const at=this.canvas.at(event);if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>
+5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(
+this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.
+describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.start=null;this.loop=null;this.canvas.paint()}up(event){
+if(!this.start)return;const{app,points,loop}=this;this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(points.
+x[i],points.y[i],loop));app.select([...new Set(within)],event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));
+if(under>=0)app.select([points.sample[under]],event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.
+select([])}}};var LEFT5=88;var RIGHT5=16;var ROW2=42;var xOf=(gate,width)=>LEFT5+clamp(gate,0,1)*(width-LEFT5-RIGHT5);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
 ality.";this.cloud=new Cloud(this.app,parent,ROW2*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([
@@ -544,8 +545,9 @@ rs-color-scheme: dark)");this.onSystem=()=>this.look();this.system.addEventListe
 setTimeout(()=>this.look(),300)}close(){this.watch.disconnect();this.system.removeEventListener("change",this.onSystem)}look(){
 const styles=[getComputedStyle(document.body),getComputedStyle(document.documentElement)];const host=["--jp-layout-color\
 0","--vscode-editor-background"].flatMap(name=>styles.map(style=>style.getPropertyValue(name).trim())).find(color=>color);
-let dark=this.system.matches;if(host){const[r,g,b]=pixelOf(host);dark=.299*r+.587*g+.114*b<128}this.name=dark?"dark":"li\
-ght";this.shades=this.palette[this.name];this.root.dataset.theme=this.name;this.paper=getComputedStyle(this.root).getPropertyValue(
+const forced=matchMedia("(forced-colors: active)").matches&&getComputedStyle(this.root).backgroundColor;let dark=this.system.
+matches;if(forced||host){const[r,g,b]=pixelOf(forced||host||"");dark=.299*r+.587*g+.114*b<128}this.name=dark?"dark":"lig\
+ht";this.shades=this.palette[this.name];this.root.dataset.theme=this.name;this.paper=getComputedStyle(this.root).getPropertyValue(
 "--paper").trim()||"#fff";this.paperRGB=pixelOf(this.paper);this.inkRGB=rgbOf(this.shades.ink).join(",");this.sprites.clear();
 this.changed()}get warning(){return this.shades.warning}ink(alpha){return`rgba(${this.inkRGB},${alpha})`}font(size,bold=false){
 return`${bold?"600 ":""}${size}px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif`}modality(i){const{modalities}=this.

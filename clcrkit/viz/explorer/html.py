@@ -48,7 +48,7 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 </head>
 <body>
 <noscript>{still}</noscript>
-<main id="explorer"></main>
+<main><h1 class="clcr-hidden">{title}</h1><div id="explorer"></div></main>
 <script type="application/json" id="state">{state}</script>
 <script type="text/plain" id="arrays">{packed}</script>
 <script type="module">{script}</script>
@@ -57,7 +57,10 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 """
 _START = """
 const read = (id) => document.getElementById(id).textContent;
-openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+await openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+// a page around this one makes the frame as high as what is in it
+const tell = () => parent.postMessage({ clcrkitHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
+if (parent !== window) new ResizeObserver(tell).observe(document.body);
 """
 
 
@@ -107,7 +110,7 @@ def embedded(text: str, views: Sequence[str]) -> str:
     if {"subspaces", "gates"} <= set(views):  # side by side
         height -= _HEIGHTS["gates"]
     return (
-        '<iframe title="clcrkit explorer" sandbox="allow-scripts" loading="lazy" '
+        '<iframe title="clcrkit explorer" sandbox="allow-scripts" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
     )
 

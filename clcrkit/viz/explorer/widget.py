@@ -184,9 +184,10 @@ class Explorer(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts the whole page instead."""
+        """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts a whole page."""
         if os.environ.get("CLCRKIT_EMBED_PAGES"):
-            return {"text/plain": repr(self), "text/html": html.embedded(self.page(), self.views)}, {}
+            page = html.embedded(self.page(), self.views)
+            return {"text/plain": repr(self), "text/html": page, "image/svg+xml": svg.picture(self)}, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
         return data | {"text/plain": repr(self), "image/svg+xml": svg.picture(self)}, {}

@@ -20,11 +20,11 @@ from clcrkit.viz.explorer import html as page_module
 from tests.viz.explorer.conftest import page_array, page_state
 
 
-def test_embedded_page_replaces_widget_and_picture(trace: Trace, monkeypatch: Any) -> None:
+def test_embedded_page_replaces_the_widget(trace: Trace, monkeypatch: Any) -> None:
     monkeypatch.setenv("CLCRKIT_EMBED_PAGES", "1")
     explorer = viz.Explorer(trace, views=("gates",))
     data, _ = explorer._repr_mimebundle_()
-    assert set(data) == {"text/plain", "text/html"}
+    assert set(data) == {"text/plain", "text/html", "image/svg+xml"}
     source = re.fullmatch(r'<iframe [^>]*srcdoc="([^"]*)"></iframe>', data["text/html"])
     assert source
     assert html.unescape(source[1]) == explorer.page()

@@ -26,10 +26,9 @@ export class Budget {
     const main = h("div", { class: "clcr-main" });
     const side = h("div", { class: "clcr-side clcr-wide" });
     this.el = panel(app, "budget", "Token budget", "budget", [], [main, side]);
-    const key = KEY.flatMap(([swatch, word, label]) => [
-      h("i", { class: `clcr-swatch clcr-${swatch}` }),
-      term(app, word, label),
-    ]);
+    const key = KEY.map(([swatch, word, label]) =>
+      h("span", {}, h("i", { class: `clcr-swatch clcr-${swatch}` }), term(app, word, label)),
+    );
     this.missing = note("", "clcr-missing");
     main.append(h("p", { class: "clcr-key" }, ...key), this.missing);
     this.lanes = data.table.modalities.map((m, i) => new TokenLane(app, main, m, i));

@@ -40,6 +40,7 @@ export class Cloud {
     el.addEventListener("pointerdown", (event) => this.down(event));
     el.addEventListener("pointermove", (event) => this.move(event));
     el.addEventListener("pointerup", (event) => this.up(event));
+    el.addEventListener("pointercancel", () => this.drop()); // the finger scrolls the page
     el.addEventListener("pointerleave", () => {
       this.hover = -1;
       app.untip();
@@ -227,12 +228,17 @@ export class Cloud {
     else app.tip(event, app.describe(this.points.sample[under], this.points.layer?.[under]));
   }
 
+  drop() {
+    this.start = null;
+    this.loop = null;
+    this.canvas.paint();
+  }
+
   /** @param {PointerEvent} event */
   up(event) {
     if (!this.start) return;
     const { app, points, loop } = this;
-    this.start = null;
-    this.loop = null;
+    this.drop();
     if (loop) {
       const within = points.sample.filter((_, i) => inside(points.x[i], points.y[i], loop));
       app.select([...new Set(within)], event.shiftKey);
@@ -241,6 +247,5 @@ export class Cloud {
       if (under >= 0) app.select([points.sample[under]], event.shiftKey || event.ctrlKey || event.metaKey);
       else if (!event.shiftKey) app.select([]);
     }
-    this.canvas.paint();
   }
 }

@@ -38,7 +38,7 @@ export function panel(app, name, title, explain, controls, body) {
   const header = h(
     "header",
     {},
-    h("h3", {}, term(app, explain, title)),
+    h("h2", {}, term(app, explain, title)),
     h("div", { class: "clcr-controls" }, ...controls),
   );
   return h(
@@ -83,7 +83,7 @@ export function zoomBox(app, run) {
   };
   return h(
     "label",
-    { class: "clcr-control" },
+    { class: "clcr-control clcr-check" },
     h("input", { type: "checkbox", onchange }),
     term(app, "zoom", "zoom in"),
   );

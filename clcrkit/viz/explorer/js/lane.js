@@ -176,7 +176,7 @@ export class TokenLane {
     listen.hidden = !this.tokens;
     listen.textContent = playing ? "■ stop" : "▶ listen";
     listen.title = sound ? "" : why;
-    listen.setAttribute("aria-label", `${playing ? "Stop" : "Play"} the sound of ${this.modality}`);
+    listen.setAttribute("aria-label", `${playing ? "stop" : "listen"}: the sound of ${this.modality}`);
   }
 
   /** @param {Tokens} tokens */

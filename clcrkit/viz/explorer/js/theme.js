@@ -43,9 +43,11 @@ export class Theme {
     const host = ["--jp-layout-color0", "--vscode-editor-background"]
       .flatMap((name) => styles.map((style) => style.getPropertyValue(name).trim()))
       .find((color) => color);
+    // forced colours are neither the host's nor ours
+    const forced = matchMedia("(forced-colors: active)").matches && getComputedStyle(this.root).backgroundColor;
     let dark = this.system.matches;
-    if (host) {
-      const [r, g, b] = pixelOf(host);
+    if (forced || host) {
+      const [r, g, b] = pixelOf(forced || host || "");
       dark = 0.299 * r + 0.587 * g + 0.114 * b < 128;
     }
     this.name = dark ? "dark" : "light";
