@@ -26,13 +26,15 @@ INJECTIONS = [
     "<img src=x onerror=RUN_AS_ENTITIES>", "<image src=x onerror=RUN>", "<img srcset=x onerror=RUN>",
     "<input type=image src=x onerror=RUN>",
     "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw=' onload=RUN onerror=RUN>",
-    "<video src=x onerror=RUN></video>", "<video><source src=x onerror=RUN></video>", "<audio src=x onerror=RUN></audio>",
+    "<video src=x onerror=RUN></video>", "<video><source src=x onerror=RUN></video>",
+    "<audio src=x onerror=RUN></audio>",
     "<link rel=stylesheet href=x onerror=RUN>", '<link rel=stylesheet href="data:text/css," onload=RUN>',
     "<style onload=RUN></style>", "<svg onload=RUN></svg>",
     "<svg><animate onbegin=RUN attributeName=x dur=1s></svg>", "<svg><set onbegin=RUN attributeName=x dur=1s></svg>",
     "<svg><image href=x onerror=RUN></svg>", "<iframe onload=RUN></iframe>", "<details open ontoggle=RUN>x</details>",
     "<input autofocus onfocus=RUN>", "<select onfocus=RUN><option>x</select>", "<p onmouseover=RUN>x</p>",
-    "<p tabindex=0 autofocus onfocus=RUN>x</p>", "<b onclick=RUN>x</b>", "<button popovertarget=x onclick=RUN>x</button>",
+    "<p tabindex=0 autofocus onfocus=RUN>x</p>", "<b onclick=RUN>x</b>",
+    "<button popovertarget=x onclick=RUN>x</button>",
     # other documents and addresses
     '<iframe srcdoc="<script>RUN</script>"></iframe>', "<iframe srcdoc='&lt;script&gt;RUN&lt;/script&gt;'></iframe>",
     '<iframe src="javascript:RUN"></iframe>', '<iframe src="data:text/html,<script>RUN</script>"></iframe>',
@@ -46,14 +48,18 @@ INJECTIONS = [
     f'<svg></p><style><a id="</style>{IMG}">', f"<div><template shadowrootmode=open>{IMG}</template></div>",
     # within an attribute or a script
     '" onerror=RUN x="', "' onerror=RUN x='", "x onerror=RUN ", '" onerror="RUN', "javascript:RUN",
-    '";RUN;//', "';RUN;//", "`;RUN;//", "${RUN}", '"-RUN-"', "'+RUN+'", "\nRUN;//", "*/RUN/*", '"}];RUN;//', '\\";RUN;//',
+    '";RUN;//', "';RUN;//", "`;RUN;//", "${RUN}", '"-RUN-"', "'+RUN+'", "\nRUN;//", "*/RUN/*", '"}];RUN;//',
+    '\\";RUN;//',
 ]  # fmt: skip
 
 # Pages without any escaping: TEXT stands for the text, VAIN for the text with its quotes escaped and nothing else.
 NAIVE = (
-    "<p>TEXT</p>", "<title>TEXT</title>", "<style>TEXT</style>", "<textarea>TEXT</textarea>", "<!-- TEXT -->", "<select><option>TEXT</select>",
-    '<img src="TEXT">', "<img src='TEXT'>", "<img src=TEXT>", '<a href="TEXT">x</a>', "<math>TEXT</math>", "<svg>TEXT</svg>",
-    '<script>x = "TEXT"</script>', "<script>x = 'TEXT'</script>", "<script>x = `TEXT`</script>", "<script>// TEXT\n</script>",
+    "<p>TEXT</p>", "<title>TEXT</title>", "<style>TEXT</style>", "<textarea>TEXT</textarea>", "<!-- TEXT -->",
+    "<select><option>TEXT</select>",
+    '<img src="TEXT">', "<img src='TEXT'>", "<img src=TEXT>", '<a href="TEXT">x</a>', "<math>TEXT</math>",
+    "<svg>TEXT</svg>",
+    '<script>x = "TEXT"</script>', "<script>x = 'TEXT'</script>", "<script>x = `TEXT`</script>",
+    "<script>// TEXT\n</script>",
     "<script>/* TEXT */</script>", '<script>x = [{"a": "TEXT"}]</script>', '<script>x = "VAIN"</script>',
     "<noscript>TEXT</noscript>", '<script type="application/json">TEXT</script>',
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """A hundred injections in every place where a stranger's text can stand, in a real browser: nothing runs.
 
-A page holds all of them in one of its places. Each place has a control: the same page without its protection, where they
+A page holds all of them in one of its places. Each place has a control: the same page without its protection, where
+they
 run, so that the test could have failed."""
 
 from __future__ import annotations

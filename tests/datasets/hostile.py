@@ -1,6 +1,7 @@
 """Hostile files of a stranger, drawn from seeds: small ones that take gigabytes, damaged ones, and odd ones.
 
-`MAKERS[kind](draw, folder)` writes one and returns how it is read. What must follow is a usable value or one sentence."""
+`MAKERS[kind](draw, folder)` writes one and returns how it is read. What must follow is a usable value or one
+sentence."""
 
 from __future__ import annotations
 
