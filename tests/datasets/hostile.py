@@ -279,7 +279,12 @@ def notebook_file(draw: random.Random, folder: Path) -> Read:
     from clcrkit.pages import read_notebook, to_html
 
     path = folder / "n.ipynb"
-    cell = {"cell_type": draw.choice(("markdown", "code", "x")), "id": "a", "metadata": {}, "source": "$x$"}
+    cell: dict[str, Any] = {
+        "cell_type": draw.choice(("markdown", "code", "x")),
+        "id": "a",
+        "metadata": {},
+        "source": "$x$",
+    }
     cell |= {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
     book: dict[str, Any] = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     target = draw.choice((book, cell))
