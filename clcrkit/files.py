@@ -20,6 +20,8 @@ from torch import Tensor
 
 from clcrkit.errors import DataError
 
+FREE_BYTES = 2**26  # an array may always take up to this much memory
+LARGEST_RATIO = 16  # a larger array may take at most this many times the size of its file
 _UMASK = os.umask(0o022)  # it can only be read by setting it
 os.umask(_UMASK)
 
@@ -80,10 +82,19 @@ def write_json(path: Path, values: Any) -> None:
     write_text(path, json.dumps(values, indent=1))
 
 
+def bytes_on_disk(path: Path) -> int:
+    """The size of a file without its holes, which hold nothing."""
+    about = path.stat()
+    return min(about.st_size, getattr(about, "st_blocks", 0) * 512 or about.st_size)
+
+
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description that `write_tensors` wrote. Raises DataError for any other file."""
     path = Path(path)
     try:
+        size, stored_size = path.stat().st_size, bytes_on_disk(path)
+        if size > max(FREE_BYTES, LARGEST_RATIO * stored_size):
+            raise ValueError(f"a file of {size} bytes, of which only {stored_size} are there")
         with safe_open(path, framework="pt") as file:
             stored = json.loads((file.metadata() or {})["clcrkit"])
             about = stored["about"]
@@ -96,5 +107,5 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
             return tensors, about
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError(f"{path}: not a file that clcrkit wrote, or damaged ({error})") from error

@@ -161,8 +161,10 @@ def main(arguments: list[str] | None = None) -> None:
 def read_notebook(path: Path) -> NotebookNode:
     """The notebook in the file. Raises DataError where there is none."""
     try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)  # reading only logs what is wrong
+        return notebook
+    except Exception as error:  # of a stranger's file nbformat raises whatever it meets
         raise DataError(f"{path}: not a notebook that can be read ({error})") from error
 
 

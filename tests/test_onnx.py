@@ -28,7 +28,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "full": {"modalities": 3, "levels": 1},
     "paper, speakers": {"paper": True, "budgeted": "speakers", "mix": "shuffled"},
     "both": {"task": "regression", "budgeted": "both"},
-    "listeners": {"task": "regression", "levels": 1, "intercad": False, "of": "sound"},
+    "listeners": {"task": "regression", "levels": 1, "intercad": False, "of": "sound", "standardise": True},
     "pooled": {"mix": "pooled"},
     "pooled, no split": {"task": "multilabel", "mix": "pooled", "intraced": False, "split": False, "of": "sound"},
     "private sum": {"private_sum": True, "sparse": False},

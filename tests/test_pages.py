@@ -1,18 +1,16 @@
 """A page from a notebook is opened from the disk in a real browser: it asks nothing from outside and shows all."""
 
-import itertools
 import re
 import shutil
 from pathlib import Path
 
 import nbformat
-import plotly.graph_objects as go
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
 from clcrkit.errors import DataError
-from clcrkit.pages import _PLOTLY, main, math_to_mathml, to_html
+from clcrkit.pages import main, math_to_mathml, to_html
 
 FORMULAS = r"""
 Inline $\lVert h_{\mathrm{sh},t}\rVert_2 \le B_\ell$ and **bold** prose, $a*b*c$, 5 dollars.
@@ -139,74 +137,6 @@ def test_plotly_is_inlined_only_where_a_figure_needs_it() -> None:
 )
 def test_typical_formulas(tex: str, seen: str) -> None:
     assert seen in math_to_mathml(tex, display=True)
-
-
-_RUN = "document.documentElement.dataset.ran = 'yes'"
-INJECTIONS = [
-    f"<script>{_RUN}</script>",
-    f"</script><script>{_RUN}</script>",
-    f"</title></style><script>{_RUN}</script>",
-    f'<img src=x onerror="{_RUN}">',
-    f'<svg onload="{_RUN}"></svg>',
-    f'<details open ontoggle="{_RUN}"><summary>x</summary></details>',
-    f'<iframe srcdoc="<script>parent.{_RUN}</script>"></iframe>',
-    f'<a href="javascript:{_RUN}" id=click>x</a>',
-    f"-->\"'><script>{_RUN}</script>",
-    f'<math><mtext></mtext><mglyph><style></math><img src=x onerror="{_RUN}">',
-]
-PLACES = {
-    "Markdown": lambda text: {"cells": [new_markdown_cell(text)]},
-    "a formula": lambda text: {"cells": [new_markdown_cell(rf"Inline $\text{{{text}}}$ ends")]},
-    "a displayed formula": lambda text: {"cells": [new_markdown_cell(rf"$$\mathrm{{x}} \text{{{text}}}$$")]},
-    "a formula that fails": lambda text: {"cells": [new_markdown_cell(rf"$\left( {text}$")]},
-    "code": lambda text: {"cells": [new_code_cell(text)]},
-    "printed": lambda text: {"cells": [new_code_cell("", outputs=[new_output("stream", text=text)])]},
-    "HTML": lambda text: shown({"text/html": text}),
-    "SVG": lambda text: shown({"image/svg+xml": f"<svg>{text}</svg>"}),
-    "LaTeX": lambda text: shown({"text/latex": text}),
-    "an output of Markdown": lambda text: shown({"text/markdown": text}),
-    "an output of JavaScript": lambda text: shown({"application/javascript": f"{_RUN}//{text}"}),
-    "a figure": lambda text: shown({_PLOTLY: figure_named(text)}),
-    "the title": lambda text: {"cells": [], "metadata": {"title": text, "language_info": {"name": text}}},
-}
-
-
-def figure_named(text: str) -> dict:
-    return go.Figure(go.Scatter(x=[text], y=[1], text=text), {"title": {"text": text}}).to_plotly_json()
-
-
-def shown(data: dict) -> dict:
-    return {"cells": [new_code_cell("", outputs=[new_output("display_data", data=data)])]}
-
-
-def test_nothing_that_a_stranger_wrote_runs(tmp_path: Path) -> None:
-    """Every injection in every place, in a real browser. As a control, the same text runs where no policy holds."""
-    with sync_playwright() as playwright:
-        executable = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        tab = browser.new_page()
-
-        def ran(html: str) -> bool:
-            (tmp_path / "page.html").write_text(html, encoding="utf-8")
-            tab.goto((tmp_path / "page.html").as_uri(), wait_until="load")
-            if tab.locator("#click").count():
-                tab.locator("#click").first.dispatch_event("click")
-            tab.wait_for_timeout(20)
-            return tab.evaluate("document.documentElement.dataset.ran") == "yes"
-
-        tried, dangerous = 0, 0
-        for (place, make), text in itertools.product(PLACES.items(), INJECTIONS):
-            if place == "a figure" and text != INJECTIONS[1]:
-                continue  # five megabytes each
-            html = to_html(new_notebook(**make(text)), text)
-            assert not ran(html), f"{text} runs in {place}"
-            dangerous += place in ("Markdown", "HTML") and ran(re.sub("<meta http-equiv[^>]*>", "", html))
-            tried += 1
-        browser.close()
-    assert tried > 100
-    assert dangerous > 10
 
 
 def test_a_file_that_is_no_notebook(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from numpy import ndarray
 from clcrkit.arguments import public
 from clcrkit.batch import Batch
 from clcrkit.conversion import as_list, by_name, is_missing
-from clcrkit.datasets.readers.array_files import FREE_BYTES, LARGEST_RATIO, read_array
+from clcrkit.datasets.readers.array_files import read_array
 from clcrkit.datasets.readers.paths import inside, read_lines
 from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.errors import DataError
+from clcrkit.files import FREE_BYTES, LARGEST_RATIO
 
 _SPELLINGS = {**{part: part for part in PARTS}, "val": "valid", "dev": "valid", "validation": "valid"}
 _FACTS = ("id", "split", "label", "group")

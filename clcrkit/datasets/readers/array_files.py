@@ -15,9 +15,8 @@ from numpy import ndarray
 from safetensors import safe_open
 
 from clcrkit.errors import DataError, require
+from clcrkit.files import FREE_BYTES, LARGEST_RATIO, bytes_on_disk
 
-FREE_BYTES = 2**26  # an array may always take up to this much memory
-LARGEST_RATIO = 16  # a larger array may take at most this many times the size of its file
 _LARGEST_FILE = 2**34
 _KINDS = {"f": "floats", "i": "integers"}
 
@@ -85,9 +84,7 @@ def finite_floats(path: Path, array: Any) -> Float[ndarray, "..."]:
 
 
 def _fits(path: Path, shape: Sequence[int], bytes_each: int) -> None:
-    about = path.stat()
-    on_disk = getattr(about, "st_blocks", 0) * 512 or about.st_size  # holes in a file hold nothing
-    memory, size = math.prod(shape) * max(bytes_each, 8), min(about.st_size, on_disk)
+    memory, size = math.prod(shape) * max(bytes_each, 8), bytes_on_disk(path)
     if memory > max(FREE_BYTES, LARGEST_RATIO * size):
         raise ValueError(f"shape {shape} takes {memory} bytes, but the file has only {size}")
 
