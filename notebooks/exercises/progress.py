@@ -143,10 +143,11 @@ def show() -> None:
     button.on_click(pressed)
     if path() is None or load():
         button.layout.display = "none"
-    display(Shown([live(_index), button], _index))
+    display(Shown([live(index), button], index))
 
 
-def _index() -> Said:
+def index() -> Said:
+    """The lessons with the learner's progress, as text and as a table of HTML."""
     told = rows()
     place = path()
     where = f"Kept in {place.name}" if place and load() else "Not kept yet: progress.keep() does"

@@ -65,8 +65,16 @@ def prepare(source: Path, run: bool = False) -> None:
     for name in TEXTS:
         (source / name).write_text(linked((NOTEBOOKS / name).read_text(encoding="utf-8")), encoding="utf-8")
     index = linked((NOTEBOOKS / "README.md").read_text(encoding="utf-8"))
-    (source / "index.md").write_text(index + contents(lessons), encoding="utf-8")
+    (source / "index.md").write_text(index + kept_progress() + contents(lessons), encoding="utf-8")
     (source / "api.md").write_text((ROOT / "clcrkit" / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def kept_progress() -> str:
+    """The table of the learner's progress, for whoever keeps it and builds the site for themselves."""
+    sys.path.insert(0, str(NOTEBOOKS))
+    from exercises import progress
+
+    return f"\n## Your progress\n\n{pages_linked(progress.index()[1])}\n" if progress.load() else ""
 
 
 def contents(lessons: list[str]) -> str:
@@ -78,6 +86,11 @@ def contents(lessons: list[str]) -> str:
 def linked(text: str) -> str:
     """Markdown whose links to README.md lead to the index, and those to the library to the page of its API."""
     return text.replace("](README.md", "](index.md").replace("](../clcrkit/README.md", "](api.md")
+
+
+def pages_linked(told: str) -> str:
+    """HTML whose links to notebooks lead to their pages."""
+    return re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', told)
 
 
 def show(cell: NotebookNode) -> None:
@@ -93,8 +106,7 @@ def show(cell: NotebookNode) -> None:
         elif SVG in data:
             output["data"] = {"text/html": data[SVG]}  # in the page, where a reader can select its words
         elif "text/html" in data:
-            told = data["text/html"].replace("<th></th>", "<td></td>")  # a corner is no heading
-            data["text/html"] = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', told)
+            data["text/html"] = pages_linked(data["text/html"].replace("<th></th>", "<td></td>"))  # no heading
         outputs.append(output)
     cell.outputs = outputs
 

@@ -14,10 +14,22 @@ function colours() {
   return { paper_bgcolor: clear, plot_bgcolor: clear, font: { color: ink }, axis };
 }
 
-function themed(layout) {
+// A title in lines of at most so many letters: plotly cuts off what is wider than the figure.
+function wrapped(text, width) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines.at(-1) && (lines.at(-1) + word).length > width) lines.push("");
+    lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return lines.join("<br>");
+}
+
+function themed(layout, width) {
   const { axis, ...base } = colours();
   const result = { ...layout, ...base, font: { ...layout.font, ...base.font }, autosize: true };
   delete result.width;
+  if (layout.title?.text && width < 600)
+    result.title = { ...layout.title, text: wrapped(layout.title.text, width / 9), automargin: true };
   for (const name of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(name)) result[name] = { ...layout[name], ...axis };
     if (name === "scene" || name === "ternary") result[name] = { ...layout[name], bgcolor: base.paper_bgcolor };
@@ -33,7 +45,7 @@ function draw(figure) {
     place = document.createElement("div");
     figure.append(place);
   }
-  Plotly.react(place, data, themed(layout), { responsive: true, displaylogo: false });
+  Plotly.react(place, data, themed(layout, figure.clientWidth), { responsive: true, displaylogo: false });
 }
 
 const figures = [...document.querySelectorAll("figure.plot")];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -23,14 +24,17 @@ MAX_LESSON_BYTES = 3_000_000
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built from the stored outputs."""
+    """The site, built from the stored outputs by a learner who keeps their progress."""
     if importlib.util.find_spec("sphinx") is None:
         if os.environ.get("CI"):
             pytest.fail("sphinx is missing: pip install clcrkit[site]")
         pytest.skip("sphinx is missing: pip install clcrkit[site]")
     folder = tmp_path_factory.mktemp("course") / "site"
+    kept = folder.with_name("kept.json")
+    kept.write_text(json.dumps({"predictions": {}, "exercises": {"lesson_08.rate": "2026-01-01"}}), encoding="utf-8")
     command = [sys.executable, str(ROOT / "notebooks/site/build.py"), str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    environment = {**os.environ, "CLCRKIT_PROGRESS": str(kept)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -49,6 +53,15 @@ def open_page(page: Page, site: Path, name: str) -> None:
     page.goto((site / f"{name}.html").as_uri())
     page.evaluate("figures.forEach(draw)")
     page.wait_for_function("figures.every((figure) => figure.querySelector('.main-svg'))")
+
+
+def test_the_index_shows_the_progress_that_is_kept(site: Path, offline: Watched) -> None:
+    offline.page.goto((site / "index.html").as_uri())
+    told = offline.page.get_by_role("table").filter(has_text="Your progress").get_by_role("row")
+    offline.page.get_by_role("heading", name="Your progress").scroll_into_view_if_needed()
+    offline.shoot("site-progress", full=False)
+    assert told.filter(has_text="1 of ").count() == 1
+    assert "1 of " in told.filter(has=offline.page.locator("a[href='08_training.html']")).inner_text()
 
 
 def test_every_page_opens_and_fits(site: Path, view: tuple[str, Watched]) -> None:
