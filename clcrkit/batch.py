@@ -302,7 +302,7 @@ def _cleaned(name: str, values: Tensor, mask: Tensor, ids: Tensor) -> Tensor:
     values = zero_padding(values, mask)
     if values.is_floating_point():
         for kind, bad in (("NaN", values.isnan()), ("inf", values.isinf())):
-            refuse(name, f"hold {kind}; only finite numbers are allowed", bad.any(-1), ids)
+            refuse(name, f"hold {kind}; only finite numbers are allowed", bad.any(-1), ids, ": fill or mask them")
         return values
     cure = ": integers are token ids; pass floats for measurements"
     refuse(name, f"hold a token id of {int(values.min())}; ids start at 0", values < 0, ids, cure)

@@ -63,7 +63,8 @@ def as_tensor(name: str, values: Any) -> Shaped[Tensor, "..."]:
     if kind == "c":
         raise DataError(f"{name}: complex numbers, but real ones are needed")
     if kind not in "biuf":
-        raise DataError(f"{name}: not an array of numbers ({array.dtype})")
+        cure = "; number the samples, and keep these as an attribute" if name == "ids" else ""
+        raise DataError(f"{name}: not an array of numbers ({array.dtype}){cure}")
     if kind == "u" and array.size and int(array.max()) >= 2**63:
         raise DataError(f"{name}: holds {array.max()}, but whole numbers must be below 2**63")
     plain = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float32 if array.itemsize <= 4 else np.float64}[kind]
@@ -173,7 +174,7 @@ def _read(
         raise DataError(f"{name}: holds True and False; pass integers for token ids, or floats")
     shape, floats = tuple(tokens.shape), tokens.is_floating_point()
     if floats and tokens.ndim == batch_axes + 1:
-        if axes is None:
+        if axes is None and not (batch_axes and shape[-1] == 1):  # one token of one feature is either
             raise DataError(
                 f"{name}: floats of shape {shape} may be one token of {shape[-1]} features or {shape[-1]} tokens of "
                 f"one feature for each sample; pass axes='feature' or axes='token'"

@@ -276,3 +276,9 @@ def test_an_index_that_does_not_fit_is_refused(index: Any):
     batch = Batch.from_arrays({"a": X})
     with pytest.raises(DataError, match="index: "):
         batch[index]
+
+
+def test_one_column_of_floats_is_one_token_of_one_feature() -> None:
+    column = X[:, 0, :1]
+    batch = Batch.from_arrays({"a": column})
+    assert torch.equal(batch.tokens["a"], torch.tensor(column)[:, None])
