@@ -21,7 +21,9 @@ import torch
 from tqdm.std import TqdmDefaultWriteLock  # type: ignore[attr-defined]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["clcrkit.datasets", "clcrkit.training", "torch._dynamo", "torchmetrics"])  # so that a child costs no imports
+_SERVER.set_forkserver_preload(
+    ["clcrkit.datasets", "clcrkit.training", "torch._dynamo", "torchmetrics"]
+)  # so that a child costs no imports
 
 
 def start(work: Callable[..., None], *arguments: Any) -> ForkServerProcess:
