@@ -43,10 +43,8 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 _SVG = "image/svg+xml"
 _NEEDS_KERNEL = "<p><em>A widget: run the notebook to use it.</em></p>"
 
-# Figures in the colours of the reader's system, with titles that fit, and frames as high as the explorers in them.
-_SCRIPT = r"""
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const original = new Map();
+# A title in lines of at most so many letters: plotly cuts off what is wider than the figure. The site has it, too.
+WRAPPED = r"""
 function wrapped(text, width) {
   const lines = [""];
   for (const word of text.split(" ")) {
@@ -55,6 +53,14 @@ function wrapped(text, width) {
   }
   return lines.join("<br>");
 }
+"""
+
+# Figures in the colours of the reader's system, with titles that fit, and frames as high as the explorers in them.
+_SCRIPT = (
+    WRAPPED
+    + r"""
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const original = new Map();
 function fit(paper = false) {
   const [ink, lines] = dark.matches && !paper ? ["#d4d8de", "#3b4048"] : ["#2a3f5f", "#e3e7ee"];
   for (const plot of document.querySelectorAll(".js-plotly-plot")) {
@@ -88,6 +94,7 @@ addEventListener("message", ({ data, source }) => {
     if (frame.contentWindow === source && data?.clcrkitHeight > 0) frame.style.height = `${data.clcrkitHeight}px`;
 });
 """
+)
 
 # The lab template without what it would load from elsewhere: require.js, MathJax, mermaid, widget manager.
 _TEMPLATE = """

@@ -76,9 +76,11 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _floats(value: Any) -> tuple[float, ...]:
-    numbers = () if isinstance(value, str) else tuple(map(_float, value))
-    if isinstance(value, str) or not all(map(math.isfinite, numbers)):
+    if isinstance(value, str):
         raise TypeError
+    numbers = tuple(map(_float, value))
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError
     return numbers
 
 

@@ -1,4 +1,4 @@
-// Draws the figures when they come into view, in the colours of the page, and folds code.
+// Draws the figures when they come into view, in the colours of the page, and folds code. `build.py` puts `wrapped` before it.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -12,16 +12,6 @@ function colours() {
   const clear = "rgba(0,0,0,0)";
   const axis = { gridcolor: lines, zerolinecolor: lines, linecolor: lines };
   return { paper_bgcolor: clear, plot_bgcolor: clear, font: { color: ink }, axis };
-}
-
-// A title in lines of at most so many letters: plotly cuts off what is wider than the figure.
-function wrapped(text, width) {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    if (lines.at(-1) && (lines.at(-1) + word).length > width) lines.push("");
-    lines.push(`${lines.pop()} ${word}`.trim());
-  }
-  return lines.join("<br>");
 }
 
 function themed(layout, width) {
