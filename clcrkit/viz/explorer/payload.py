@@ -20,6 +20,7 @@ from torch.nn.functional import avg_pool2d
 
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
+from clcrkit.patching import level_names
 from clcrkit.trace import Trace
 from clcrkit.viz.explorer import samples, spaces
 from clcrkit.viz.explorer.sound import wav
@@ -248,7 +249,7 @@ class Payload:
         trace, split = self.trace, self.split
         return {
             "ids": ids_of(trace.batch),
-            "levels": list(samples.level_names(trace.level_gate.shape[1])),
+            "levels": list(level_names(trace.level_gate.shape[1])),
             "modalities": list(trace.modalities),
             "task": trace.task,
             "outputs": samples.output_names(trace, split),
