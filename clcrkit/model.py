@@ -163,6 +163,7 @@ class CLCR(nn.Module):
             gamma=gamma,
             task=self.config.task,
             sparse=budget is not None,
+            absent=(),
             tokens=result.tokens,
             shared=exchanged.shared,
             private=exchanged.private,

@@ -43,5 +43,5 @@ def depths(table: pd.DataFrame) -> pd.DataFrame:
     for (modality, factor), part in table.groupby(["modality", "factor"], sort=False):
         above = (part["accuracy"] - part["shuffled"]).clip(lower=0)
         depth = float((above * part["level"]).sum() / above.sum()) if above.sum() > 0 else np.nan
-        rows.append((modality, factor, depth, int(part["level"][part["accuracy"].idxmax()])))
+        rows.append((modality, factor, depth, int(part["level"].iloc[int(part["accuracy"].argmax())])))
     return pd.DataFrame(rows, columns=["modality", "factor", "depth", "best"])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clcrkit.arguments import checked
+from clcrkit.arguments import checked, public
 from clcrkit.batch import Batch
 from clcrkit.config import CLCRConfig, ready, to_module
 from clcrkit.errors import ConfigError
 from clcrkit.hierarchy import HierarchyEncoder
+from clcrkit.naming import trace_of
 from clcrkit.objective import Losses
 from clcrkit.ops import masked_mean
 from clcrkit.tasks import TASKS
+from clcrkit.trace import Trace
 
 
 class Baseline(nn.Module):
@@ -53,6 +58,26 @@ class Baseline(nn.Module):
     def pooled(self, batch: Batch) -> dict[str, Float[Tensor, "batch width"]]:
         """The mean of the deepest level's tokens, by modality; zero for a missing one."""
         return {m: masked_mean(x, batch.masks[m]) for m, x in self.deepest(batch).items()}
+
+    @public
+    @torch.no_grad()
+    def trace(self, data: Any) -> Trace:
+        """One pass in evaluation mode with all that the model can name. It runs on the model's device.
+
+        data: a Batch, or a Split, of which it is the test part. What the model has not is in `Trace.absent`.
+        """
+        batch = self.ready(getattr(data, "test", data))
+        home, training = batch.ids.device, self.training
+        batch = batch.to(next(self.parameters()).device)
+        self.eval()
+        try:
+            return trace_of(batch, self.config.task, self(batch), **self.named(batch)).to(home)
+        finally:
+            self.train(training)
+
+    def named(self, batch: Batch) -> dict[str, Any]:
+        """What the model can name of its pass, as `naming.trace_of` takes it. The deepest level is the only one."""
+        return {"tokens": {m: x[:, None] for m, x in self.deepest(batch).items()}}
 
     def losses(self, batch: Batch) -> Losses:
         """The task loss; a baseline with terms of its own adds them. Raises DataError as `Task.loss` does."""

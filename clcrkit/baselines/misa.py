@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,15 @@ class MISA(Baseline):
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
         _, shared, private, present = self._split(batch)
         return self._fuse(shared, private, present)
+
+    def named(self, batch: Batch) -> dict[str, Any]:
+        """Tokens, and each modality's shared and private vector as its summaries."""
+        _, shared, private, present = self._split(batch)
+        summaries = {
+            name: {m: (x[i] * present[i][:, None])[:, None] for i, m in enumerate(self.modalities)}
+            for name, x in (("shared_summary", shared), ("private_summary", private))
+        }
+        return {**super().named(batch), **summaries}
 
     def losses(self, batch: Batch) -> Losses:
         vectors, shared, private, present = self._split(batch)

@@ -60,6 +60,8 @@ class Table(TypedDict):
     epochs: int
     heads: int  # 0 where there is no exchange
     audible: list[str]  # modalities whose samples can be played
+    spaces: list[str]  # those of `spaces.SPACES` that the model names
+    absent: list[str]  # what else of a trace the model does not name, in words
     palette: Palette
     columns: list[Column]
     prediction: Packed  # (sample, output)
@@ -258,6 +260,8 @@ class Payload:
             "epochs": len(self.epochs) + 1,
             "heads": self.heads,
             "audible": [m for m in trace.modalities if split and m in split.sound],
+            "spaces": list(spaces.named_spaces(trace)),
+            "absent": [name.replace("_", " ") for name in trace.absent],
             "palette": EXPLORER,
             "columns": [
                 {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, _width(c.values))}
