@@ -41,22 +41,31 @@ def test_a_baselines_trace_is_its_forward_pass(named, batch):
     assert baseline.training
 
 
-def test_what_a_baseline_names_is_what_it_computes(model, batch):
-    """The heads read nothing but the named values: from these alone the predictions follow."""
-    late, early, low_rank, mult, misa = (moved(make(model.config)) for make in BASELINES.values())
-    trace = late.trace(batch)
-    assert_close(late.head(torch.cat([trace.private_summary[m][:, 0] for m in batch.modalities], 1)), trace.prediction)
-    for baseline in (early, low_rank):
-        trace = baseline.trace(batch)
-        assert_close(baseline.head(trace.shared_code), trace.prediction)
-    trace = mult.trace(batch)
-    assert_close(mult.head(torch.cat([trace.shared_summary[m][:, 0] for m in batch.modalities], 1)), trace.prediction)
-    trace = misa.trace(batch)
-    shared, private = (
-        torch.stack([of[m][:, 0] for m in batch.modalities]) for of in (trace.shared_summary, trace.private_summary)
-    )
-    present = torch.stack([batch.masks[m].any(1) for m in batch.modalities])
-    assert_close(misa._fuse(shared, private, present), trace.prediction)
+def test_the_head_reads_what_is_named_and_nothing_else(named, batch):
+    """From these values alone the predictions follow, and other values there change them as a changed forward pass."""
+    _, baseline, trace = named
+    fields_read = {name: getattr(trace, name) for name in baseline.reads}
+    assert baseline.reads
+    assert not set(baseline.reads) & set(trace.absent)
+    assert_close(baseline.decide(batch, fields_read), trace.prediction)
+    for name in baseline.reads:
+        places = [name] if name.endswith("code") else [f"{name}/{m}" for m in batch.modalities]
+        own = {place: trace.by_name()[place] for place in places}
+        assert_close(baseline.trace(batch, patch=own).prediction, trace.prediction)
+    # of the sample before, whose prediction it then is: the head has seen nothing else
+    turned = {
+        place: value.roll(1, 0)
+        for name in baseline.reads
+        for place, value in trace.by_name().items()
+        if place.split("/")[0] == name
+    }
+    whole = torch.stack([mask.any(1) for mask in batch.masks.values()], 1).all(1)
+    both = whole & whole.roll(1)  # a patch of a missing modality is left out
+    assert both.any()
+    patched = baseline.trace(batch, patch=turned)
+    torch.testing.assert_close(patched.prediction[both], trace.prediction.roll(1, 0)[both], atol=1e-6, rtol=0)
+    with pytest.raises(DataError, match="patch tokens/text: this model does not read it; it reads "):
+        baseline.trace(batch, patch={"tokens/text": trace.tokens["text"]})
 
 
 def assert_close(found: Tensor, expected: Tensor) -> None:

@@ -16,17 +16,16 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from clcrkit.analysis.interventions import places_of, replacement
-from clcrkit.arguments import public
+from clcrkit.arguments import Model, public
 from clcrkit.batch import Batch
 from clcrkit.errors import DataError, require
-from clcrkit.model import CLCR
 
 Outcome = Callable[[Mapping[str, Tensor]], Tensor]
 
 
 @public
 def interchange(
-    model: CLCR,
+    model: Model,
     batch: Batch,
     places: Sequence[str],
     factors: Mapping[str, Shaped[Tensor, "sample ..."]],
@@ -35,6 +34,7 @@ def interchange(
 ) -> pd.DataFrame:
     """Does swapping a place change exactly what the factor that it should hold would change?
 
+    model: CLCR, or a baseline, at the places that it `reads`.
     factors: by name, what made the labels, such as `batch.attributes`; outcome: from factors to classes, how. For each
     factor every sample is given a source at random among those whose value of the factor, put in place of its own,
     changes the outcome. The place takes the source's value; right is a pass that predicts the outcome with the source's

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from clcrkit.analysis.stats import mean_interval
-from clcrkit.arguments import public
+from clcrkit.arguments import Model, public
 from clcrkit.batch import Batch
 from clcrkit.errors import ConfigError, DataError, check_choice
 from clcrkit.model import CLCR
@@ -147,7 +147,7 @@ def through(model: CLCR, batch: Batch, patch: Mapping[str, Float[Tensor, "..."]]
 
 @public
 def effects(
-    model: CLCR,
+    model: Model,
     batch: Batch,
     places: Sequence[str],
     kinds: Sequence[str] = KINDS,
@@ -156,6 +156,7 @@ def effects(
 ) -> pd.DataFrame:
     """How far each replacement moves the prediction, over the samples of the batch.
 
+    model: CLCR, or a baseline, at the places that it `reads` and without paths.
     places: with stars or without. paths: "whole", and those of `through`. Sources of an interchange are drawn by lot.
     Columns: place, kind, path, effect, low, high, samples. The effect is the distance of the predictions: of class
     probabilities the total variation (half the sum of the absolute differences, from 0 to 1), of several labels'

@@ -29,6 +29,8 @@ class MulT(Baseline):
     Raises ConfigError for a single modality, and for a width that is no multiple of heads.
     """
 
+    reads = ("shared_summary",)
+
     @checked
     def __init__(
         self,

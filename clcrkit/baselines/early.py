@@ -21,6 +21,8 @@ class EarlyFusion(Baseline):
     """The deepest tokens of CLCR's encoders, each with a learned vector of its modality added, joined into one
     sequence under two transformer layers; the mean over all tokens goes to CLCR's head."""
 
+    reads = ("shared_code",)
+
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__(config, modalities)
         width = config.width

@@ -20,6 +20,8 @@ class LateFusion(Baseline):
     With one modality this is that modality alone. A missing modality's mean is zero.
     """
 
+    reads = ("private_summary",)
+
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__(config, modalities)
         self.head = make_head(config.width * len(self.modalities), config)

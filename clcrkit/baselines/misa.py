@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -31,6 +32,8 @@ class MISA(Baseline):
     there, and is left out of every loss. Its terms are `difference`, `similarity` and `reconstruction`; their weights
     are the constants above, not the configuration's lambdas.
     """
+
+    reads = ("shared_summary", "private_summary")
 
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__(config, modalities)
@@ -62,6 +65,10 @@ class MISA(Baseline):
             for name, x in (("shared_summary", shared), ("private_summary", private))
         }
         return {**super().named(batch), **summaries}
+
+    def decide(self, batch: Batch, named: Mapping[str, Any]) -> Float[Tensor, "batch output"]:
+        shared, private = (torch.stack([x[:, 0] for x in named[name].values()]) for name in self.reads)
+        return self._fuse(shared, private, torch.stack([batch.masks[m].any(1) for m in self.modalities]))
 
     def losses(self, batch: Batch) -> Losses:
         vectors, shared, private, present = self._split(batch)

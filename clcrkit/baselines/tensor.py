@@ -26,6 +26,8 @@ class TensorFusion(Baseline):
     rows, which meet that 1, start at 1, so that each modality counts on its own from the first step.
     """
 
+    reads = ("shared_code",)
+
     @checked
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None, rank: int = 4) -> None:
         super().__init__(config, modalities)

@@ -28,6 +28,7 @@ class Known(CLCR):
 
     def __init__(self, factors: dict[str, torch.Tensor]) -> None:
         torch.nn.Module.__init__(self)
+        self.config: Any = None
         self.factors = factors
 
     def trace(self, data: Any, gamma: float = 1.0, mute: Any = None, patch: Any = None) -> Any:
