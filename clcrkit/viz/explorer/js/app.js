@@ -68,6 +68,8 @@ export class App {
     const { absent } = this.data.table;
     const lacks = absent.length ? note(`This model names no ${absent.join(", ")}, which is left out.`) : "";
     root.replaceChildren(this.toolbar.el, this.error, grid, lacks, this.tipBox, this.status);
+    // what another touch has opened
+    root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       this.untip();
@@ -148,6 +150,12 @@ export class App {
 
   untip() {
     this.tipBox.hidden = true;
+  }
+
+  /** Nothing is under the pointer any longer. */
+  leave() {
+    this.point(null);
+    this.untip();
   }
 
   /** What is known of a sample. @param {number} row @param {number} [layer] */
