@@ -46,7 +46,7 @@ def test_the_notation_names_what_exists() -> None:
 
 def test_every_field_of_a_trace_is_in_the_notation() -> None:
     text = (FOLDER / "notation.md").read_text()
-    not_symbols = {"batch", "task", "sparse", "exchanged", "threshold", "scale"}
+    not_symbols = {"batch", "task", "sparse", "exchanged", "threshold", "scale", "absent"}
     assert [f.name for f in fields(Trace) if f.name not in not_symbols and f"`Trace.{f.name}`" not in text] == []
 
 
