@@ -91,7 +91,7 @@ def benchmark(
     )
     best = rows[(rows["data"] == "published") & (rows["model"] == "CLCR")]
     if len(best):
-        _explain(trials[best.index[best["valid_score"].argmax()]], out, progress)
+        _explain(trials[best.index.tolist()[int(best["valid_score"].argmax())]], out, progress)
     return table
 
 

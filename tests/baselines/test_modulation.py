@@ -34,6 +34,7 @@ def gradients(model, batch):
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
+@torch.no_grad()
 def confidences(concat, batch):
     """The sum of softmax(W_m z_m + b / 2) at the true class, sample by sample."""
     width, sums = concat.config.width, []
