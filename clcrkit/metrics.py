@@ -66,10 +66,10 @@ def sims(prediction: Any, labels: Any) -> dict[str, float]:
     accuracy_2 and f1_2 (weighted by class): above 0 against not above 0. accuracy_3, accuracy_5: classes that end at
     -0.1 and 0.1, or at -0.7, -0.1, 0.1 and 0.7, each end included below. mae and correlation: of the clipped values.
     """
-    prediction, labels = (np.clip(values, -1, 1) for values in _values("sims", prediction, labels))
+    prediction, labels = (np.float32(np.clip(values, -1, 1)) for values in _values("sims", prediction, labels))
     figures = {}
     for classes, ends in ((2, [0.0]), (3, [-0.1, 0.1]), (5, [-0.7, -0.1, 0.1, 0.7])):
-        chosen, true = (np.digitize(np.float32(values), np.float32(ends), right=True) for values in (prediction, labels))
+        chosen, true = (np.digitize(values, np.float32(ends), right=True) for values in (prediction, labels))
         figures[f"accuracy_{classes}"] = float((chosen == true).mean())
         if classes == 2:
             figures["f1_2"] = _f1(true, chosen)["f1_weighted"]
