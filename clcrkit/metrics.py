@@ -69,7 +69,7 @@ def sims(prediction: Any, labels: Any) -> dict[str, float]:
     prediction, labels = (np.float32(np.clip(values, -1, 1)) for values in _values("sims", prediction, labels))
     figures = {}
     for classes, ends in ((2, [0.0]), (3, [-0.1, 0.1]), (5, [-0.7, -0.1, 0.1, 0.7])):
-        chosen, true = (np.digitize(values, np.float32(ends), right=True) for values in (prediction, labels))
+        chosen, true = (np.digitize(values, np.array(ends, np.float32), right=True) for values in (prediction, labels))
         figures[f"accuracy_{classes}"] = float((chosen == true).mean())
         if classes == 2:
             figures["f1_2"] = _f1(true, chosen)["f1_weighted"]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from clcrkit.baselines.base import Baseline
+from clcrkit.baselines.late import LateFusion
 from clcrkit.batch import Batch
 from clcrkit.config import CLCRConfig
 from clcrkit.distributed import several_processes
@@ -22,17 +22,16 @@ from clcrkit.ops import masked_mean
 ALPHA = 0.8
 
 
-class Concatenation(Baseline):
-    """The means of every modality's deepest tokens, joined, under one linear layer: what papers call concat.
+class Concatenation(LateFusion):
+    """Late fusion with one linear layer for a head: what papers call concat.
 
-    Unlike late fusion, which has CLCR's head, its logits are a sum of one term for each modality."""
+    Its logits are a sum of one term for each modality."""
+
+    head: nn.Linear
 
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__(config, modalities)
         self.head = nn.Linear(config.width * len(self.modalities), config.outputs)
-
-    def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
-        return self.head(torch.cat(list(self.pooled(batch).values()), dim=-1))
 
     def contributions(self, pooled: Mapping[str, Float[Tensor, "batch width"]]) -> dict[str, Tensor]:
         """Each modality's term of the logits, (batch, output); the bias is divided equally."""
