@@ -1,9 +1,9 @@
 """Metrics: how good predictions are, in the definitions that papers quote.
 
-One function for each task (`Task.metrics` is the one that belongs to a task), and `sentiment`, the set of CMU-MOSI and
-CMU-MOSEI as MMSA defines it. Each takes arrays or tensors and returns plain floats by name. A figure that the samples
-cannot give (a correlation of constants, classes without samples) is NaN. Each raises DataError for shapes that do not
-belong together, no samples, and predictions that are not finite.
+One function for each task (`Task.metrics` is the one that belongs to a task), and the sets of CMU-MOSI and CMU-MOSEI
+(`sentiment`) and of SIMS (`sims`) as MMSA defines them. Each takes arrays or tensors and returns plain floats by name.
+A figure that the samples cannot give (a correlation of constants, classes without samples) is NaN. Each raises
+DataError for shapes that do not belong together, no samples, and predictions that are not finite.
 """
 
 from __future__ import annotations
@@ -57,6 +57,22 @@ def sentiment(prediction: Any, labels: Any) -> dict[str, float]:
         most = classes // 2
         rounded = (np.round(np.clip(values, -most, most)) for values in (prediction, labels))
         figures[f"accuracy_{classes}"] = float(np.equal(*rounded).mean())
+    return {**figures, **_regression(prediction, labels)}
+
+
+def sims(prediction: Any, labels: Any) -> dict[str, float]:
+    """The SIMS set, as in MMSA, for intensities from -1 to 1; both (sample,) or (sample, 1), clipped to +-1 first.
+
+    accuracy_2 and f1_2 (weighted by class): above 0 against not above 0. accuracy_3, accuracy_5: classes that end at
+    -0.1 and 0.1, or at -0.7, -0.1, 0.1 and 0.7, each end included below. mae and correlation: of the clipped values.
+    """
+    prediction, labels = (np.float32(np.clip(values, -1, 1)) for values in _values("sims", prediction, labels))
+    figures = {}
+    for classes, ends in ((2, [0.0]), (3, [-0.1, 0.1]), (5, [-0.7, -0.1, 0.1, 0.7])):
+        chosen, true = (np.digitize(values, np.array(ends, np.float32), right=True) for values in (prediction, labels))
+        figures[f"accuracy_{classes}"] = float((chosen == true).mean())
+        if classes == 2:
+            figures["f1_2"] = _f1(true, chosen)["f1_weighted"]
     return {**figures, **_regression(prediction, labels)}
 
 

@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
 from clcrkit.errors import ConfigError, DataError
-from clcrkit.metrics import calibration_error, classification, multilabel, regression, sentiment
+from clcrkit.metrics import calibration_error, classification, multilabel, regression, sentiment, sims
 from clcrkit.tasks import TASKS, task_named
 
 LABELS = np.array([0.0, 0.0, 2.5, -0.4, 3.0, -3.0, 1.5])
@@ -35,6 +35,24 @@ def test_neutrals_and_ties_by_hand():
     assert found["mae"] == pytest.approx((0 + 0.1 + 1 + 0.4 + 6 + 0.5 + 0.9) / 7)
     # has0, weighted: negative (2 of 7): 1 hit, 1 false, 1 missed: 0.5; the others (5): 4 hits, 1 false, 1 missed: 0.8
     assert found["f1_2_has0"] == pytest.approx((2 * 0.5 + 5 * 0.8) / 7)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_sims_by_hand(kind):
+    """0 is not above 0, an end belongs to the class below it (0.1 is neutral, -0.7 most negative), 1.4 counts as 1."""
+    labels = np.array([-1.0, -0.7, -0.6, -0.1, 0.0, 0.1, 0.2, 0.7, 0.8, 1.0], kind)
+    prediction = np.array([-1.0, -0.8, -0.7, -0.2, 0.1, 0.0, 0.7, 0.8, 0.7, 1.4], kind)
+    found = sims(prediction, labels)
+    # above 0: labels ----- +++++, predictions ---- + - ++++
+    assert found["accuracy_2"] == pytest.approx(8 / 10)
+    assert found["f1_2"] == pytest.approx(0.8)
+    # three classes: labels 0 0 0 0 1 1 2 2 2 2, predictions 0 0 0 0 1 1 2 2 2 2
+    assert found["accuracy_3"] == 1
+    # labels 0 0 1 1 2 2 3 3 4 4, predictions 0 0 0 1 2 2 3 4 3 4
+    assert found["accuracy_5"] == pytest.approx(7 / 10)
+    clipped = np.append(prediction[:-1], 1)
+    assert found["mae"] == pytest.approx(mean_absolute_error(labels, clipped))
+    assert found["correlation"] == pytest.approx(pearsonr(labels, clipped)[0], abs=1e-6)
 
 
 grid = st.sampled_from([-3.2, -3.0, -2.5, -1.5, -0.5, -0.1, 0.0, 0.1, 0.5, 1.5, 2.5, 3.0, 3.7])

@@ -7,6 +7,7 @@ from clcrkit.baselines.crossmodal import MulT
 from clcrkit.baselines.early import EarlyFusion
 from clcrkit.baselines.late import LateFusion
 from clcrkit.baselines.misa import MISA
+from clcrkit.baselines.modulation import OGMGE, Concatenation
 from clcrkit.baselines.tensor import TensorFusion
 from clcrkit.config import CLCRConfig
 
@@ -19,4 +20,22 @@ BASELINES: Mapping[str, Callable[[CLCRConfig], Baseline]] = {
 }
 """By name, from the simplest on: `BASELINES["MulT"](config)`. A modality on its own is `LateFusion(config, (m,))`."""
 
-__all__ = ["BASELINES", "MISA", "Baseline", "EarlyFusion", "LateFusion", "MulT", "TensorFusion"]
+RIVALS: Mapping[str, Callable[[CLCRConfig], Baseline]] = {
+    "concat": Concatenation,
+    "OGM-GE": OGMGE,
+    **BASELINES,
+}
+"""BASELINES, and what the papers of the six benchmarks compare with besides: `experiments.benchmark` trains them."""
+
+__all__ = [
+    "BASELINES",
+    "MISA",
+    "OGMGE",
+    "RIVALS",
+    "Baseline",
+    "Concatenation",
+    "EarlyFusion",
+    "LateFusion",
+    "MulT",
+    "TensorFusion",
+]

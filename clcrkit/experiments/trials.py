@@ -27,9 +27,9 @@ import torch
 from tqdm.auto import tqdm
 
 import clcrkit
-from clcrkit import datasets
+from clcrkit import datasets, metrics
 from clcrkit.analysis.robustness import corruptions
-from clcrkit.baselines import BASELINES, Baseline, LateFusion
+from clcrkit.baselines import RIVALS, Baseline, LateFusion
 from clcrkit.batch import Batch
 from clcrkit.budget import participation
 from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated, ranks
@@ -61,6 +61,8 @@ class Setup:
     data_settings   the function's arguments, all but the seed
     settings        of CLCRConfig, for CLCR and baselines alike
     training        its seed is replaced by the trial's, and its learning rate where the trial has one
+    figures         what is measured besides: the name of a function of `clcrkit.metrics`, such as 'sentiment'; '' for
+                    the task's own figures alone
     """
 
     name: str
@@ -68,6 +70,7 @@ class Setup:
     data_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
+    figures: str = ""
 
     def split(self, seed: int) -> Split:
         """The data set of this seed. Raises ConfigError where there is no such data set or argument."""
@@ -79,7 +82,7 @@ class Trial:
     """One training. `key` identifies it: equal trials have equal keys, on any machine.
 
     model      'CLCR', 'plain reading' (`CLCRConfig.paper`), another name of ABLATIONS or READINGS, a name of
-               BASELINES, or '<modality> alone'
+               RIVALS, or '<modality> alone'
     settings   changes of the setup's, for sweeps
     rate       the learning rate, where it is tuned for each model; None: the setup's
     rho        CLCR only: every level's budget for each token is fixed at this share, in (0, 1), and not learned
@@ -111,6 +114,7 @@ class Trial:
             "model": self.model,
             "seed": self.seed,
             "rho": self.rho,
+            **({"figures": setup.figures} if setup.figures else {}),  # older keys lack it
         }
 
     @property
@@ -135,12 +139,12 @@ class Trial:
         """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
         config = CLCRConfig.of(split, **{**self.setup.settings, **self.settings})
         torch.manual_seed(self.seed)
-        if self.model in BASELINES:
-            return BASELINES[self.model](config)
+        if self.model in RIVALS:
+            return RIVALS[self.model](config)
         if self.model.removesuffix(" alone") in config.modalities:
             return LateFusion(config, (self.model.removesuffix(" alone"),))
         if self.model not in ("CLCR", PLAIN, *ABLATIONS, *READINGS):
-            known = ["CLCR", PLAIN, *ABLATIONS, *READINGS, *BASELINES, *(f"{m} alone" for m in config.modalities)]
+            known = ["CLCR", PLAIN, *ABLATIONS, *READINGS, *RIVALS, *(f"{m} alone" for m in config.modalities)]
             raise ConfigError(f"model: {self.model!r}, but there are {', '.join(known)}")
         changed = {"CLCR": config, PLAIN: config.paper()}
         model = CLCR(changed[self.model] if self.model in changed else ablated(config, self.model))
@@ -220,7 +224,10 @@ def _measured(trial: Trial, model: Any, split: Split) -> dict[str, float]:
     test, row = split.test, {"parameters": float(sum(p.numel() for p in model.parameters()))}
     assert test.labels is not None
     row["score"] = evaluate(model, test)["score"]
-    row |= TASKS[model.config.task].metrics(predict(model, test), test.labels)
+    prediction = predict(model, test)
+    row |= TASKS[model.config.task].metrics(prediction, test.labels)
+    if trial.setup.figures:
+        row |= getattr(metrics, trial.setup.figures)(prediction, test.labels)
     noise = corruptions(split.train).get("noise")
     if noise is not None:
         row |= {f"noise {s:g}": evaluate(model, noise.apply(test, s, trial.seed))["score"] for s in NOISE}

@@ -27,7 +27,7 @@ from clcrkit.pages import WRAPPED, execute, read_notebook
 HERE = Path(__file__).parent
 NOTEBOOKS, ROOT = HERE.parent, HERE.parents[1]
 PLOTLY, SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
-TEXTS = ("notation.md", "glossary.md")
+TEXTS = ("reproducing.md", "notation.md", "glossary.md")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def kept_progress() -> str:
 
 def contents(lessons: list[str]) -> str:
     """Sphinx's list of all pages, for the side bar and for previous and next."""
-    pages = "\n".join([*lessons, "notation", "glossary", "API <api>"])
+    pages = "\n".join([*lessons, "reproducing", "notation", "glossary", "API <api>"])
     return f"\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clcrkit import Batch, ConfigError, DataError
-from clcrkit.baselines import BASELINES, MISA, Baseline, EarlyFusion, LateFusion, MulT, TensorFusion
+from clcrkit.baselines import BASELINES, MISA, RIVALS, Baseline, EarlyFusion, LateFusion, MulT, TensorFusion
 from clcrkit.baselines.misa import _difference, _moment_discrepancy
 from clcrkit.batch import pad_axis
 
@@ -25,10 +25,10 @@ def moved(baseline: Baseline) -> Any:
     return baseline.eval()
 
 
-@pytest.fixture(params=BASELINES)
+@pytest.fixture(params=RIVALS)
 def baseline(request, model):
     torch.manual_seed(3)
-    return moved(BASELINES[request.param](model.config))
+    return moved(RIVALS[request.param](model.config))
 
 
 def test_padding_never_matters(baseline, batch):

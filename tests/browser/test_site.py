@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.conftest import ROOT, SCREENSHOTS, Watched, axe
 
 LESSONS = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-PAGES = ["index", *LESSONS, "notation", "glossary", "api", "search"]
+PAGES = ["index", *LESSONS, "reproducing", "notation", "glossary", "api", "search"]
 MAX_LESSON_BYTES = 3_000_000
 
 

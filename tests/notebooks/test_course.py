@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from clcrkit import CLCRConfig, Trace
+from clcrkit.experiments import benchmark
+from clcrkit.experiments.published import BENCHMARKS
 from clcrkit.pages import read_notebook
 from clcrkit.subspaces import Subspaces
 from clcrkit.tasks import Task
@@ -50,10 +52,19 @@ def test_every_field_of_a_trace_is_in_the_notation() -> None:
     assert [f.name for f in fields(Trace) if f.name not in not_symbols and f"`Trace.{f.name}`" not in text] == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "notation.md", "glossary.md"])
+@pytest.mark.parametrize("name", ["README.md", "reproducing.md", "notation.md", "glossary.md"])
 def test_links_lead_to_files(name: str) -> None:
     for link in re.findall(r"\]\(([^)#]+)", (FOLDER / name).read_text()):
         assert (FOLDER / link).exists(), link
+
+
+def test_reproducing_has_every_benchmark_and_options_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (FOLDER / "reproducing.md").read_text()
+    for table in (text.split("## 2.")[0], text.split("## 3.")[1].split("## 4.")[0]):
+        assert [name for name in BENCHMARKS if f"`{name}`" not in table] == []
+    with pytest.raises(SystemExit):
+        benchmark.main(["--help"])
+    assert set(re.findall(r"(--[a-z]+)", text)) <= set(re.findall(r"(--[a-z]+)", capsys.readouterr().out))
 
 
 def test_the_glossary_is_in_the_order_of_the_alphabet() -> None:

@@ -1,0 +1,250 @@
+"""One benchmark of the paper from files to a table: CLCR and its rivals, beside the published figures.
+
+python -m clcrkit.experiments.benchmark cremad data/CREMA-D
+
+Everything goes to one folder: trials/ (finished ones are not run again, so a killed call continues), table.csv,
+table.md, explorer.html of the best run, and that run itself, which `load` opens. For several GPUs start the command
+once for each, with CUDA_VISIBLE_DEVICES and seeds of its own and the same folder; a last call with all seeds joins
+them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clcrkit import datasets
+from clcrkit.arguments import public
+from clcrkit.baselines import RIVALS
+from clcrkit.config import READINGS
+from clcrkit.datasets.split import Split
+from clcrkit.errors import DataError, check_choice, require
+from clcrkit.experiments.compare import summary
+from clcrkit.experiments.plans import comparison
+from clcrkit.experiments.published import BENCHMARKS, Benchmark, benchmark_named
+from clcrkit.experiments.trials import DEFAULTS, PLAIN, Setup, Trial, run
+from clcrkit.files import write_text
+from clcrkit.training import TrainConfig, fit
+from clcrkit.training.config import default_device
+
+RECIPES = {"paper": TrainConfig.paper(), "ours": TrainConfig()}
+SEEDS = (0, 1, 2, 3, 4)
+SHOWN = 200  # samples of the test part on the explorer's page
+TRIAL_BYTES, PAGE_BYTES = 8_000, 10_000_000  # a file of a trial, and at most of the page
+_PERCENT = ("accuracy", "f1")
+
+
+@public
+def benchmark(
+    name: str,
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    recipe: str = "paper",
+    seeds: Sequence[int] = SEEDS,
+    models: Sequence[str] = (),
+    readings: bool = False,
+    epochs: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    n_jobs: int = 1,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train, measure and write; returns the table: a row for each division, model and figure.
+
+    name       one of `published.BENCHMARKS`. path: of its file or folder, as the loader takes it.
+    folder     for all that is written; a call that was killed continues there
+    recipe     'paper': TrainConfig.paper(); 'ours': TrainConfig(). Nothing is tuned, for no model.
+    seeds      of weights, order and dropout. The parts are the same for all, drawn with seed 0 where they are drawn.
+    models     names as `trials.Trial` takes them; default CLCR, its plain reading, and the rivals that fit the task
+    readings   also each of `config.READINGS`
+    epochs     in place of the recipe's; 0 keeps them
+    settings   of CLCRConfig, for all models
+
+    Columns: division, model, figure, mean, low, high (95 % interval over seeds), seeds, published ([paper], for CLCR
+    on the published parts). Each run's epoch is picked on the validation part, then its test part is scored once.
+    Raises DataError for files that are missing or damaged (with how to get them), ConfigError for a wrong setting.
+    """
+    about, out = benchmark_named(name), Path(folder)
+    check_choice("recipe", recipe, tuple(RECIPES))
+    require("anywidget", "viz")  # before hours of training, not after
+    training = RECIPES[recipe] if not epochs else TrainConfig(**{**vars(RECIPES[recipe]), "epochs": epochs})
+    shared = {"standardise": True, **(settings or {})}
+    setups = {}
+    for division, how in about.divisions.items():
+        split = _loaded(about, path, how)
+        print(f"{name}, {division}: {split!r}\n{datasets.check(split)!r}", flush=True)
+        setups[division] = Setup(division, split, {}, shared, training, about.metrics)
+    chosen = [*(models or _fitting(setups["published"])), *(READINGS if readings else ())]
+    trials = [trial for setup in setups.values() for trial in comparison(setup, seeds, chosen)]
+    print(_forecast(trials, out / "trials"), flush=True)
+    rows = run(trials, out / "trials", n_jobs, progress)
+    table = _table(rows, about)
+    write_text(out / "table.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(
+        out / "table.md", f"# {name}, recipe '{recipe}'\n\n{_markdown(table, rows, about)}\n{_foot(trials[0], about)}"
+    )
+    best = rows[(rows["data"] == "published") & (rows["model"] == "CLCR")]
+    if len(best):
+        _explain(trials[best.index.tolist()[int(best["valid_score"].argmax())]], out, progress)
+    return table
+
+
+def _loaded(about: Benchmark, path: str | os.PathLike[str], how: Mapping[str, Any]) -> Split:
+    try:
+        if not Path(path).exists():
+            raise DataError(f"{path}: no such file or folder")
+        return getattr(datasets, about.loader)(path, **how)
+    except DataError as error:
+        raise DataError(f"{error}; {about.obtain}") from None
+
+
+def _fitting(setup: Setup) -> list[str]:
+    """CLCR, its plain reading and the rivals; OGM-GE compares probabilities of classes."""
+    labels = setup.split(0).train.labels
+    regression = labels is not None and labels.is_floating_point()
+    return ["CLCR", PLAIN, *(m for m in RIVALS if m != "early fusion" and not (m == "OGM-GE" and regression))]
+
+
+def _forecast(trials: Sequence[Trial], folder: Path) -> str:
+    """Samples, parameters, time and disk of what is still to run, from three steps of each model."""
+    seconds, lines, timed = 0.0, [], {}
+    waiting = [t for t in trials if not (folder / f"{t.key}.json").exists()]
+    for trial in waiting:
+        split, kind = trial.setup.split(trial.seed), (trial.setup.name, trial.model)
+        steps = math.ceil(len(split.train) / trial.training.batch_size) * trial.training.epochs
+        if kind not in timed:
+            timed[kind], parameters = _step(trial, split)
+            lines.append(f"{kind[0]}: {kind[1]}, {parameters:,} parameters, {1000 * timed[kind]:.1f} ms a step")
+        seconds += timed[kind] * steps
+    megabytes = (len(waiting) * TRIAL_BYTES + PAGE_BYTES) / 1e6
+    total = f"{len(waiting)} of {len(trials)} trainings to run, about {seconds / 3600:.2g} hours of training one after "
+    return "\n".join([*lines, f"{total}the other, besides the measuring; up to {megabytes:.0f} MB on the disk"])
+
+
+def _step(trial: Trial, split: Split) -> tuple[float, int]:
+    """Seconds of one training step, the faster of two after one to warm up; and the number of parameters."""
+    model = trial.build(split)
+    device = trial.training.device or default_device(model)
+    batch = split.train.select(slice(0, trial.training.batch_size)).to(device)
+    model.to(device).train()
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        loss = model.losses(batch).total
+        loss.backward()
+        loss.item()  # waits for the device
+        times.append(time.perf_counter() - began)
+    return min(times[1:]), sum(p.numel() for p in model.parameters())
+
+
+def _table(rows: pd.DataFrame, about: Benchmark) -> pd.DataFrame:
+    pieces = []
+    for figure in about.figures:
+        piece = summary(rows, figure).rename(columns={"data": "division"}).drop(columns="changes")
+        piece.insert(2, "figure", figure)
+        published = (piece["division"] == "published") & (piece["model"] == "CLCR")
+        piece["published"] = pd.Series(about.published.get(figure, math.nan), piece.index).where(published)
+        pieces.append(piece)
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _markdown(table: pd.DataFrame, rows: pd.DataFrame, about: Benchmark) -> str:
+    """For each division a table with a row for each model, and CLCR's published figures first."""
+    heads = [f"{f} (%)" if f.startswith(_PERCENT) else f for f in about.figures]
+    lines = []
+    for division in table["division"].unique():
+        lines += [f"## Parts: {division}\n", f"| model | parameters | seeds | {' | '.join(heads)} |"]
+        lines.append("|---" * (3 + len(heads)) + "|")
+        if division == "published" and about.published:
+            cells = [_number(f, about.published.get(f, math.nan)) for f in about.figures]
+            lines.append(f"| CLCR as published [paper] | | | {' | '.join(cells)} |")
+        for model, part in table[table["division"] == division].groupby("model", sort=False):
+            found = part.set_index("figure").loc[list(about.figures)]
+            cells = [_number(f, r["mean"], (r["high"] - r["low"]) / 2) for f, r in found.iterrows()]
+            its = rows[(rows["data"] == division) & (rows["model"] == model)]
+            lines.append(f"| {model} | {its['parameters'].iloc[0]:,.0f} | {len(its)} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _number(figure: Any, value: float, half: float = math.nan) -> str:
+    if math.isnan(value):
+        return ""
+    scale, digits = (100, 1 + math.isnan(half)) if str(figure).startswith(_PERCENT) else (1, 3)
+    width = "" if math.isnan(half) else f" ± {half * scale:.{digits}f}"
+    return f"{value * scale:.{digits}f}{width}"
+
+
+def _foot(trial: Trial, about: Benchmark) -> str:
+    """What decides these figures and stands in no published note on the paper, and what they cover."""
+    settings = {**DEFAULTS, **trial.described["settings"]}
+    shown = ", ".join(
+        f"{n} {settings[n]}"
+        for n in ("levels", "width", "rank", "private_rank", "heads", "dropout", "lambda_intra", "lambda_inter")
+    )
+    t = trial.training
+    recipe = (
+        f"{t.optimizer}, learning rate {t.learning_rate:g}, weight decay {t.weight_decay:g}, batch {t.batch_size}, "
+    )
+    recipe += f"{t.epochs} epochs, schedule {t.schedule}, " + (f"clipped at {t.clip:g}" if t.clip else "not clipped")
+    return (
+        "\n".join(
+            f"- {line}"
+            for line in (
+                "± is half of the 95 % interval over seeds (Student's t), which change weights, order and dropout; the "
+                "parts stay. No interval: one seed.",
+                "The epoch is picked on the validation part by the score; the test part is scored once for each run.",
+                f"Trained with {recipe}. No model was tuned.",
+                f"Not said by the published notes, so ours: {shown}; features standardised by the training part; the "
+                "encoders; the validation part; which epoch is reported; schedule, clipping, seeds; what each rival's "
+                "paper trained.",
+                "Encoders are the same for all; concat has a linear layer on the joined means, late fusion our head.",
+                *about.notes,
+            )
+        )
+        + "\n"
+    )
+
+
+def _explain(trial: Trial, folder: Path, progress: bool) -> None:
+    """Train the best trial once more, in a folder that `load` opens, and write the page with its explorer."""
+    from clcrkit.viz.explorer.widget import Explorer  # later than this file in the order of imports
+
+    split = trial.setup.split(trial.seed)
+    model: Any = trial.build(split)
+    fit(model, split.train, split.valid, trial.training, folder / f"best run {trial.key}", progress=progress)
+    trace = model.cpu().trace(split.test.select(slice(0, SHOWN)))
+    Explorer(trace, model, split).export(folder / "explorer.html")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, run the benchmark, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m clcrkit.experiments.benchmark", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("path", type=Path, help="the file or folder of the data")
+    parser.add_argument("--folder", type=Path, help="for all that is written; default benchmarks/NAME-RECIPE")
+    parser.add_argument("--recipe", choices=RECIPES, default="paper")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default 0 to 4")
+    parser.add_argument("--models", nargs="+", default=(), help="default CLCR, its plain reading and the rivals")
+    parser.add_argument("--readings", action="store_true", help="also the other readings of the paper")
+    parser.add_argument("--epochs", type=int, default=0, help="default the recipe's")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time; -1: one for each processor")
+    o = parser.parse_args(arguments)
+    folder = o.folder or Path("benchmarks") / f"{o.name}-{o.recipe}"
+    try:
+        benchmark(o.name, o.path, folder, o.recipe, o.seeds, o.models, o.readings, o.epochs, n_jobs=o.jobs)
+    except ValueError as error:  # DataError and ConfigError
+        parser.error(str(error))
+    print((folder / "table.md").read_text(encoding="utf-8"), (folder / "explorer.html").resolve(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
