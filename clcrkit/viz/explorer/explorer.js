@@ -274,17 +274,17 @@ const[low,middle,high]=data.participation(modality,level);ctx.fillStyle=theme.in
 fillStyle=theme.modality(index);ctx.globalAlpha=.45;ctx.fillRect(x(low),y+2,Math.max(1,x(high)-x(low)),9);ctx.globalAlpha=
 1;ctx.fillRect(x(middle)-1,y+1,2.5,11);const tokens=data.tokens(modality,level);if(!tokens)return;const r=sum(data.share(
 tokens).allocation)/tokens.positions.length;mark(ctx,"circle",x(r),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,
-theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,live,kernel}){const cut=(values,at2)=>{const width=values.shape[values.
+theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,waits}){const cut=(values,at2)=>{const width=values.shape[values.
 shape.length-1];return values.v.subarray(at2*width,(at2+1)*width)};const traced=cut(table.prediction,row);const at=answer?
 answer.ids.indexOf(sample):-1;if(!answer||at<0){const moved=Math.abs(gamma-table.gamma)>1e-9;const why=answer?"this samp\
 le's other answers are not in the page":"without a model only the allocation follows γ";const asTraced=moved?`as traced\
  at γ = ${fmt(table.gamma)}; ${why}`:`at γ = ${fmt(gamma)}`;return{prediction:traced,traced,level_gate:cut(table.level_gate,
-row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:live&&kernel?"waiting for \
-the model…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-gamma)<1e-9&&
-(!answer.muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=kernel?"waiting for the model…":`at\
- γ = ${fmt(gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{prediction:cut(answer.prediction,place),
-traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(answer.private_gate,
-place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
+row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:waits?"waiting for the mod\
+el…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-gamma)<1e-9&&(!answer.
+muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=waits?"waiting for the model…":`at γ = ${fmt(
+gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{place:exact?answer.place:void 0,prediction:cut(answer.
+prediction,place),traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(
+answer.private_gate,place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
 if(task==="regression")return Array.from(outputs);return task==="multilabel"?sigmoids(outputs):softmax(outputs)}var MOST=10;var Predictions=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-predictions","aria-live":"p\
 olite"});const{task,prediction}=app.data.table;this.range=task==="regression"?extent(prediction.v):[0,1]}update(){const{
 data}=this.app;const{task,outputs}=data.table;const isValue=task==="regression";const answer=data.answer();const[now,traced]=[
@@ -342,16 +342,18 @@ app.theme.ramp(t));parent.append(h("div",{class:"clcr-rampbar",style:`background
 )`}),h("div",{class:"clcr-rampends"},h("span",{text:fmt(low)}),h("span",{text:fmt(high)})))}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
 void 0&&value.data!==void 0;function unpack({dtype,scale,data}){const bytes=data instanceof ArrayBuffer?new Uint8Array(data):
 new Uint8Array(data.buffer,data.byteOffset,data.byteLength);const raw=new TYPES[dtype](bytes.slice().buffer);return scale?
-Float32Array.from(raw,x=>x*scale):raw}function decode(value){if(Array.isArray(value))return value.map(decode);if(!value||
-typeof value!=="object")return value;if(isPacked(value))return{...value,data:null,v:unpack(value)};return Object.fromEntries(
-Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){if(Array.isArray(value))return value.
-map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.fromEntries(Object.entries(
-value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.data=new Uint8Array(blob,
-entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,kernel){
-this.model=model;this.kernel=kernel;this.table=decode(model.get("_table"));this.ids=this.table.ids;this.rowOf=new Map(this.
-ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.
-answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);
-if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
+Float32Array.from(raw,x=>x*scale):raw}async function inflate(text,format){const letters=atob(text);const bytes=new Uint8Array(
+letters.length);for(let i=0;i<letters.length;i++)bytes[i]=letters.charCodeAt(i);return new Response(new Blob([bytes]).stream().
+pipeThrough(new DecompressionStream(format))).arrayBuffer()}function decode(value){if(Array.isArray(value))return value.
+map(decode);if(!value||typeof value!=="object"||ArrayBuffer.isView(value))return value;if(isPacked(value))return{...value,
+data:null,v:unpack(value)};return Object.fromEntries(Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){
+if(Array.isArray(value))return value.map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.
+fromEntries(Object.entries(value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.
+data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,driver){
+this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.table=decode(model.get("_table"));this.ids=this.table.
+ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=
+null;this.sounds=null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.
+model.get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
 "_sound")this.sounds=message(value);else if(name==="_answer")this.answers=message(value);else{this.block=message(value);
 this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get("picked")}get row(){return this.
 rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality){const kind=`${this.
@@ -363,18 +365,18 @@ ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=thi
 level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){
 const level=this.model.get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.
 picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;
-return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,kernel,row}=this;const[gamma,muted,live]=[model.get(
-"gamma"),model.get("muted"),model.get("live")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,
-live,kernel})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
-return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
-v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
-q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
-ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
-name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;const labels=columns.filter(
-c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(
-c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.
-name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps \
-no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||
+this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,
+sample:this.picked,gamma,muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.
+ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).
+filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[
+.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];
+return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.
+columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;
+const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
+return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
+true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
+his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -506,29 +508,35 @@ ria-label":`${target}: accuracy ${fmt(accuracy)}, ${control}`},h("i",{style:`wid
 text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),bar))}this.el.append(rows.length?h("p",{class:"\
 clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
-vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];const side=h(
-"div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["modality",...table.columns.map(c=>c.name)];
-const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",SPACES,"space"),picker(app,"modali\
-ty","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection",
-"Projection",this.projections(),"projection"),zoom];this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);
-this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys step through the samples.",{key:()=>this.key(),
-place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.
-byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),animate:true});this.
-legend=h("div",{class:"clcr-legend"});this.probes=new Probes(app);side.append(this.legend,this.probes.el);this.note=note(
-"");main.append(this.note);this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){
-const{data}=this.app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.
-points).some(kind=>kind.startsWith(name)))}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.
-app.get("space").endsWith("_code")}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("proj\
-ection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(modality)),app.get("epoch"),this.byModality,
-this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const every=this.byModality&&app.get("space")===
-"shared";const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);let places=[];const sample=[];
-const layer=[];for(const m of every?table.modalities:[app.get("modality")]){const points=app.data.pointsOf(m);if(!points)
+vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];this.
+toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
+ality",...table.columns.map(c=>c.name)];const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","S\
+pace",SPACES,"space"),picker(app,"modality","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.
+map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),"projection"),zoom];this.el=panel(app,"subspaces",
+"Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys ste\
+p through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.
+frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:
+app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
+app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(
+app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap",
+"UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}get byModality(){
+return this.app.get("color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}get shown(){const{
+app}=this;return this.byModality&&app.get("space")==="shared"?app.data.table.modalities:[app.get("modality")]}marks(){const{
+app}=this;const dots=this.cloud.picked();const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.
+get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.
+data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[
+x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.
+hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}key(){const{app}=this;const modality=app.
+get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(
+modality)),app.get("epoch"),this.byModality,this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.
+min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=
+fit;let places=[];const sample=[];const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m);if(!points)
 continue;const start=app.get("epoch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&
-!table.present[m].v[i])continue;const[u,v]=[points.v[start+2*i]/width,points.v[start+2*i+1]/width];places.push([left+u*side,
-top+(1-v)*side]);sample.push(i);layer.push(table.modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&
-places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(
-move);this.origin=move(this.origin)}return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;
-const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.
+!table.present[m].v[i])continue;places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);
+layer.push(table.modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(
+p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);
+this.toCanvas=place=>move(fit(place))}return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.
+app;const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.
 font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.
 ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){
 if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("mod\
@@ -561,33 +569,33 @@ function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{will
 includes(name));this.idBox=h("input",{type:"text",inputmode:"numeric","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.
 pick(),onkeydown:event=>{if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"\
 clcr-facts"});this.chip=h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=
-null;this.gammas=!app.data.kernel&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamma-value"});this.
-el=h("div",{class:"clcr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());if(any("subs\
-paces","budget","attention"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(this.gammaSlider());
-this.el.append(this.facts,this.chip)}pick(){this.app.pickId(this.idBox.value.trim())}samplePicker(){const{app}=this;const[
-back,on]=[button("‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute("aria-label","Prev\
-ious sample");on.setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(app,"selection","S\
-ample"),back,this.idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clcr-level-${Math.random().
-toString(36).slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,onchange:()=>app.set(
-{level})}));const segments=levels.map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h("span",{class:"c\
-lcr-control",role:"radiogroup","aria-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-segments"},...segments))}gammaSlider(){
-const{app,gammas}=this;this.slider=h("input",{type:"range",class:"clcr-gamma","aria-label":"gamma, the budget multiplier",
-...gammas?{min:0,max:gammas.length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{const value=Number(inputValue(event));
-app.set({gamma:gammas?gammas[value]:Number(value.toFixed(4))})}});const reset=button("reset",()=>{const{gamma}=app.data.
-table;app.set(app.get("live")?{gamma,muted:[]}:{gamma})});reset.title="back to γ as traced, nothing muted";return h("la\
-bel",{class:"clcr-control"},term(app,"gamma","γ"),this.slider,this.gamma,reset)}update(){const{app}=this;if(document.activeElement!==
-this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();const{length}=app.get("selection");
-this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute("aria-label",`${length} s\
-elected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});if(this.slider)this.
-showGamma(this.slider)}factsText(){const{data}=this.app;const[label,prediction]=["label","prediction"].map(name=>data.fact(
-name,data.row));const error=data.table.task==="classification"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,
-prediction&&`predicted ${prediction}${error?` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){
-const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(
-Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.
-gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
-odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,kernel){this.
+null;this.gammas=app.data.driver==="precomputed"&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamm\
+a-value"});this.el=h("div",{class:"clcr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());
+if(any("subspaces","budget","attention"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(
+this.gammaSlider());this.el.append(this.facts,this.chip)}pick(){this.app.pickId(this.idBox.value.trim())}samplePicker(){
+const{app}=this;const[back,on]=[button("‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute(
+"aria-label","Previous sample");on.setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(
+app,"selection","Sample"),back,this.idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clc\
+r-level-${Math.random().toString(36).slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,
+onchange:()=>app.set({level})}));const segments=levels.map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h(
+"span",{class:"clcr-control",role:"radiogroup","aria-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-seg\
+ments"},...segments))}gammaSlider(){const{app,gammas}=this;this.slider=h("input",{type:"range",class:"clcr-gamma","aria-\
+label":"gamma, the budget multiplier",...gammas?{min:0,max:gammas.length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{
+const value=Number(inputValue(event));app.set({gamma:gammas?gammas[value]:Number(value.toFixed(4))})}});const reset=button(
+"reset",()=>{const{gamma}=app.data.table;app.set(app.get("live")?{gamma,muted:[]}:{gamma})});reset.title="back to γ as t\
+raced, nothing muted";return h("label",{class:"clcr-control"},term(app,"gamma","γ"),this.slider,this.gamma,reset)}update(){
+const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();
+const{length}=app.get("selection");this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute(
+"aria-label",`${length} selected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});
+if(this.slider)this.showGamma(this.slider)}factsText(){const{data}=this.app;const[label,prediction]=["label","prediction"].
+map(name=>data.fact(name,data.row));const error=data.table.task==="classification"&&data.fact("error",data.row);const facts=[
+label&&`label ${label}`,prediction&&`predicted ${prediction}${error?` (${error})`:""}`];return facts.filter(Boolean).join(
+", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{
+slider.max=String(Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(
+gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
+odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,driver){this.
 model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
-new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,kernel);this.player=new Player(
+new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,driver);this.player=new Player(
 this);this.colouring=new Colouring(this);this.theme=new Theme(root,this.data.table.palette,()=>this.refresh());this.cleanups.
 push(()=>this.theme.close());for(const name of MESSAGES){this.on(name,()=>{this.data.take(name);this.refresh()})}for(const name of TRAITS)
 this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"alert",hidden:true});this.status=h("div",{
@@ -621,10 +629,44 @@ on");const many=selection.length>1;const list=many?selection:this.data.ids;const
 d"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:{picked:next});else this.
 pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)
 return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.i===this.
-token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.i:-1}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
+token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
+gammas:[gamma],muted,place:Object.fromEntries(Object.entries(maps).map(([key,map])=>[key,placeOf(outputs,key,map)])),prediction:once(
+outputs.prediction),level_gate:once(outputs.level_gate),modality_gate:once(outputs.modality_gate),private_gate:once(outputs.
+private_gate)}}function placeOf(outputs,key,map){const[,space,level,modality]=key.match(/^(\w+)(?:\/(\d+)\/(.*))?$/s)??[];
+const{v}=outputs[level===void 0?space:`${space}_summary/${modality}`];const rank=map.shape[0]-1;const start=rank*Number(
+level??0);const place=[map.v[2*rank],map.v[2*rank+1]];for(let i=0;i<rank;i++){place[0]+=v[start+i]*map.v[2*i];place[1]+=
+v[start+i]*map.v[2*i+1]}return place}var Network=class _Network{constructor(session,levels,repeats){this.session=session;this.levels=levels;this.repeats=repeats;
+this.last=Promise.resolve()}static async open(wasm,model,levels,repeats){const{ort}=globalThis;Object.assign(ort.env.wasm,
+{wasmBinary:wasm,numThreads:1});const session=await ort.InferenceSession.create(new Uint8Array(model),{executionProviders:[
+"wasm"]});return new _Network(session,levels,repeats)}run(samples,gamma,muted){const run=async()=>{const outputs=await this.
+session.run(this.feeds(samples,gamma,muted));const names=Object.keys(outputs);return Object.fromEntries(names.map(name=>[
+name,{shape:outputs[name].dims,v:outputs[name].data}]))};this.last=this.last.then(run,run);return this.last}feeds(samples,gamma,muted){
+const{Tensor}=globalThis.ort;const feeds={gamma:new Tensor("float32",Float32Array.of(gamma),[])};const n=samples.length;
+for(const m of Object.keys(samples[0])){const length=Math.max(1,...samples.map(sample=>sample[m].mask.length));const{size,
+ids}=samples[0][m];const mask=new Uint8Array(n*length);const values=new Float32Array(n*length*size);samples.forEach((sample,i)=>{
+mask.set(sample[m].mask,i*length);values.set(sample[m].values,i*length*size)});feeds[`batch.masks/${m}`]=new Tensor("boo\
+l",mask,[n,length]);feeds[`batch.tokens/${m}`]=ids?new Tensor("int64",BigInt64Array.from(values,BigInt),[n,length]):new Tensor(
+"float32",values,[n,length,size]);feeds[`mute/${m}`]=new Tensor("bool",this.muteOf(m,muted,n,length),[n,this.levels,this.
+repeats*length])}return feeds}muteOf(modality,muted,n,length){const tokens=this.repeats*length;const mute=new Uint8Array(
+n*this.levels*tokens);for(const[m,level,token]of muted){if(m!==modality||token>=tokens)continue;for(let i=0;i<n;i++)mute[(i*
+this.levels+level)*tokens+token]=1}return mute}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
 this.state[name]=value;for(const run of[...this.listeners.get(`change:${name}`)??[]])run()}on(event,run){this.listeners.
 set(event,[...this.listeners.get(event)??[],run])}off(event,run){this.listeners.set(event,(this.listeners.get(event)??[]).
-filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){const bytes=Uint8Array.
-from(atob(packed),c=>c.charCodeAt(0));const stream=new Blob([bytes]).stream().pipeThrough(new DecompressionStream("defla\
-te"));const blob=await new Response(stream).arrayBuffer();return new App(new PageModel(revive(state,blob)),root,false)}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,true);
-return()=>app.close()}var index_default={render};export{index_default as default,openPage};
+filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){return new App(new PageModel(
+revive(state,await inflate(packed,"deflate"))),root,"precomputed")}var ASKS=["picked","gamma","muted"];var LiveModel=class extends PageModel{constructor(state,network){super(state);this.network=
+network;this.inputs=decode(state._inputs);this.asking=false;this.again=false}set(name,value){super.set(name,value);if(ASKS.
+includes(name))this.ask()}sample(){const row=this.inputs.ids.indexOf(this.get("picked"));return row<0?null:sampleOf(this.
+inputs,row)}async ask(){this.again=true;if(this.asking)return;this.asking=true;try{const network=await this.network;while(this.
+again){this.again=false;const sample=this.sample();const[gamma,muted]=[this.get("gamma"),this.get("muted")];if(sample)this.
+take(await network.run([sample],gamma,muted),sample)}}catch(error){super.set("error",`The model does not run here: ${error instanceof
+Error?error.message:error}`)}finally{this.asking=false}}take(outputs,_sample){super.set("_answer",answerFrom(outputs,this.
+get("picked"),this.get("gamma"),this.get("muted"),this.inputs.maps))}};function sampleOf({tokens,masks,repeats},row){const each=Object.
+keys(masks).map(m=>{const{shape,v}=tokens[m];const[,length,size=1]=shape;const mask=Uint8Array.from(masks[m].v.subarray(
+row*length,(row+1)*length));const kept=repeats>1?length:mask.lastIndexOf(1)+1;const values=Float32Array.from(v.subarray(
+row*length*size,(row*length+kept)*size));return[m,{size,ids:shape.length===2,mask:mask.subarray(0,kept),values}]});return Object.
+fromEntries(each)}async function openModel(state,packed,wasm,onnx){const revived=revive(state,await inflate(packed,"defl\
+ate"));const open=async()=>{const[code,model]=await Promise.all([inflate(wasm,"gzip"),inflate(onnx,"gzip")]);return Network.
+open(code,model,revived._table.levels.length,revived._inputs.repeats)};return{state:revived,network:open()}}async function openLivePage(root,state,packed,wasm,onnx){
+const opened=await openModel(state,packed,wasm,onnx);const model=new LiveModel(opened.state,opened.network);model.ask();
+return new App(model,root,"onnx")}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,"kerne\
+l");return()=>app.close()}var index_default={render};export{index_default as default,openLivePage,openPage};

@@ -32,7 +32,7 @@ export class Toolbar {
     /** @type {HTMLInputElement | null} */
     this.slider = null;
     // a page with the model's answers steps through the gammas it has; otherwise the slider is free
-    this.gammas = (!app.data.kernel && app.data.answers?.gammas) || null;
+    this.gammas = (app.data.driver === "precomputed" && app.data.answers?.gammas) || null;
     this.gamma = h("output", { class: "clcr-gamma-value" });
     this.el = h("div", { class: "clcr-toolbar", role: "group", "aria-label": "Explorer" });
     this.el.append(this.samplePicker());

@@ -109,10 +109,19 @@ export interface Answer {
   ids: string[];
   gammas: number[];
   muted?: Mute[];
+  place?: Record<string, Place>;
   prediction: Values;
   level_gate: Values;
   modality_gate: Values;
   private_gate: Values;
+}
+
+export interface Inputs {
+  ids: string[];
+  repeats: number;
+  tokens: Record<string, Values>;
+  masks: Record<string, Values>;
+  maps: Record<string, Values>;
 }
 
 export interface ProbeRow {
@@ -155,7 +164,13 @@ export interface State {
 /** A muted token: modality, level, position. */
 export type Mute = [modality: string, level: number, token: number];
 
-/** Where the state lives: anywidget's model in a notebook, PageModel in a saved page. */
+/**
+ * Who answers what is asked of the model: the kernel; nobody, as the answers were computed beforehand; or the model
+ * itself, in the page, as ONNX.
+ */
+export type Driver = "kernel" | "precomputed" | "onnx";
+
+/** Where the state lives: anywidget's model in a notebook, PageModel or LiveModel in a saved page. */
 export interface Model {
   get<K extends keyof State>(name: K): State[K];
   set<K extends keyof State>(name: K, value: State[K]): void;
@@ -164,6 +179,17 @@ export interface Model {
   save_changes(): void;
   send(content: Request): void;
 }
+
+/** What the model in a page reads of one modality of one sample; `size` values of each token. */
+export interface Input {
+  size: number;
+  ids: boolean;
+  mask: Uint8Array;
+  values: Float32Array;
+}
+
+/** By modality. */
+export type Sample = Record<string, Input>;
 
 export type Shape = "circle" | "square" | "triangle" | "diamond" | "plus";
 
@@ -251,6 +277,7 @@ export interface Saying {
   level_gate: Numbers;
   modality_gate: Numbers;
   private_gate: Numbers;
+  place?: Record<string, Place>;
   note: string;
 }
 
