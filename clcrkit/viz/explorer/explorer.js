@@ -311,8 +311,8 @@ les"));this.participation=new Participation(app,side)}limit(parent,what,count,al
 data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
 this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.
 missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
-lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(
-lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,
+lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
+lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
 highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
 app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
@@ -365,18 +365,18 @@ ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=thi
 level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){
 const level=this.model.get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.
 picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;
-return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||
-this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,
-sample:this.picked,gamma,muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.
-ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).
-filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[
-.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];
-return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.
-columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;
-const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
-return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
-true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
-his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,
+row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get(
+"muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
+table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
+const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
+const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
+task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
+ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
+name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
+slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -635,7 +635,19 @@ outputs.prediction),level_gate:once(outputs.level_gate),modality_gate:once(outpu
 private_gate)}}function placeOf(outputs,key,map){const[,space,level,modality]=key.match(/^(\w+)(?:\/(\d+)\/(.*))?$/s)??[];
 const{v}=outputs[level===void 0?space:`${space}_summary/${modality}`];const rank=map.shape[0]-1;const start=rank*Number(
 level??0);const place=[map.v[2*rank],map.v[2*rank+1]];for(let i=0;i<rank;i++){place[0]+=v[start+i]*map.v[2*i];place[1]+=
-v[start+i]*map.v[2*i+1]}return place}var Network=class _Network{constructor(session,levels,repeats){this.session=session;this.levels=levels;this.repeats=repeats;
+v[start+i]*map.v[2*i+1]}return place}function blockFrom(outputs,id,sample,texts,ranges){const places=new Map([["",0]]);const lanes={};
+for(const[m,{mask,size,values}]of Object.entries(sample)){const evidence=outputs[`evidence/${m}`];const length=evidence.
+shape[2];const real=new Uint8Array(length);real.set(mask);const text=Array.from({length},(_,t)=>{const one=texts[m][t]??
+"";if(!places.has(one))places.set(one,places.size);return places.get(one)??0});const count=mask.reduce((total,one)=>total+
+one,0);lanes[m]={mask:{shape:[1,length],v:real},evidence,activation:outputs[`activation/${m}`],budget:{shape:outputs.rho.
+shape,v:Float32Array.from(outputs.rho.v,rho=>rho*count)},text:{shape:[1,length],v:Int32Array.from(text)}};if(!ranges[m])
+continue;const[low,high]=ranges[m];const strip=new Uint8Array(length*size);values.forEach((v,i)=>{strip[i]=255*clamp((v-
+low)/(high-low),0,1)});lanes[m].features={shape:[1,length,size],v:strip}}return{ids:[id],lanes,texts:[...places.keys()],
+threshold:outputs.threshold,scale:outputs.scale}}function attentionFrom(outputs,id,modalities){const listeners=modalities.
+filter(m=>outputs[`attention/${m}`]);const of=listeners.map(m=>{const weights=outputs[`attention/${m}`];const top={shape:weights.
+shape.slice(0,4),v:new Float32Array(weights.v.length/weights.shape[4]).fill(255)};const others=modalities.filter(o=>o!==
+m);return[m,{others:others.map(o=>[o,outputs[`allocation/${o}`].shape[2]]),top,weights}]});const levels=Array.from({length:outputs.
+rho.shape[1]},(_,i)=>i);return{ids:[id],pool:1,levels,asked:modalities,of:Object.fromEntries(of)}}var Network=class _Network{constructor(session,levels,repeats){this.session=session;this.levels=levels;this.repeats=repeats;
 this.last=Promise.resolve()}static async open(wasm,model,levels,repeats){const{ort}=globalThis;Object.assign(ort.env.wasm,
 {wasmBinary:wasm,numThreads:1});const session=await ort.InferenceSession.create(new Uint8Array(model),{executionProviders:[
 "wasm"]});return new _Network(session,levels,repeats)}run(samples,gamma,muted){const run=async()=>{const outputs=await this.
@@ -668,5 +680,163 @@ fromEntries(each)}async function openModel(state,packed,wasm,onnx){const revived
 ate"));const open=async()=>{const[code,model]=await Promise.all([inflate(wasm,"gzip"),inflate(onnx,"gzip")]);return Network.
 open(code,model,revived._table.levels.length,revived._inputs.repeats)};return{state:revived,network:open()}}async function openLivePage(root,state,packed,wasm,onnx){
 const opened=await openModel(state,packed,wasm,onnx);const model=new LiveModel(opened.state,opened.network);model.ask();
-return new App(model,root,"onnx")}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,"kerne\
-l");return()=>app.close()}var index_default={render};export{index_default as default,openLivePage,openPage};
+return new App(model,root,"onnx")}function arranged({from,to,later},frames,bands){const kept=frames.subarray(from*bands,to*bands);const all=new Float32Array(
+later*bands+kept.length);all.set(kept,later*bands);return all}function sing(frames,{hertz,rate,hop,floor}){const bands=hertz.
+length;const wave=new Float32Array(frames.length/bands*hop);let peak=1e-6;for(let t=0;t<wave.length;t++){const start=Math.
+floor(t/hop)*bands;for(let b=0;b<bands;b++){const level=frames[start+b];if(level<=0)continue;wave[t]+=10**(-floor*(level-
+1)/20)*Math.sin(2*Math.PI*hertz[b]*t/rate+b*b)}peak=Math.max(peak,Math.abs(wave[t]))}const file=new DataView(new ArrayBuffer(
+44+2*wave.length));[..."RIFF....WAVEfmt "].forEach((c,i)=>{file.setUint8(i,c.charCodeAt(0))});file.setUint32(4,36+2*wave.
+length,true);file.setUint32(16,16,true);file.setUint16(20,1,true);file.setUint16(22,1,true);file.setUint32(24,rate,true);
+file.setUint32(28,2*rate,true);file.setUint16(32,2,true);file.setUint16(34,16,true);[..."data"].forEach((c,i)=>{file.setUint8(
+36+i,c.charCodeAt(0))});file.setUint32(40,2*wave.length,true);wave.forEach((v,t)=>{file.setInt16(44+2*t,Math.round(.5*v*
+32767/peak),true)});return new Uint8Array(file.buffer)}var ClipPanel=class{constructor(app,parent,about,onchoose,onchange){
+this.app=app;this.about=about;this.onchange=onchange;this.clip={sample:"",from:0,to:0,later:0};this.length=0;this.frames=
+new Float32Array;this.canvas=new Canvas(app,parent,74,"The sound the model gets: pitch upwards, time to the right.",(ctx,w,hh)=>this.
+draw(ctx,w,hh));const select=(label,options,run)=>{const items=options.map(value=>h("option",{value,text:value}));const onchange2=event=>run(
+inputValue(event));return h("select",{"aria-label":label,onchange:onchange2},...items)};this.voice=select("Voice",about.
+voices,voice=>onchoose({voice}));this.digit=select("Spoken digit",about.digits,digit=>onchoose({digit}));this.listen=button(
+"▶ listen",()=>app.player.toggle("acoustic"));this.listen.classList.add("clcr-play");const next=button("other take",()=>onchoose(
+{next:true}));parent.append(h("div",{class:"clcr-controls"},...[this.voice,this.digit].map(el=>h("span",{},el)),next,this.
+listen));this.from=this.slider("from",from=>({from:Math.min(from,this.clip.to-1)}));this.to=this.slider("to",to=>({to:Math.
+max(to,this.clip.from+1)}));this.later=this.slider("later by",later=>({later}));for(const{el}of[this.from,this.to,this.later])
+parent.append(el)}slider(name,change){const oninput=event=>this.onchange({...this.clip,...change(Number(inputValue(event)))});
+const input=h("input",{type:"range",min:0,max:1,step:1,"aria-label":`sound: ${name}`,oninput});const output=h("output",{});
+return{el:h("label",{class:"clcr-control"},h("span",{text:name}),input,output),input,output}}show(clip,length,voice,digit,frames){
+Object.assign(this,{clip,length,frames});this.voice.value=voice;this.digit.value=digit;const rows=[[this.from,clip.from,
+length-1],[this.to,clip.to,length],[this.later,clip.later,this.about.latest]];for(const[{input,output},value,most]of rows){
+input.max=String(most);input.value=String(value);output.textContent=`${value*this.about.hopMs} ms`;input.setAttribute("a\
+ria-valuetext",output.textContent)}this.canvas.paint()}update(){const playing=this.app.player.playing?.modality==="acous\
+tic";this.listen.textContent=playing?"■ stop":"▶ listen";this.listen.disabled=!this.frames.length}draw(ctx,width,height){
+const{bands}=this.about;const count=this.frames.length/bands;const step=Math.min(12,width/Math.max(1,count));for(let t=0;t<
+count;t++){for(let b=0;b<bands;b++){ctx.fillStyle=this.app.theme.ramp(.05+.9*this.frames[t*bands+b]);ctx.fillRect(t*step,
+height-(b+1)*height/bands,step+.5,height/bands+.5)}}}};var CELLS=8;var POINTS=4*CELLS;var PEN=.62;var Sheet=class{constructor(){this.base=new Float32Array(CELLS*CELLS);this.points=
+new Uint8Array(POINTS*POINTS)}lay(values){this.base.set(values);this.points.fill(0)}cells(){return this.base.map((laid,i)=>{
+const[row,column]=[4*Math.floor(i/CELLS),4*(i%CELLS)];let black=0;for(let y=row;y<row+4;y++)for(let x=column;x<column+4;x++)
+black+=this.points[y*POINTS+x];return Math.max(laid,black/16)})}stroke(from,to,erase){const[dx,dy]=[to[0]-from[0],to[1]-
+from[1]];const square=dx*dx+dy*dy||1;for(let y=0;y<POINTS;y++){for(let x=0;x<POINTS;x++){const[px,py]=[(x+.5)/4,(y+.5)/4];
+const along=clamp(((px-from[0])*dx+(py-from[1])*dy)/square,0,1);if(Math.hypot(from[0]+along*dx-px,from[1]+along*dy-py)>PEN)
+continue;this.points[y*POINTS+x]=erase?0:1;if(erase)this.base[Math.floor(y/4)*CELLS+Math.floor(x/4)]=0}}}set(cell,value){
+const[row,column]=[4*Math.floor(cell/CELLS),4*(cell%CELLS)];for(let y=row;y<row+4;y++)this.points.fill(0,y*POINTS+column,
+y*POINTS+column+4);this.base[cell]=value}};var Drawing=class{constructor(app,parent,onchange){this.app=app;this.onchange=
+onchange;this.sheet=new Sheet;this.erase=false;this.cursor=0;this.last=null;const label="Drawing on 8 by 8 cells. Draw w\
+ith mouse or finger; arrow keys move between cells, the space bar darkens one in steps, Delete clears it.";this.canvas=new Canvas(
+app,parent,200,label,(ctx,width)=>this.draw(ctx,width));const{el}=this.canvas;el.classList.add("clcr-drawing");el.addEventListener(
+"pointerdown",event=>{if(event.button)return;el.setPointerCapture(event.pointerId);this.last=this.place(event);this.stroke(
+event)});el.addEventListener("pointermove",event=>{for(const one of event.getCoalescedEvents?.()??[event])if(this.last)this.
+stroke(one)});for(const end of["pointerup","pointercancel"]){el.addEventListener(end,()=>{this.last=null})}el.addEventListener(
+"keydown",event=>this.press(event));for(const name of["focus","blur"])el.addEventListener(name,()=>this.canvas.paint())}lay(cells){
+this.sheet.lay(cells);this.canvas.paint()}clear(){this.lay(new Float32Array(CELLS*CELLS));this.onchange(this.sheet.cells())}place(event){
+const[x,y]=this.canvas.at(event);return[x/this.canvas.width*CELLS,y/this.canvas.width*CELLS]}stroke(event){const place=this.
+place(event);this.sheet.stroke(this.last??place,place,this.erase);this.last=place;this.changed()}changed(){this.canvas.paint();
+this.onchange(this.sheet.cells())}press(event){const steps={ArrowRight:[0,1],ArrowLeft:[0,-1],ArrowDown:[1,0],ArrowUp:[-1,
+0]};const step=steps[event.key];let[row,column]=[Math.floor(this.cursor/CELLS),this.cursor%CELLS];const value=this.sheet.
+cells()[this.cursor];if(step){row=clamp(row+step[0],0,CELLS-1);column=clamp(column+step[1],0,CELLS-1);this.cursor=row*CELLS+
+column;this.canvas.paint()}else if(event.key===" "){this.sheet.set(this.cursor,value>=1?0:Math.min(1,Math.floor(value*2+
+1)/2));this.changed()}else if(event.key==="Delete"||event.key==="Backspace"){this.sheet.set(this.cursor,0);this.changed()}else
+return;this.app.say(`row ${row+1}, column ${column+1}: ${fmt(this.sheet.cells()[this.cursor],1)}`);event.preventDefault()}draw(ctx,width){
+this.canvas.setHeight(width);const{theme}=this.app;const side=width/CELLS;this.sheet.cells().forEach((value,i)=>{ctx.fillStyle=
+theme.ink(.04+.96*clamp(value,0,1));ctx.fillRect(i%CELLS*side+.5,Math.floor(i/CELLS)*side+.5,side-1,side-1)});if(document.
+activeElement!==this.canvas.el||!this.canvas.el.matches(":focus-visible"))return;pen(ctx,theme.shades.warning,2);ctx.strokeRect(
+this.cursor%CELLS*side+1,Math.floor(this.cursor/CELLS)*side+1,side-2,side-2)}};function asked(present){const alone=present.map(m=>({name:`${m} alone`,on:[m]}));const without=present.map(m=>({name:`wi\
+thout ${m}`,on:present.filter(other=>other!==m)}));const all={name:"all together",on:present};return present.length>2?[all,
+...alone,...without]:present.length>1?[all,...alone]:[all]}function only(sample,on){const each=Object.entries(sample).map(
+([m,input])=>[m,on.includes(m)?input:{...input,mask:new Uint8Array(input.mask.length)}]);return Object.fromEntries(each)}
+function mostHeard(outputs,modalities,level){let best={modality:"",token:-1,listener:"",weight:0};for(const speaker of modalities){
+const heard={};for(const listener of modalities){if(listener===speaker||!outputs[`attention/${listener}`])continue;const{
+shape,v}=outputs[`attention/${listener}`];const[,,heads,rows,columns]=shape;const others=modalities.filter(m=>m!==listener);
+const lengths=others.map(m=>outputs[`allocation/${m}`].shape[2]);const at=others.indexOf(speaker);const start=lengths.slice(
+0,at).reduce((a,b)=>a+b,0);const share=outputs[`allocation/${listener}`].v;heard[listener]=Array.from({length:lengths[at]},
+(_,j)=>{let total=0;for(let k=0;k<heads;k++)for(let t=0;t<rows;t++)total+=share[level*rows+t]*v[((level*heads+k)*rows+t)*
+columns+start+j];return total/heads})}const listeners=Object.keys(heard);for(let token=0;token<(heard[listeners[0]]?.length??
+0);token++){const weight=listeners.reduce((total,m)=>total+heard[m][token],0);if(weight<=best.weight)continue;const listener=listeners.
+reduce((a,b)=>heard[b][token]>heard[a][token]?b:a);best={modality:speaker,token,listener,weight}}}return best.token<0?null:
+best}function believed(present,said){const together=said.get("all together");if(present.length<2)return present.length?`\
+Only ${present[0]} is on.`:"Every modality is switched off.";const agree=present.filter(m=>said.get(`${m} alone`)===together);
+const each=present.map(m=>`${m} ${said.get(`${m} alone`)}`).join(", ");const decides=present.filter(m=>said.has(`without\
+ ${m}`)&&said.get(`without ${m}`)!==together);const turn=decides.map(m=>`Without ${m} it would say ${said.get(`without ${m}`)}\
+.`).join(" ");if(agree.length===present.length)return`All agree: each alone says ${together}, and so does the model. ${turn}`;
+const whom=agree.length?`It believes ${agree.join(" and ")}.`:"None of them says so alone.";return`Alone they say: ${each}\
+. Together: ${together}. ${whom} ${turn}`}var Verdict=class{constructor(app){this.app=app;this.sentence=h("p",{class:"cl\
+cr-verdict","aria-live":"polite"});this.rows=h("div",{class:"clcr-sayings"});this.el=h("div",{},this.sentence,this.rows)}show(present,questions,prediction,through){
+const{outputs}=this.app.data.table;const k=outputs.length;const said=new Map;const rows=questions.map(({name},i)=>{const parts=softmax(
+prediction.v.subarray(i*k,(i+1)*k));const best=parts.indexOf(Math.max(...parts));said.set(name,outputs[best]);const percent=`${fmt(
+100*parts[best],0)} %`;return h("div",{class:"clcr-saying","data-asked":name},h("span",{text:name}),h("strong",{text:outputs[best]}),
+h("span",{class:"clcr-bar"},h("i",{style:`width:${100*parts[best]}%`})),h("span",{class:"clcr-number",text:percent}))});
+this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE2=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
+this.app=app;this.model=model;this.about=model.about;this.shown="";this.asking=0;this.judged=null;this.clip={sample:"",from:0,
+to:0,later:0};this.switches={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,acoustic,
+language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.draw(cells));
+vision.append(this.drawingControls());this.sound=new ClipPanel(app,acoustic,{...this.about,voices:this.valuesOf("voice"),
+digits:this.valuesOf("label"),bands:this.about.tones.hertz.length},choice=>this.choose(choice),clip=>this.play(clip));this.
+word=this.wordBox(language);const says=h("section",{class:"clcr-panel","aria-label":"Prediction"},h("h2",{text:"The mode\
+l says"}));says.append(this.predictions.el);const whom=h("section",{class:"clcr-panel","aria-label":"Whom the model beli\
+eves"});whom.append(h("h2",{text:"Whom it believes"}),this.verdict.el);this.began=note("");this.el=h("div",{class:"clcr-\
+workbench"},...[vision,acoustic,language].map(box=>box),says,whom);app.toolbar.el.before(note(this.about.about,"clcr-abo\
+ut"),this.cards(),this.el,this.began);app.views.push(this);app.cleanups.push(()=>clearTimeout(this.asking));app.refresh()}box(modality){
+const{app,model}=this;const index=app.data.table.modalities.indexOf(modality);const onchange=event=>{if(isTicked(event))
+model.silent.delete(modality);else model.silent.add(modality);model.ask()};const box=h("input",{type:"checkbox",checked:true,
+"aria-label":`${modality} is there`,onchange});this.switches[modality]=box;const dot=h("i",{class:"clcr-dot",style:`back\
+ground:${app.theme.modality(index)}`});const title=h("h2",{},h("label",{class:"clcr-check"},box," ",dot,` ${modality}`));
+return h("section",{class:"clcr-panel","aria-label":modality,"data-input":modality},title)}drawingControls(){const onchange=event=>{
+this.drawing.erase=isTicked(event)};const eraser=h("label",{class:"clcr-check"},h("input",{type:"checkbox",onchange})," \
+eraser");const clear=button("clear",()=>this.drawing.clear());const back=button("scan",()=>this.restore("vision"));back.
+title="back to the sample's scan";return h("div",{class:"clcr-controls"},clear,back,eraser)}wordBox(parent){const{words,
+letters}=this.about;const oninput=event=>this.type(inputValue(event));const word=h("input",{class:"clcr-word",type:"text",
+"aria-label":"The word",maxlength:LONGEST,oninput});word.setAttribute("autocomplete","off");word.setAttribute("autocapit\
+alize","off");word.setAttribute("spellcheck","false");const names=Object.keys(words);const language=h("select",{"aria-la\
+bel":"Language"},...names.map(value=>h("option",{value,text:value})));const digit=h("select",{"aria-label":"Digit of the\
+ word"},...words.en.map((_,i)=>h("option",{value:i,text:i})));const fill=()=>this.type(words[language.value][Number(digit.
+value)]);for(const select of[language,digit])select.addEventListener("change",fill);this.unknown=note("");const back=button(
+"as it was",()=>this.restore("language"));parent.append(word,h("div",{class:"clcr-controls"},language,digit,back),this.unknown);
+parent.append(note(`Letters it knows: ${letters.slice(3).join("")}, é, ü. Misspell at will.`));return word}valuesOf(name){
+const column=this.app.data.table.columns.find(c=>c.name===name);return column?column.names.filter((_,i)=>Array.from(column.
+values.v).includes(i)):[]}cards(){const{cards,left_out}=this.about;const items=cards.map(card=>h("button",{type:"button",
+class:"clcr-card",onclick:()=>this.apply(card)},h("strong",{text:card.title}),h("span",{text:card.look})));const all=h("\
+section",{class:"clcr-cards","aria-label":"Try this"},...items);for(const reason of left_out)all.append(note(reason));return all}apply(card){
+const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set({selection:[],picked:card.sample,muted:[]});if(card.
+word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);const{gamma,muted,level,modality,space}=card;app.set(
+{gamma,level,modality,space,muted});app.say(`${card.title}. ${card.look}`)}original(sample,modality){const{inputs}=this.
+model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){this.model.edit("vision",{size:8,
+ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[...text.toLowerCase()];const known=typed.
+filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.filter(letter=>!known.includes(letter)))];
+if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.join(" ")}`:"";const values=Float32Array.
+from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,ids:true,mask:ones(known.length),values});
+if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{data}=this.app;const now=data.rowOf.get(
+this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact("label",now)];const fits=data.ids.filter(
+(_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?(fits.indexOf(this.clip.sample)+1)%fits.
+length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play({sample,from:0,to:this.original(sample,
+"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.sample,"acoustic");this.clip=clip;const frames=arranged(
+clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(frames.length/size),values:frames})}restore(modality){
+const{[modality]:_,...others}=this.model.edits;this.model.edits=others;this.shown="";this.model.ask()}update(){const{app,
+model}=this;const picked=app.get("picked");if(this.shown!==picked)this.begin(picked);for(const[m,box]of Object.entries(this.
+switches))box.checked=!model.silent.has(m);this.predictions.update();const whole=model.whole();if(whole){const{data}=app;
+const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,"acoustic").mask.length;this.sound.
+show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.update();const changed=Object.
+keys(model.edits);const label=app.data.fact("label",app.data.row);this.began.textContent=`Begun from sample ${picked} of\
+ the test part, a ${label}; `+(changed.length?`changed: ${changed.join(", ")}. Ghosts show where it began.`:"nothing is \
+changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.pass;clearTimeout(this.asking);this.asking=setTimeout(
+()=>this.judge(),PATIENCE2)}}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;
+if(!model.edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.
+language.values,letter=>this.about.letters[letter]).join("")}if(!model.edits.acoustic)this.clip={sample:picked,from:0,to:whole.
+acoustic.mask.length,later:0}}async judge(){const{app,model}=this;const pass=model.pass;if(!pass)return;const{sample,outputs}=pass;
+const present=app.data.table.modalities.filter(m=>sample[m].mask.includes(1));const questions=asked(present);const network=await model.
+network;const samples=questions.map(({on})=>only(sample,on));const{prediction}=await network.run(samples,app.get("gamma"),
+app.get("muted"));if(model.pass===pass)this.verdict.show(present,questions,prediction,this.through(present,outputs))}through(present,outputs){
+const{data}=this.app;const gate=Array.from(outputs.level_gate.v);const level=gate.indexOf(Math.max(...gate));const name=data.
+table.levels[level];const heard=present.length>1?mostHeard(outputs,data.table.modalities,level):null;const text=heard&&data.
+tokens(heard.modality,level)?.text[heard.token];const whose=heard?`Most heard there: ${heard.modality} token ${heard.token}${text?
+` (${text})`:""}, by ${heard.listener}.`:"";return`The ${name} level weighs most (ω ${fmt(gate[level])}). ${whose}`}};var PlaygroundModel=class extends LiveModel{constructor(state,network,about){super(state,network);this.about=about;this.
+edits={};this.silent=new Set;this.pass=null}get edited(){return Object.keys(this.edits).length>0}set(name,value){if(name===
+"picked")this.edits={};super.set(name,value)}edit(modality,input){this.edits={...this.edits,[modality]:input};this.set("\
+muted",this.get("muted").filter(([m,,token])=>m!==modality||token<input.mask.length))}whole(){const row=this.inputs.ids.
+indexOf(this.get("picked"));return row<0?null:{...sampleOf(this.inputs,row),...this.edits}}sample(){const whole=this.whole();
+if(!whole)return null;const each=Object.entries(whole).map(([m,input])=>[m,this.silent.has(m)?{...input,mask:new Uint8Array(
+input.mask.length)}:input]);return Object.fromEntries(each)}take(outputs,sample){const[id,{modalities}]=[this.get("picke\
+d"),this.get("_table")];const{letters,hopMs,ranges}=this.about;const texts={vision:Array.from(sample.vision.mask,(_,i)=>`\
+row ${i+1}`),acoustic:Array.from(sample.acoustic.mask,(_,i)=>`${i*hopMs} ms`),language:Array.from(sample.language.values,
+letter=>letters[letter])};this.pass={sample,outputs};this.set("_block",blockFrom(outputs,id,sample,texts,ranges));this.set(
+"_attention",attentionFrom(outputs,id,modalities));super.take(outputs,sample)}sound(){const input=this.sample()?.acoustic;
+if(!input?.mask.includes(1))return null;return sing(input.values,this.about.tones)}};async function openPlayground(root,state,packed,wasm,onnx){
+const opened=await openModel(state,packed,wasm,onnx);const model=new PlaygroundModel(opened.state,opened.network,opened.
+state._playground);await model.ask();const app=new App(model,root,"onnx");new Workbench(app,model);return app}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,"kerne\
+l");return()=>app.close()}var index_default={render};export{index_default as default,openLivePage,openPage,openPlayground};

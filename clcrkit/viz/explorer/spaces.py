@@ -84,7 +84,7 @@ def planes(
         groups = [[(at, m)] for m in trace.modalities for at in levels]
     linear = positions(trace, (), space, "pca", level, modality) if method != "pca" else {}
     asked = space_key(space, level, modality)
-    found = []
+    found: list[tuple[int, str, Callable[[Any], Any]]] = []
     before: Any = None
     for group in groups:
         keys = [space_key(space, at, m) for at, m in group]

@@ -117,6 +117,7 @@ export class Data {
   /** The picked sample's WAV file. @param {string} modality */
   soundOf(modality) {
     const at = this.sounds?.ids.indexOf(this.picked) ?? -1;
+    if (this.model.sound) return this.model.sound(modality);
     return this.sounds?.of[modality]?.[at]?.v ?? null;
   }
 
@@ -167,6 +168,7 @@ export class Data {
    */
   truthOf(row) {
     const { columns, task, outputs } = this.table;
+    if (this.model.edited) return new Set();
     const labels = columns.filter((c) => c.name === "label" || (task === "multilabel" && c.name.startsWith("label ")));
     if (task !== "multilabel") return new Set(labels.map((c) => this.valueOf(c, row)).filter((name) => name));
     const true_ = labels.filter((c) => c.values.v[row] > 0);

@@ -178,6 +178,55 @@ export interface Model {
   off(event: string, run: () => void): void;
   save_changes(): void;
   send(content: Request): void;
+  /** Is the picked sample not what it was, so that its label says nothing? */
+  edited?: boolean;
+  /** Its sound as a WAV file, where the page makes it. */
+  sound?(modality: string): Uint8Array | null;
+}
+
+// --- the playground ------------------------------------------------------------------------------------------------
+
+/** A clip: whose sound it is, which of its frames, and after how many frames of silence. */
+export interface Clip {
+  sample: string;
+  from: number;
+  to: number;
+  later: number;
+}
+
+/** How frames become sound: a tone for each band; `floor` dB are 0. */
+export interface Tones {
+  hertz: number[];
+  rate: number;
+  hop: number;
+  floor: number;
+}
+
+export interface Card {
+  title: string;
+  look: string;
+  sample: string;
+  word?: string;
+  clip?: Clip;
+  off: string[];
+  gamma: number;
+  muted: Mute[];
+  level: number;
+  modality: string;
+  space: string;
+  says: string;
+}
+
+export interface Playground {
+  about: string;
+  letters: string[];
+  words: Record<string, string[]>;
+  hopMs: number;
+  latest: number;
+  tones: Tones;
+  ranges: Record<string, Range>;
+  cards: Card[];
+  left_out: string[];
 }
 
 /** What the model in a page reads of one modality of one sample; `size` values of each token. */
