@@ -151,7 +151,7 @@ y","Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of a
 ntrol"},h("span",{text:"Drawn as"}),h("select",{"aria-label":"Drawn as",onchange:onMode},...modes)),h("label",{class:"cl\
 cr-control clcr-check"},h("input",{type:"checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by a\
 llocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>
-1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.kernel||
+1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||
 ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} s\
 amples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});
 text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;el.addEventListener("pointermove",event=>{
@@ -301,7 +301,7 @@ tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructo
 "div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","Token budget","\
 budget",[],[main,side]);const key=KEY.map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),
 term(app,word,label)));this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.
-lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,
+lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.complete){const[all,audible]=[data.ids.length,
 data.sounds?.ids.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.
 blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes \
 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
@@ -350,33 +350,34 @@ data:null,v:unpack(value)};return Object.fromEntries(Object.entries(value).map((
 if(Array.isArray(value))return value.map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.
 fromEntries(Object.entries(value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.
 data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,driver){
-this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.table=decode(model.get("_table"));this.ids=this.table.
-ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=
-null;this.sounds=null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.
-model.get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
-"_sound")this.sounds=message(value);else if(name==="_answer")this.answers=message(value);else{this.block=message(value);
-this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get("picked")}get row(){return this.
-rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality){const kind=`${this.
-model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){
-const space=this.model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){
-const mutes=this.table.sparse?this.model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,
-mutes)}share(tokens){return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get attention(){return this.attentions?.
-ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("\
-level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){
-const level=this.model.get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.
-picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;
-if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,
-row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get(
-"muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
-const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
-table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
-level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
-const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
-const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
-task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
-ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
-name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
-slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=this.kernel||Boolean(model.complete);this.
+table=decode(model.get("_table"));this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};
+this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)
+this.take(name)}take(name){const value=this.model.get(name);if(name==="_points")this.points=decode(value);else if(name===
+"_attention")this.attentions=message(value);else if(name==="_sound")this.sounds=message(value);else if(name==="_answer")
+this.answers=message(value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){
+return this.model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(
+this.picked)??-1}pointsOf(modality){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.
+points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_c\
+ode")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.table.sparse?this.
+model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){return shareOf(
+tokens,this.model.get("gamma"),this.table.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.
+attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.
+includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){const level=this.model.
+get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.picked,modality,level,
+head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.
+model.sound(modality);return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,row}=this;const waits=model.get(
+"live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.
+table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){const key=`${modality}/${level}`;
+const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.
+ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-
+b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.
+values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.
+table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.
+table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith(
+"label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.
+filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){
+return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -587,12 +588,12 @@ raced, nothing muted";return h("label",{class:"clcr-control"},term(app,"gamma","
 const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();
 const{length}=app.get("selection");this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute(
 "aria-label",`${length} selected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});
-if(this.slider)this.showGamma(this.slider)}factsText(){const{data}=this.app;const[label,prediction]=["label","prediction"].
-map(name=>data.fact(name,data.row));const error=data.table.task==="classification"&&data.fact("error",data.row);const facts=[
-label&&`label ${label}`,prediction&&`predicted ${prediction}${error?` (${error})`:""}`];return facts.filter(Boolean).join(
-", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{
-slider.max=String(Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(
-gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
+if(this.slider)this.showGamma(this.slider)}factsText(){const{data}=this.app;if(data.model.edited)return"changed by you";
+const[label,prediction]=["label","prediction"].map(name=>data.fact(name,data.row));const error=data.table.task==="classi\
+fication"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,prediction&&`predicted ${prediction}${error?
+` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.
+gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(Math.max(2,Math.ceil(gamma)));slider.
+value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
 odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,driver){this.
 model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
 new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,driver);this.player=new Player(
@@ -725,19 +726,20 @@ app,parent,200,label,(ctx,width)=>this.draw(ctx,width));const{el}=this.canvas;el
 event)});el.addEventListener("pointermove",event=>{for(const one of event.getCoalescedEvents?.()??[event])if(this.last)this.
 stroke(one)});for(const end of["pointerup","pointercancel"]){el.addEventListener(end,()=>{this.last=null})}el.addEventListener(
 "keydown",event=>this.press(event));for(const name of["focus","blur"])el.addEventListener(name,()=>this.canvas.paint())}lay(cells){
-this.sheet.lay(cells);this.canvas.paint()}clear(){this.lay(new Float32Array(CELLS*CELLS));this.onchange(this.sheet.cells())}place(event){
-const[x,y]=this.canvas.at(event);return[x/this.canvas.width*CELLS,y/this.canvas.width*CELLS]}stroke(event){const place=this.
-place(event);this.sheet.stroke(this.last??place,place,this.erase);this.last=place;this.changed()}changed(){this.canvas.paint();
-this.onchange(this.sheet.cells())}press(event){const steps={ArrowRight:[0,1],ArrowLeft:[0,-1],ArrowDown:[1,0],ArrowUp:[-1,
-0]};const step=steps[event.key];let[row,column]=[Math.floor(this.cursor/CELLS),this.cursor%CELLS];const value=this.sheet.
-cells()[this.cursor];if(step){row=clamp(row+step[0],0,CELLS-1);column=clamp(column+step[1],0,CELLS-1);this.cursor=row*CELLS+
-column;this.canvas.paint()}else if(event.key===" "){this.sheet.set(this.cursor,value>=1?0:Math.min(1,Math.floor(value*2+
-1)/2));this.changed()}else if(event.key==="Delete"||event.key==="Backspace"){this.sheet.set(this.cursor,0);this.changed()}else
-return;this.app.say(`row ${row+1}, column ${column+1}: ${fmt(this.sheet.cells()[this.cursor],1)}`);event.preventDefault()}draw(ctx,width){
-this.canvas.setHeight(width);const{theme}=this.app;const side=width/CELLS;this.sheet.cells().forEach((value,i)=>{ctx.fillStyle=
-theme.ink(.04+.96*clamp(value,0,1));ctx.fillRect(i%CELLS*side+.5,Math.floor(i/CELLS)*side+.5,side-1,side-1)});if(document.
-activeElement!==this.canvas.el||!this.canvas.el.matches(":focus-visible"))return;pen(ctx,theme.shades.warning,2);ctx.strokeRect(
-this.cursor%CELLS*side+1,Math.floor(this.cursor/CELLS)*side+1,side-2,side-2)}};function asked(present){const alone=present.map(m=>({name:`${m} alone`,on:[m]}));const without=present.map(m=>({name:`wi\
+this.sheet.lay(cells);this.update()}update(){this.canvas.setHeight(this.canvas.el.clientWidth);this.canvas.paint()}clear(){
+this.lay(new Float32Array(CELLS*CELLS));this.onchange(this.sheet.cells())}place(event){const[x,y]=this.canvas.at(event);
+return[x/this.canvas.width*CELLS,y/this.canvas.width*CELLS]}stroke(event){const place=this.place(event);this.sheet.stroke(
+this.last??place,place,this.erase);this.last=place;this.changed()}changed(){this.canvas.paint();this.onchange(this.sheet.
+cells())}press(event){const steps={ArrowRight:[0,1],ArrowLeft:[0,-1],ArrowDown:[1,0],ArrowUp:[-1,0]};const step=steps[event.
+key];let[row,column]=[Math.floor(this.cursor/CELLS),this.cursor%CELLS];const value=this.sheet.cells()[this.cursor];if(step){
+row=clamp(row+step[0],0,CELLS-1);column=clamp(column+step[1],0,CELLS-1);this.cursor=row*CELLS+column;this.canvas.paint()}else if(event.
+key===" "){this.sheet.set(this.cursor,value>=1?0:Math.min(1,Math.floor(value*2+1)/2));this.changed()}else if(event.key===
+"Delete"||event.key==="Backspace"){this.sheet.set(this.cursor,0);this.changed()}else return;this.app.say(`row ${row+1}, \
+column ${column+1}: ${fmt(this.sheet.cells()[this.cursor],1)}`);event.preventDefault()}draw(ctx,width){const{theme}=this.
+app;const side=width/CELLS;this.sheet.cells().forEach((value,i)=>{ctx.fillStyle=theme.ink(.04+.96*clamp(value,0,1));ctx.
+fillRect(i%CELLS*side+.5,Math.floor(i/CELLS)*side+.5,side-1,side-1)});if(document.activeElement!==this.canvas.el||!this.
+canvas.el.matches(":focus-visible"))return;pen(ctx,theme.shades.warning,2);ctx.strokeRect(this.cursor%CELLS*side+1,Math.
+floor(this.cursor/CELLS)*side+1,side-2,side-2)}};function asked(present){const alone=present.map(m=>({name:`${m} alone`,on:[m]}));const without=present.map(m=>({name:`wi\
 thout ${m}`,on:present.filter(other=>other!==m)}));const all={name:"all together",on:present};return present.length>2?[all,
 ...alone,...without]:present.length>1?[all,...alone]:[all]}function only(sample,on){const each=Object.entries(sample).map(
 ([m,input])=>[m,on.includes(m)?input:{...input,mask:new Uint8Array(input.mask.length)}]);return Object.fromEntries(each)}
@@ -764,73 +766,75 @@ prediction.v.subarray(i*k,(i+1)*k));const best=parts.indexOf(Math.max(...parts))
 h("span",{class:"clcr-bar"},h("i",{style:`width:${100*parts[best]}%`})),h("span",{class:"clcr-number",text:percent}))});
 this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE2=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
 this.app=app;this.model=model;this.about=model.about;this.shown="";this.asking=0;this.judged=null;this.clip={sample:"",from:0,
-to:0,later:0};this.switches={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,acoustic,
-language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.draw(cells));
-vision.append(this.drawingControls());this.sound=new ClipPanel(app,acoustic,{...this.about,voices:this.valuesOf("voice"),
-digits:this.valuesOf("label"),bands:this.about.tones.hertz.length},choice=>this.choose(choice),clip=>this.play(clip));this.
-word=this.wordBox(language);const says=h("section",{class:"clcr-panel","aria-label":"Prediction"},h("h2",{text:"The mode\
-l says"}));says.append(this.predictions.el);const whom=h("section",{class:"clcr-panel","aria-label":"Whom the model beli\
-eves"});whom.append(h("h2",{text:"Whom it believes"}),this.verdict.el);this.began=note("");this.el=h("div",{class:"clcr-\
-workbench"},...[vision,acoustic,language].map(box=>box),says,whom);app.toolbar.el.before(note(this.about.about,"clcr-abo\
-ut"),this.cards(),this.el,this.began);app.views.push(this);app.cleanups.push(()=>clearTimeout(this.asking));app.refresh()}box(modality){
-const{app,model}=this;const index=app.data.table.modalities.indexOf(modality);const onchange=event=>{if(isTicked(event))
-model.silent.delete(modality);else model.silent.add(modality);model.ask()};const box=h("input",{type:"checkbox",checked:true,
-"aria-label":`${modality} is there`,onchange});this.switches[modality]=box;const dot=h("i",{class:"clcr-dot",style:`back\
-ground:${app.theme.modality(index)}`});const title=h("h2",{},h("label",{class:"clcr-check"},box," ",dot,` ${modality}`));
-return h("section",{class:"clcr-panel","aria-label":modality,"data-input":modality},title)}drawingControls(){const onchange=event=>{
-this.drawing.erase=isTicked(event)};const eraser=h("label",{class:"clcr-check"},h("input",{type:"checkbox",onchange})," \
-eraser");const clear=button("clear",()=>this.drawing.clear());const back=button("scan",()=>this.restore("vision"));back.
-title="back to the sample's scan";return h("div",{class:"clcr-controls"},clear,back,eraser)}wordBox(parent){const{words,
-letters}=this.about;const oninput=event=>this.type(inputValue(event));const word=h("input",{class:"clcr-word",type:"text",
-"aria-label":"The word",maxlength:LONGEST,oninput});word.setAttribute("autocomplete","off");word.setAttribute("autocapit\
-alize","off");word.setAttribute("spellcheck","false");const names=Object.keys(words);const language=h("select",{"aria-la\
-bel":"Language"},...names.map(value=>h("option",{value,text:value})));const digit=h("select",{"aria-label":"Digit of the\
- word"},...words.en.map((_,i)=>h("option",{value:i,text:i})));const fill=()=>this.type(words[language.value][Number(digit.
-value)]);for(const select of[language,digit])select.addEventListener("change",fill);this.unknown=note("");const back=button(
-"as it was",()=>this.restore("language"));parent.append(word,h("div",{class:"clcr-controls"},language,digit,back),this.unknown);
-parent.append(note(`Letters it knows: ${letters.slice(3).join("")}, é, ü. Misspell at will.`));return word}valuesOf(name){
-const column=this.app.data.table.columns.find(c=>c.name===name);return column?column.names.filter((_,i)=>Array.from(column.
-values.v).includes(i)):[]}cards(){const{cards,left_out}=this.about;const items=cards.map(card=>h("button",{type:"button",
-class:"clcr-card",onclick:()=>this.apply(card)},h("strong",{text:card.title}),h("span",{text:card.look})));const all=h("\
-section",{class:"clcr-cards","aria-label":"Try this"},...items);for(const reason of left_out)all.append(note(reason));return all}apply(card){
-const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set({selection:[],picked:card.sample,muted:[]});if(card.
-word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);const{gamma,muted,level,modality,space}=card;app.set(
-{gamma,level,modality,space,muted});app.say(`${card.title}. ${card.look}`)}original(sample,modality){const{inputs}=this.
-model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){this.model.edit("vision",{size:8,
-ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[...text.toLowerCase()];const known=typed.
-filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.filter(letter=>!known.includes(letter)))];
-if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.join(" ")}`:"";const values=Float32Array.
-from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,ids:true,mask:ones(known.length),values});
-if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{data}=this.app;const now=data.rowOf.get(
-this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact("label",now)];const fits=data.ids.filter(
-(_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?(fits.indexOf(this.clip.sample)+1)%fits.
-length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play({sample,from:0,to:this.original(sample,
-"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.sample,"acoustic");this.clip=clip;const frames=arranged(
-clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(frames.length/size),values:frames})}restore(modality){
-const{[modality]:_,...others}=this.model.edits;this.model.edits=others;this.shown="";this.model.ask()}update(){const{app,
-model}=this;const picked=app.get("picked");if(this.shown!==picked)this.begin(picked);for(const[m,box]of Object.entries(this.
-switches))box.checked=!model.silent.has(m);this.predictions.update();const whole=model.whole();if(whole){const{data}=app;
-const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,"acoustic").mask.length;this.sound.
-show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.update();const changed=Object.
-keys(model.edits);const label=app.data.fact("label",app.data.row);this.began.textContent=`Begun from sample ${picked} of\
- the test part, a ${label}; `+(changed.length?`changed: ${changed.join(", ")}. Ghosts show where it began.`:"nothing is \
-changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.pass;clearTimeout(this.asking);this.asking=setTimeout(
-()=>this.judge(),PATIENCE2)}}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;
-if(!model.edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.
-language.values,letter=>this.about.letters[letter]).join("")}if(!model.edits.acoustic)this.clip={sample:picked,from:0,to:whole.
-acoustic.mask.length,later:0}}async judge(){const{app,model}=this;const pass=model.pass;if(!pass)return;const{sample,outputs}=pass;
-const present=app.data.table.modalities.filter(m=>sample[m].mask.includes(1));const questions=asked(present);const network=await model.
-network;const samples=questions.map(({on})=>only(sample,on));const{prediction}=await network.run(samples,app.get("gamma"),
-app.get("muted"));if(model.pass===pass)this.verdict.show(present,questions,prediction,this.through(present,outputs))}through(present,outputs){
-const{data}=this.app;const gate=Array.from(outputs.level_gate.v);const level=gate.indexOf(Math.max(...gate));const name=data.
-table.levels[level];const heard=present.length>1?mostHeard(outputs,data.table.modalities,level):null;const text=heard&&data.
-tokens(heard.modality,level)?.text[heard.token];const whose=heard?`Most heard there: ${heard.modality} token ${heard.token}${text?
-` (${text})`:""}, by ${heard.listener}.`:"";return`The ${name} level weighs most (ω ${fmt(gate[level])}). ${whose}`}};var PlaygroundModel=class extends LiveModel{constructor(state,network,about){super(state,network);this.about=about;this.
-edits={};this.silent=new Set;this.pass=null}get edited(){return Object.keys(this.edits).length>0}set(name,value){if(name===
-"picked")this.edits={};super.set(name,value)}edit(modality,input){this.edits={...this.edits,[modality]:input};this.set("\
-muted",this.get("muted").filter(([m,,token])=>m!==modality||token<input.mask.length))}whole(){const row=this.inputs.ids.
-indexOf(this.get("picked"));return row<0?null:{...sampleOf(this.inputs,row),...this.edits}}sample(){const whole=this.whole();
-if(!whole)return null;const each=Object.entries(whole).map(([m,input])=>[m,this.silent.has(m)?{...input,mask:new Uint8Array(
+to:0,later:0};this.switches={};this.dots={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,
+acoustic,language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.
+draw(cells));vision.append(this.drawingControls());this.sound=new ClipPanel(app,acoustic,{...this.about,voices:this.valuesOf(
+"voice"),digits:this.valuesOf("label"),bands:this.about.tones.hertz.length},choice=>this.choose(choice),clip=>this.play(
+clip));this.word=this.wordBox(language);const says=h("section",{class:"clcr-panel","aria-label":"Prediction"},h("h2",{text:"\
+The model says"}));says.append(this.predictions.el);const whom=h("section",{class:"clcr-panel","aria-label":"Whom the mo\
+del believes"});whom.append(h("h2",{text:"Whom it believes"}),this.verdict.el);this.began=note("");this.el=h("div",{class:"\
+clcr-workbench"},...[vision,acoustic,language].map(box=>box),says,whom);app.toolbar.el.before(note(this.about.about,"clc\
+r-about"),this.cards(),this.el,this.began);app.views.push(this);app.cleanups.push(()=>clearTimeout(this.asking));app.refresh()}box(modality){
+const{model}=this;const onchange=event=>{if(isTicked(event))model.silent.delete(modality);else model.silent.add(modality);
+model.ask()};const box=h("input",{type:"checkbox",checked:true,"aria-label":`${modality} is there`,onchange});this.switches[modality]=
+box;const dot=h("i",{class:"clcr-dot"});this.dots[modality]=dot;const title=h("h2",{},h("label",{class:"clcr-check"},box,
+" ",dot,` ${modality}`));return h("section",{class:"clcr-panel","aria-label":modality,"data-input":modality},title)}drawingControls(){
+const onchange=event=>{this.drawing.erase=isTicked(event)};const eraser=h("label",{class:"clcr-check"},h("input",{type:"\
+checkbox",onchange})," eraser");const clear=button("clear",()=>this.drawing.clear());const back=button("scan",()=>this.restore(
+"vision"));back.title="back to the sample's scan";return h("div",{class:"clcr-controls"},clear,back,eraser)}wordBox(parent){
+const{words,letters}=this.about;const oninput=event=>this.type(inputValue(event));const word=h("input",{class:"clcr-word",
+type:"text","aria-label":"The word",maxlength:LONGEST,oninput});word.setAttribute("autocomplete","off");word.setAttribute(
+"autocapitalize","off");word.setAttribute("spellcheck","false");const names=Object.keys(words);const language=h("select",
+{"aria-label":"Language"},...names.map(value=>h("option",{value,text:value})));const digit=h("select",{"aria-label":"Dig\
+it of the word"},...words.en.map((_,i)=>h("option",{value:i,text:i})));this.language=language;this.digit=digit;const fill=()=>this.
+type(words[language.value][Number(digit.value)]);for(const select of[language,digit])select.addEventListener("change",fill);
+this.unknown=note("");const back=button("as it was",()=>this.restore("language"));parent.append(word,h("div",{class:"clc\
+r-controls"},language,digit,back),this.unknown);parent.append(note(`Letters it knows: ${letters.slice(3).join("")}, é, ü\
+. Misspell at will.`));return word}valuesOf(name){const column=this.app.data.table.columns.find(c=>c.name===name);return column?
+column.names.filter((_,i)=>Array.from(column.values.v).includes(i)):[]}cards(){const{cards,left_out}=this.about;const items=cards.
+map(card=>h("button",{type:"button",class:"clcr-card",onclick:()=>this.apply(card)},h("strong",{text:card.title}),h("spa\
+n",{text:card.look})));const all=h("section",{class:"clcr-cards","aria-label":"Try this"},...items);for(const reason of left_out)
+all.append(note(reason));return all}apply(card){const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set(
+{selection:[],picked:card.sample,muted:[]});if(card.word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);
+const{gamma,muted,level,modality,space}=card;app.set({gamma,level,modality,space,muted});app.say(`${card.title}. ${card.
+look}`)}original(sample,modality){const{inputs}=this.model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){
+this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[
+...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.
+filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.
+join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,
+ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{
+data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact(
+"label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?
+(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play(
+{sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.
+sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(
+frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.model.edits;this.model.edits=others;
+this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("picked");if(this.shown!==picked)this.
+begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.silent.has(m);this.dots[m].style.
+background=app.theme.modality(i)});this.drawing.update();this.predictions.update();const whole=model.whole();if(whole){const{
+data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,"acoustic").mask.length;
+this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.
+update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.began.textContent=`\
+Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(", ")}. Ghosts show\
+ where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.pass;clearTimeout(
+this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}begin(picked){const{model}=this;const whole=model.whole();
+if(!whole)return;this.shown=picked;if(!model.edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){
+this.word.value=Array.from(whole.language.values,letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[
+select,fact]of[[this.language,"language"],[this.digit,"label"]]){if(select)select.value=data.fact(fact,data.row)??""}}if(!model.
+edits.acoustic)this.clip={sample:picked,from:0,to:whole.acoustic.mask.length,later:0}}async judge(){const{app,model}=this;
+const pass=model.pass;if(!pass)return;const{sample,outputs}=pass;const present=app.data.table.modalities.filter(m=>sample[m].
+mask.includes(1));const questions=asked(present);const network=await model.network;const samples=questions.map(({on})=>only(
+sample,on));const{prediction}=await network.run(samples,app.get("gamma"),app.get("muted"));if(model.pass===pass)this.verdict.
+show(present,questions,prediction,this.through(present,outputs))}through(present,outputs){const{data}=this.app;const gate=Array.
+from(outputs.level_gate.v);const level=gate.indexOf(Math.max(...gate));const name=data.table.levels[level];const heard=present.
+length>1?mostHeard(outputs,data.table.modalities,level):null;const text=heard&&data.tokens(heard.modality,level)?.text[heard.
+token];const whose=heard?`Most heard there: ${heard.modality} token ${heard.token}${text?` (${text})`:""}, by ${heard.listener}\
+.`:"";return`The ${name} level weighs most (ω ${fmt(gate[level])}). ${whose}`}};var PlaygroundModel=class extends LiveModel{constructor(state,network,about){super(state,network);this.about=about;this.
+complete=true;this.edits={};this.silent=new Set;this.pass=null}get edited(){return Object.keys(this.edits).length>0}set(name,value){
+if(name==="picked")this.edits={};super.set(name,value)}edit(modality,input){this.edits={...this.edits,[modality]:input};
+this.set("muted",this.get("muted").filter(([m,,token])=>m!==modality||token<input.mask.length))}whole(){const row=this.inputs.
+ids.indexOf(this.get("picked"));return row<0?null:{...sampleOf(this.inputs,row),...this.edits}}sample(){const whole=this.
+whole();if(!whole)return null;const each=Object.entries(whole).map(([m,input])=>[m,this.silent.has(m)?{...input,mask:new Uint8Array(
 input.mask.length)}:input]);return Object.fromEntries(each)}take(outputs,sample){const[id,{modalities}]=[this.get("picke\
 d"),this.get("_table")];const{letters,hopMs,ranges}=this.about;const texts={vision:Array.from(sample.vision.mask,(_,i)=>`\
 row ${i+1}`),acoustic:Array.from(sample.acoustic.mask,(_,i)=>`${i*hopMs} ms`),language:Array.from(sample.language.values,

@@ -61,8 +61,8 @@ const read = (id) => document.getElementById(id).textContent;
 """
 _START = """await openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
 """
-_START_LIVE = """await openLivePage(
-  document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"), read("wasm"), read("onnx"));
+_START_LIVE = """const root = document.getElementById("explorer");
+root.app = await openLivePage(root, JSON.parse(read("state")), read("arrays"), read("wasm"), read("onnx"));
 """
 _TELL = """
 // a page around this one makes the frame as high as what is in it

@@ -19,6 +19,8 @@ export class Data {
     this.driver = driver;
     /** Is there one, which sends what is not here yet? */
     this.kernel = driver === "kernel";
+    /** Can all that there is be shown of every sample? */
+    this.complete = this.kernel || Boolean(model.complete);
     /** @type {Table} */
     this.table = decode(model.get("_table"));
     this.ids = this.table.ids;

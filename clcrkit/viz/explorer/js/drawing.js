@@ -94,6 +94,12 @@ export class Drawing {
   /** @param {ArrayLike<number>} cells */
   lay(cells) {
     this.sheet.lay(cells);
+    this.update();
+  }
+
+  /** Cells are squares. */
+  update() {
+    this.canvas.setHeight(this.canvas.el.clientWidth);
     this.canvas.paint();
   }
 
@@ -146,7 +152,6 @@ export class Drawing {
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width */
   draw(ctx, width) {
-    this.canvas.setHeight(width);
     const { theme } = this.app;
     const side = width / CELLS;
     this.sheet.cells().forEach((value, i) => {

@@ -13,6 +13,7 @@ export class PlaygroundModel extends LiveModel {
   constructor(state, network, about) {
     super(state, network);
     this.about = about;
+    this.complete = true;
     /** What the reader made, by modality. @type {Record<string, Input>} */
     this.edits = {};
     /** @type {Set<string>} */

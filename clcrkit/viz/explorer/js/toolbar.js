@@ -105,6 +105,7 @@ export class Toolbar {
 
   factsText() {
     const { data } = this.app;
+    if (data.model.edited) return "changed by you";
     const [label, prediction] = ["label", "prediction"].map((name) => data.fact(name, data.row));
     const error = data.table.task === "classification" && data.fact("error", data.row);
     const facts = [label && `label ${label}`, prediction && `predicted ${prediction}${error ? ` (${error})` : ""}`];

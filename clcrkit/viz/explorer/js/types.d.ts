@@ -178,6 +178,8 @@ export interface Model {
   off(event: string, run: () => void): void;
   save_changes(): void;
   send(content: Request): void;
+  /** Can it show every sample's tokens, as a kernel can? */
+  complete?: boolean;
   /** Is the picked sample not what it was, so that its label says nothing? */
   edited?: boolean;
   /** Its sound as a WAV file, where the page makes it. */

@@ -31,6 +31,8 @@ export class Workbench {
     this.clip = { sample: "", from: 0, to: 0, later: 0 };
     /** @type {Record<string, HTMLInputElement>} */
     this.switches = {};
+    /** @type {Record<string, HTMLElement>} */
+    this.dots = {};
     this.predictions = new Predictions(app);
     this.verdict = new Verdict(app);
     const [vision, acoustic, language] = ["vision", "acoustic", "language"].map((m) => this.box(m));
@@ -63,8 +65,7 @@ export class Workbench {
 
   /** The frame of one modality, with its switch. @param {string} modality */
   box(modality) {
-    const { app, model } = this;
-    const index = app.data.table.modalities.indexOf(modality);
+    const { model } = this;
     const onchange = (/** @type {Event} */ event) => {
       if (isTicked(event)) model.silent.delete(modality);
       else model.silent.add(modality);
@@ -72,7 +73,8 @@ export class Workbench {
     };
     const box = h("input", { type: "checkbox", checked: true, "aria-label": `${modality} is there`, onchange });
     this.switches[modality] = box;
-    const dot = h("i", { class: "clcr-dot", style: `background:${app.theme.modality(index)}` });
+    const dot = h("i", { class: "clcr-dot" });
+    this.dots[modality] = dot;
     const title = h("h2", {}, h("label", { class: "clcr-check" }, box, " ", dot, ` ${modality}`));
     return h("section", { class: "clcr-panel", "aria-label": modality, "data-input": modality }, title);
   }
@@ -113,6 +115,8 @@ export class Workbench {
       { "aria-label": "Digit of the word" },
       ...words.en.map((_, i) => h("option", { value: i, text: i })),
     );
+    this.language = language;
+    this.digit = digit;
     const fill = () => this.type(words[language.value][Number(digit.value)]);
     for (const select of [language, digit]) select.addEventListener("change", fill);
     this.unknown = note("");
@@ -214,7 +218,11 @@ export class Workbench {
     const { app, model } = this;
     const picked = app.get("picked");
     if (this.shown !== picked) this.begin(picked);
-    for (const [m, box] of Object.entries(this.switches)) box.checked = !model.silent.has(m);
+    app.data.table.modalities.forEach((m, i) => {
+      this.switches[m].checked = !model.silent.has(m);
+      this.dots[m].style.background = app.theme.modality(i);
+    });
+    this.drawing.update();
     this.predictions.update();
     const whole = model.whole();
     if (whole) {
@@ -251,6 +259,13 @@ export class Workbench {
     if (!model.edits.vision) this.drawing.lay(whole.vision.values);
     if (!model.edits.language) {
       this.word.value = Array.from(whole.language.values, (letter) => this.about.letters[letter]).join("");
+      const { data } = this.app;
+      for (const [select, fact] of /** @type {const} */ ([
+        [this.language, "language"],
+        [this.digit, "label"],
+      ])) {
+        if (select) select.value = data.fact(fact, data.row) ?? "";
+      }
     }
     if (!model.edits.acoustic) this.clip = { sample: picked, from: 0, to: whole.acoustic.mask.length, later: 0 };
   }

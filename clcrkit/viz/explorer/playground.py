@@ -1,39 +1,29 @@
-"""The playground: a page in which the reader makes a digit, and a trained CLCR answers at once. All [ours].
-
-    python -m clcrkit.viz.playground build/playground.html
-
-trains the model that ships, which takes less than a minute on two cores, and writes the page.
-"""
+"""The playground: a page in which the reader makes a digit, and a trained CLCR answers at once. All [ours]."""
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from clcrkit.arguments import public
-from clcrkit.config import CLCRConfig
-from clcrkit.datasets.digits import FLOOR_DB, HOP_MS, LETTERS, RATE, WORDS, digits
+from clcrkit.datasets.digits import FLOOR_DB, HOP_MS, LETTERS, RATE, WORDS
 from clcrkit.datasets.readers.sound import HIGHEST_HZ, LOWEST_HZ
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
 from clcrkit.files import write_text
 from clcrkit.model import CLCR
-from clcrkit.training import TrainConfig, evaluate, fit
-from clcrkit.viz.cards import find_cards
+from clcrkit.training import evaluate
 from clcrkit.viz.explorer import html, live, svg
+from clcrkit.viz.explorer.cards import find_cards
 from clcrkit.viz.explorer.tokens import feature_ranges
 from clcrkit.viz.explorer.widget import Explorer
 
-COMMAND = "python -m clcrkit.viz.playground"
 LATEST = 40  # frames of silence that can come before the sound
-_START = """await openPlayground(
-  document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"), read("wasm"), read("onnx"));
+_START = """const root = document.getElementById("explorer");
+root.app = await openPlayground(root, JSON.parse(read("state")), read("arrays"), read("wasm"), read("onnx"));
 """
 
 
@@ -55,8 +45,8 @@ def playground(model: CLCR, split: Split, path: str | os.PathLike[str]) -> Path:
         "_inputs": live.inputs(model, trace, range(len(trace))),
         "_playground": {
             "about": (
-                f"A CLCR with {sum(p.numel() for p in model.parameters()):,} weights, trained by '{COMMAND}'. It "
-                f"runs in this page, offline. Accuracy on the {len(trace):,} samples of the test part: {accuracy:.3f}. "
+                f"A CLCR with {sum(p.numel() for p in model.parameters()):,} weights runs in "
+                f"this page, offline. Accuracy on the {len(trace):,} samples of the test part: {accuracy:.3f}. "
                 "Their voices and scans were never trained on."
             ),
             "letters": list(LETTERS),
@@ -77,23 +67,6 @@ def playground(model: CLCR, split: Split, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def trained(split: Split) -> CLCR:
-    """The model that ships, the same for the same machine: seed 0, six epochs."""
-    torch.manual_seed(0)
-    model = CLCR(CLCRConfig.of(split.train, width=32, rank=16, private_rank=16, dropout=0.0))
-    fit(model, split.train, split.valid, TrainConfig(epochs=6, learning_rate=6e-3, seed=0))
-    return model
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the model that ships, and write the page."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
-    parser.add_argument("page", type=Path)
-    options = parser.parse_args(arguments)
-    split = digits(seed=0)
-    print(playground(trained(split), split, options.page).resolve())
-
-
 def _check(split: Split) -> None:
     batch = split.test
     widths = {m: x.shape[2] if x.is_floating_point() else "ids" for m, x in batch.tokens.items()}
@@ -107,7 +80,3 @@ def _tones(bands: int) -> dict[str, Any]:
     mel = np.linspace(lowest, highest, bands + 2)[1:-1]
     hertz = 700 * (10 ** (mel / 2595) - 1)
     return {"hertz": hertz.tolist(), "rate": RATE, "hop": RATE * HOP_MS // 1000, "floor": FLOOR_DB}
-
-
-if __name__ == "__main__":
-    main()
