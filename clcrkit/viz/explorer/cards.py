@@ -107,7 +107,7 @@ def _name(trace: Trace, row: int, probability: Float[Tensor, "batch output"]) ->
 def _card(trace: Trace, row: int, says: Float[Tensor, "batch output"], **more: Any) -> Card:
     defaults: Any = {"off": [], "gamma": 1.0, "muted": [], "level": trace.level_gate.shape[1] - 1}
     defaults |= {"modality": "vision", "space": "shared_code", "sample": str(int(trace.batch.ids[row]))}
-    return Card(**(defaults | {"says": _name(trace, row, says)} | more))
+    return {**defaults, "says": _name(trace, row, says), **more}  # type: ignore[typeddict-item]
 
 
 def rescued(model: CLCR, trace: Trace) -> Card | None:

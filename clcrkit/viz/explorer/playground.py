@@ -35,8 +35,8 @@ def playground(model: CLCR, split: Split, path: str | os.PathLike[str]) -> Path:
     network. Returns the path. Raises DataError for a split of other data, and where the page cannot be written or
     npm cannot fetch onnxruntime-web (once); whatever `export_onnx` raises.
     """
-    trace = model.trace(split.test)
     _check(split)
+    trace = model.trace(split.test)
     explorer = Explorer(trace, model, split, color="label", space="shared_code", modality="vision")
     accuracy = evaluate(model, split)["score"]
     cards, left_out = find_cards(model, trace, split)
