@@ -57,7 +57,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
 def test_the_page_is_one_small_file_of_a_model_that_has_learned(shipped: Shipped) -> None:
     assert max(shipped.page.stat().st_size, shipped.exported.stat().st_size) <= MAX_MB * 1e6
     accuracy = evaluate(shipped.model, shipped.split)["score"]
-    assert accuracy > 0.88
+    assert accuracy > 0.9
     assert f"part: {accuracy:.3f}" in shipped.page.read_text(encoding="utf-8")
 
 
