@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         watched = Watched(browser.new_context(viewport={"width": 1000, "height": 900}, offline=True))
         page = watched.page
         clock = page.context.new_cdp_session(page)
-        clock.send("Performance.enable", _CLOCK)  # type: ignore[arg-type]
+        clock.send("Performance.enable", _CLOCK)
         page.goto(path.resolve().as_uri())
         page.locator(".clcr-workbench .clcr-best").wait_for()
         busy = next(m["value"] for m in clock.send("Performance.getMetrics")["metrics"] if m["name"] == "TaskDuration")

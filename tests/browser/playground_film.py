@@ -17,7 +17,8 @@ from tests.browser.playground_driver import answered
 
 SIZE = 1200, 750
 STYLE = """
-.clcr-cards, .clcr-about, .clcr-gates, .clcr-attention, .clcr-note, .clcr-panel.clcr-budget .clcr-side { display: none !important; }
+.clcr-cards, .clcr-about, .clcr-gates, .clcr-attention, .clcr-note,
+.clcr-panel.clcr-budget .clcr-side { display: none !important; }
 .clcr-subspaces { display: none !important; }
 #pointer { position: fixed; z-index: 99; width: 22px; pointer-events: none; filter: drop-shadow(0 1px 2px #0006); }
 """

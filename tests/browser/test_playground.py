@@ -22,8 +22,10 @@ from clcrkit.viz.explorer.sound import wav
 from tests.browser.conftest import Watched, axe
 from tests.browser.explorer_driver import changed, ink, settled
 from tests.browser.playground_driver import answered, draw, open_playground, verdict
+from tests.viz.explorer.conftest import page_state
 
 MAX_MB = 15
+pytestmark = pytest.mark.timeout(900)  # the first one trains and exports
 
 
 class Shipped(NamedTuple):
@@ -49,9 +51,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
         page = playground(model, split, folder / "playground.html")
         explorer = Explorer(trace, model, split, views=("budget", "gates"), gamma=0.5)
         exported = explorer.export(folder / "live.html", live=True)
-    found, left_out = cards.find_cards(model, trace, split)
-    assert left_out == []
-    return Shipped(model, split, trace, found, page, exported)
+    made = page_state(page.read_text(encoding="utf-8"))["_playground"]
+    assert made["left_out"] == []
+    return Shipped(model, split, trace, made["cards"], page, exported)
 
 
 def test_the_page_is_one_small_file_of_a_model_that_has_learned(shipped: Shipped) -> None:

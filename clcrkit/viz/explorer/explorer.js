@@ -768,25 +768,26 @@ this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...ro
 this.app=app;this.model=model;this.about=model.about;this.shown="";this.asking=0;this.judged=null;this.clip={sample:"",from:0,
 to:0,later:0};this.switches={};this.dots={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,
 acoustic,language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.
-draw(cells));vision.append(this.drawingControls());this.sound=new ClipPanel(app,acoustic,{...this.about,voices:this.valuesOf(
-"voice"),digits:this.valuesOf("label"),bands:this.about.tones.hertz.length},choice=>this.choose(choice),clip=>this.play(
-clip));this.word=this.wordBox(language);const says=h("section",{class:"clcr-panel","aria-label":"Prediction"},h("h2",{text:"\
-The model says"}));says.append(this.predictions.el);const whom=h("section",{class:"clcr-panel","aria-label":"Whom the mo\
-del believes"});whom.append(h("h2",{text:"Whom it believes"}),this.verdict.el);this.began=note("");this.el=h("div",{class:"\
-clcr-workbench"},...[vision,acoustic,language].map(box=>box),says,whom);app.toolbar.el.before(note(this.about.about,"clc\
-r-about"),this.cards(),this.el,this.began);app.views.push(this);app.cleanups.push(()=>clearTimeout(this.asking));app.refresh()}box(modality){
-const{model}=this;const onchange=event=>{if(isTicked(event))model.silent.delete(modality);else model.silent.add(modality);
-model.ask()};const box=h("input",{type:"checkbox",checked:true,"aria-label":`${modality} is there`,onchange});this.switches[modality]=
-box;const dot=h("i",{class:"clcr-dot"});this.dots[modality]=dot;const title=h("h2",{},h("label",{class:"clcr-check"},box,
-" ",dot,` ${modality}`));return h("section",{class:"clcr-panel","aria-label":modality,"data-input":modality},title)}drawingControls(){
-const onchange=event=>{this.drawing.erase=isTicked(event)};const eraser=h("label",{class:"clcr-check"},h("input",{type:"\
-checkbox",onchange})," eraser");const clear=button("clear",()=>this.drawing.clear());const back=button("scan",()=>this.restore(
-"vision"));back.title="back to the sample's scan";return h("div",{class:"clcr-controls"},clear,back,eraser)}wordBox(parent){
-const{words,letters}=this.about;const oninput=event=>this.type(inputValue(event));const word=h("input",{class:"clcr-word",
-type:"text","aria-label":"The word",maxlength:LONGEST,oninput});word.setAttribute("autocomplete","off");word.setAttribute(
-"autocapitalize","off");word.setAttribute("spellcheck","false");const names=Object.keys(words);const language=h("select",
-{"aria-label":"Language"},...names.map(value=>h("option",{value,text:value})));const digit=h("select",{"aria-label":"Dig\
-it of the word"},...words.en.map((_,i)=>h("option",{value:i,text:i})));this.language=language;this.digit=digit;const fill=()=>this.
+draw(cells));this.best=h("p",{class:"clcr-guess","aria-hidden":"true"});vision.append(this.best,this.drawingControls());
+this.sound=new ClipPanel(app,acoustic,{...this.about,voices:this.valuesOf("voice"),digits:this.valuesOf("label"),bands:this.
+about.tones.hertz.length},choice=>this.choose(choice),clip=>this.play(clip));this.word=this.wordBox(language);const says=h(
+"section",{class:"clcr-panel","aria-label":"Prediction"},h("h2",{text:"The model says"}));says.append(this.predictions.el);
+const whom=h("section",{class:"clcr-panel","aria-label":"Whom the model believes"});whom.append(h("h2",{text:"Whom it be\
+lieves"}),this.verdict.el);this.began=note("");this.el=h("div",{class:"clcr-workbench"},...[vision,acoustic,language].map(
+box=>box),says,whom);app.toolbar.el.before(note(this.about.about,"clcr-about"),this.cards(),this.el,this.began);app.views.
+push(this);app.cleanups.push(()=>clearTimeout(this.asking));app.refresh()}box(modality){const{model}=this;const onchange=event=>{
+if(isTicked(event))model.silent.delete(modality);else model.silent.add(modality);model.ask()};const box=h("input",{type:"\
+checkbox",checked:true,"aria-label":`${modality} is there`,onchange});this.switches[modality]=box;const dot=h("i",{class:"\
+clcr-dot"});this.dots[modality]=dot;const title=h("h2",{},h("label",{class:"clcr-check"},box," ",dot,` ${modality}`));return h(
+"section",{class:"clcr-panel","aria-label":modality,"data-input":modality},title)}drawingControls(){const onchange=event=>{
+this.drawing.erase=isTicked(event)};const eraser=h("label",{class:"clcr-check"},h("input",{type:"checkbox",onchange})," \
+eraser");const clear=button("clear",()=>this.drawing.clear());const back=button("scan",()=>this.restore("vision"));back.
+title="back to the sample's scan";return h("div",{class:"clcr-controls"},clear,back,eraser)}wordBox(parent){const{words,
+letters}=this.about;const oninput=event=>this.type(inputValue(event));const word=h("input",{class:"clcr-word",type:"text",
+"aria-label":"The word",maxlength:LONGEST,oninput});word.setAttribute("autocomplete","off");word.setAttribute("autocapit\
+alize","off");word.setAttribute("spellcheck","false");const names=Object.keys(words);const language=h("select",{"aria-la\
+bel":"Language"},...names.map(value=>h("option",{value,text:value})));const digit=h("select",{"aria-label":"Digit of the\
+ word"},...words.en.map((_,i)=>h("option",{value:i,text:i})));this.language=language;this.digit=digit;const fill=()=>this.
 type(words[language.value][Number(digit.value)]);for(const select of[language,digit])select.addEventListener("change",fill);
 this.unknown=note("");const back=button("as it was",()=>this.restore("language"));parent.append(word,h("div",{class:"clc\
 r-controls"},language,digit,back),this.unknown);parent.append(note(`Letters it knows: ${letters.slice(3).join("")}, é, ü\
@@ -811,25 +812,27 @@ sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.m
 frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.model.edits;this.model.edits=others;
 this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("picked");if(this.shown!==picked)this.
 begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.silent.has(m);this.dots[m].style.
-background=app.theme.modality(i)});this.drawing.update();this.predictions.update();const whole=model.whole();if(whole){const{
-data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,"acoustic").mask.length;
-this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.
-update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.began.textContent=`\
-Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(", ")}. Ghosts show\
- where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.pass;clearTimeout(
-this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}begin(picked){const{model}=this;const whole=model.whole();
-if(!whole)return;this.shown=picked;if(!model.edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){
-this.word.value=Array.from(whole.language.values,letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[
-select,fact]of[[this.language,"language"],[this.digit,"label"]]){if(select)select.value=data.fact(fact,data.row)??""}}if(!model.
-edits.acoustic)this.clip={sample:picked,from:0,to:whole.acoustic.mask.length,later:0}}async judge(){const{app,model}=this;
-const pass=model.pass;if(!pass)return;const{sample,outputs}=pass;const present=app.data.table.modalities.filter(m=>sample[m].
-mask.includes(1));const questions=asked(present);const network=await model.network;const samples=questions.map(({on})=>only(
-sample,on));const{prediction}=await network.run(samples,app.get("gamma"),app.get("muted"));if(model.pass===pass)this.verdict.
-show(present,questions,prediction,this.through(present,outputs))}through(present,outputs){const{data}=this.app;const gate=Array.
-from(outputs.level_gate.v);const level=gate.indexOf(Math.max(...gate));const name=data.table.levels[level];const heard=present.
-length>1?mostHeard(outputs,data.table.modalities,level):null;const text=heard&&data.tokens(heard.modality,level)?.text[heard.
-token];const whose=heard?`Most heard there: ${heard.modality} token ${heard.token}${text?` (${text})`:""}, by ${heard.listener}\
-.`:"";return`The ${name} level weighs most (ω ${fmt(gate[level])}). ${whose}`}};var PlaygroundModel=class extends LiveModel{constructor(state,network,about){super(state,network);this.about=about;this.
+background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.best.textContent=this.guess();const whole=model.
+whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,
+"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.
+values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.
+began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(
+", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.
+pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){const{outputs}=this.app.data.
+table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);return`${outputs[parts.indexOf(
+most)]} · ${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;
+if(!model.edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.
+language.values,letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,
+"language"],[this.digit,"label"]]){if(select)select.value=data.fact(fact,data.row)??""}}if(!model.edits.acoustic)this.clip=
+{sample:picked,from:0,to:whole.acoustic.mask.length,later:0}}async judge(){const{app,model}=this;const pass=model.pass;if(!pass)
+return;const{sample,outputs}=pass;const present=app.data.table.modalities.filter(m=>sample[m].mask.includes(1));const questions=asked(
+present);const network=await model.network;const samples=questions.map(({on})=>only(sample,on));const{prediction}=await network.
+run(samples,app.get("gamma"),app.get("muted"));if(model.pass===pass)this.verdict.show(present,questions,prediction,this.
+through(present,outputs))}through(present,outputs){const{data}=this.app;const gate=Array.from(outputs.level_gate.v);const level=gate.
+indexOf(Math.max(...gate));const name=data.table.levels[level];const heard=present.length>1?mostHeard(outputs,data.table.
+modalities,level):null;const text=heard&&data.tokens(heard.modality,level)?.text[heard.token];const whose=heard?`Most he\
+ard there: ${heard.modality} token ${heard.token}${text?` (${text})`:""}, by ${heard.listener}.`:"";return`The ${name} l\
+evel weighs most (ω ${fmt(gate[level])}). ${whose}`}};var PlaygroundModel=class extends LiveModel{constructor(state,network,about){super(state,network);this.about=about;this.
 complete=true;this.edits={};this.silent=new Set;this.pass=null}get edited(){return Object.keys(this.edits).length>0}set(name,value){
 if(name==="picked")this.edits={};super.set(name,value)}edit(modality,input){this.edits={...this.edits,[modality]:input};
 this.set("muted",this.get("muted").filter(([m,,token])=>m!==modality||token<input.mask.length))}whole(){const row=this.inputs.

@@ -3,7 +3,7 @@ import { arranged, ClipPanel } from "./clip.js";
 import { button, h, inputValue, isTicked, note } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { sampleOf } from "./live.js";
-import { fmt } from "./numbers.js";
+import { fmt, softmax } from "./numbers.js";
 import { Predictions } from "./predictions.js";
 import { asked, mostHeard, only, Verdict } from "./verdict.js";
 
@@ -37,7 +37,9 @@ export class Workbench {
     this.verdict = new Verdict(app);
     const [vision, acoustic, language] = ["vision", "acoustic", "language"].map((m) => this.box(m));
     this.drawing = new Drawing(app, vision, (cells) => this.draw(cells));
-    vision.append(this.drawingControls());
+    // beside the drawing: on a phone the bars are far below
+    this.best = h("p", { class: "clcr-guess", "aria-hidden": "true" });
+    vision.append(this.best, this.drawingControls());
     this.sound = new ClipPanel(
       app,
       acoustic,
@@ -224,6 +226,7 @@ export class Workbench {
     });
     this.drawing.update();
     this.predictions.update();
+    this.best.textContent = this.guess();
     const whole = model.whole();
     if (whole) {
       const { data } = app;
@@ -248,6 +251,13 @@ export class Workbench {
       clearTimeout(this.asking);
       this.asking = setTimeout(() => this.judge(), PATIENCE);
     }
+  }
+
+  guess() {
+    const { outputs } = this.app.data.table;
+    const parts = softmax(this.app.data.answer().prediction);
+    const most = Math.max(...parts);
+    return `${outputs[parts.indexOf(most)]} · ${fmt(100 * most, 0)} %`;
   }
 
   /** Another sample to begin from: what is not edited is shown as it has it. @param {string} picked */
