@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
 from clcrkit.arguments import public
@@ -75,10 +76,17 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
     scan = _paired(digit, part, scan_digits, random)
     if (scan < 0).any():
         raise DataError(f"{path}: more recordings of a digit than twice its scans; it is not the published set")
-    waves = list(recordings.values())
+    waves = list(recordings.items())
+
+    def heard(sample: int) -> tuple[Float[ndarray, "sample"], int]:
+        name, content = waves[sample]
+        file = io.BytesIO(content)
+        file.name = f"{path}, {name}"  # for messages
+        return read_wav(file)
+
     tokens = [
-        {"acoustic": log_mel(*read_wav(io.BytesIO(wave)), BANDS, HOP_S), "vision": scans[i].astype(np.float32)}
-        for wave, i in zip(waves, scan, strict=True)
+        {"acoustic": log_mel(*heard(sample), BANDS, HOP_S), "vision": scans[i].astype(np.float32)}
+        for sample, i in enumerate(scan)
     ]
     batch = collate(tokens, labels=digit, attributes={"group": speaker, "take": take, "scan": scan}, classes=10)
     parts: dict[str, Any] = {}
@@ -92,7 +100,7 @@ def spoken_digits(folder: str | os.PathLike[str] | None = None, split: str = "of
         label_names=tuple(map(str, range(10))),
         attribute_names={"group": tuple(map(str, names))},
         describe={"acoustic": describe_times, "vision": describe_rows},
-        sound={"acoustic": lambda sample: read_wav(io.BytesIO(waves[sample]))},
+        sound={"acoustic": heard},
     )
 
 

@@ -26,13 +26,16 @@ OPEN = "not answered yet"
 
 @dataclass
 class Prediction:
-    """One question. A number has `within`, the distance up to which a guess is right; a choice has `options`."""
+    """One question. A number has `within`, the distance up to which a guess is right; a choice has `options`.
+
+    shown: what comes with the truth, such as the table that it stands in."""
 
     name: str
     within: float | None = None
     options: tuple[str, ...] = ()
     guesses: list[Number | str] = field(default_factory=list)
     truth: Number | str | None = None
+    shown: tuple[object, ...] = ()
 
     def commit(self, guess: Number | str | None) -> None:
         """Record a guess; the first one counts. Raises ConfigError for one that is no option or no finite number."""
@@ -90,7 +93,7 @@ class Prediction:
             return (
                 f'Prediction "{self.name}": {OPEN}.',
                 f"<details><summary>Uncover the answer: {escape(self.name)}</summary>"
-                f"<p>It is {escape(truth)}.</p></details>",
+                f"<p>It is {escape(truth)}.</p>{''.join(map(_html, self.shown))}</details>",
             )
         guess = self.guesses[-1]
         if isinstance(guess, str):
@@ -100,7 +103,8 @@ class Prediction:
             facts = f"you guessed {_plain(guess)}, it is {truth}"
             away = f"{facts}, which is {_plain(abs(guess - float(self.truth)))} away"
             said = f"Right: {facts}." if self.is_right(guess) else f"Not this time: {away}."
-        return said, f"<p>{escape(said)}</p>"
+        html = f"<p>{escape(said)}</p>{''.join(map(_html, self.shown))}"
+        return "\n".join([said, *map(str, self.shown)]), html
 
 
 _asked: dict[str, Prediction] = {}
@@ -124,8 +128,10 @@ def predict(name: str, *, within: Number | None = None, options: Sequence[str] =
     display(asked(prediction.options, prediction.commit, prediction.recorded, prediction.question))
 
 
-def score(name: str, truth: Number | str) -> None:
+def score(name: str, truth: Number | str, *shown: object) -> None:
     """Compare the guess with the truth, a number or one of the options; the answer is folded until there is a guess.
+
+    shown: texts, tables or tensors that tell the truth, too, and so lie in the same fold.
 
     Raises ConfigError where no prediction of this name was asked for, or one of another kind.
     """
@@ -136,7 +142,7 @@ def score(name: str, truth: Number | str) -> None:
         raise ConfigError(f"prediction '{name}': the truth is {truth!r}; it is one of {', '.join(prediction.options)}")
     if not prediction.options:
         truth = _number(truth, f"prediction '{name}': the truth is {truth!r}, the guess is a number")
-    prediction.truth = truth
+    prediction.truth, prediction.shown = truth, shown
     prediction.keep()
     display(live(prediction.verdict))
 
@@ -159,6 +165,12 @@ def _number(value: Number | str | None, complaint: str) -> float:
     if value is None or isinstance(value, (str, bool)) or not math.isfinite(value):
         raise ConfigError(complaint)
     return float(value)
+
+
+def _html(shown: object) -> str:
+    """A table as it shows itself, anything else as its text."""
+    table = getattr(shown, "_repr_html_", None)
+    return table() if table else f"<pre>{escape(str(shown))}</pre>"
 
 
 def _plain(value: Number | str | None) -> str:

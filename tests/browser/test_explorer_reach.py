@@ -112,6 +112,18 @@ def test_a_finger_scrolls_the_page_and_a_tap_picks(phone: Page) -> None:
     assert phone.get_by_label("Sample id").input_value() != picked
 
 
+def test_what_a_finger_has_opened_stays_until_it_touches_something_else(phone: Page) -> None:
+    told = phone.locator(".clcr-tip")
+    phone.locator(".clcr-lane canvas").first.tap(position={"x": 80, "y": 40})
+    told.wait_for()
+    phone.wait_for_timeout(300)
+    assert "evidence" in told.inner_text()
+    phone.locator(".clcr-lane canvas").nth(1).tap(position={"x": 80, "y": 40})
+    assert "evidence" in told.inner_text()
+    phone.get_by_label("Sample id").tap()
+    told.wait_for(state="hidden")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Browser, written: Path, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 1000, "height": 900}, offline=True, color_scheme=scheme)

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from clcrkit import CLCR, CLCRConfig, ConfigError, DataError
-from clcrkit.datasets import Split, ave, check, clips, cremad, kinetics_sounds, ucf101
+from clcrkit.datasets import Split, ave, clips, cremad, kinetics_sounds, ucf101
 from clcrkit.datasets.readers import frames as frame_reader
 from clcrkit.datasets.readers.sound import log_mel, read_wav
 from clcrkit.training import TrainConfig, fit
@@ -160,53 +160,6 @@ def test_ucf101_flow_joins_both_directions_and_takes_32_frames(folders, tmp_path
     )
 
 
-def test_ave_pools_places_and_takes_labels_and_evidence_from_the_files(folders):
-    import h5py
-
-    split = ave(folders["ave"], progress=False)
-    arrays = {}
-    for name in ("audio_feature", "visual_feature", "labels", "mil_labels"):
-        with h5py.File(folders["ave"] / f"{name}.h5") as file:
-            arrays[name] = file["avadataset"][:]
-    ids = np.concatenate([getattr(split, part).ids.numpy() for part in ("train", "valid", "test")])
-    assert sorted(ids) == list(range(12))
-    for part in (split.train, split.valid, split.test):
-        rows = part.ids.numpy()
-        np.testing.assert_array_equal(part.tokens["acoustic"].numpy(), arrays["audio_feature"][rows])
-        pooled = arrays["visual_feature"][rows].reshape(len(rows), 10, 49, 512).mean(2)
-        np.testing.assert_allclose(part.tokens["vision"].numpy(), pooled, rtol=1e-6)
-        background = arrays["labels"][rows, :, 28] == 1
-        for i, label in enumerate(part.labels.tolist()):
-            assert arrays["mil_labels"][rows[i], label] == 1
-            assert label < 28
-        for m in part.modalities:
-            for level in range(3):
-                np.testing.assert_array_equal(part.evidence[m][:, level].numpy(), ~background)
-        np.testing.assert_array_equal(part.attributes["event_seconds"].numpy(), (~background).sum(1))
-        videos = [split.attribute_names["group"][i] for i in part.attributes["group"].tolist()]
-        assert videos == [f"video{row // 2}" for row in rows]
-        assert [split.label_names[label] for label in part.labels.tolist()] == [f"Kind {row}" for row in rows]
-    assert split.label_names[20] == "event 20"  # there is no clip of it
-    assert any("group" in problem for problem in map(str, check(split).problems))
-
-
-def test_ave_annotations_that_do_not_fit_are_refused_and_may_be_absent(tmp_path: Path):
-    writers.write_ave(tmp_path, 0)
-    path = tmp_path / "Annotations.txt"
-    lines = path.read_text().splitlines()
-    for changed, message in (
-        (lines[:-1], "11 lines, 0 of them not"),
-        ([*lines[:-1], "a&b"], "12 lines, 1 of them not"),
-    ):
-        path.write_text("\n".join(changed))
-        with pytest.raises(DataError, match=message):
-            ave(tmp_path, progress=False)
-    path.unlink()
-    split = ave(tmp_path, progress=False)
-    assert split.label_names[0] == "event 0"
-    assert "group" not in split.train.attributes
-
-
 @pytest.mark.parametrize("ending", ["npy", "npz", "safetensors"])
 def test_extracted_features_stand_in_for_the_media(folders, tmp_path: Path, ending: str):
     random = np.random.default_rng(0)
@@ -296,63 +249,6 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match=file.name):
         kinetics_sounds(tmp_path / "data", progress=False)
     assert not (tmp_path / "ran").exists()
-
-
-def with_h5(folder: Path, name: str, change: Callable[..., object]) -> None:
-    import h5py
-
-    with h5py.File(folder / name, "r+") as file:
-        change(file)
-
-
-def relinked(file, link) -> None:
-    del file["avadataset"]
-    file["avadataset"] = link
-
-
-def reshaped(file, **settings) -> None:
-    del file["avadataset"]
-    file.create_dataset("avadataset", **settings)
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "message"),
-    [
-        ("labels.h5", lambda f: relinked(f, __import__("h5py").ExternalLink("mil_labels.h5", "/avadataset")), "a link"),
-        ("labels.h5", lambda f: relinked(f, __import__("h5py").SoftLink("/elsewhere")), "a link"),
-        ("labels.h5", lambda f: f.move("avadataset", "other"), "no array 'avadataset'"),
-        ("labels.h5", lambda f: reshaped(f, shape=(12, 10, 28), dtype="f4"), "12, 10, 28"),
-        ("labels.h5", lambda f: reshaped(f, shape=(11, 10, 29), dtype="f4"), "different numbers of clips"),
-        ("labels.h5", lambda f: reshaped(f, shape=(10**12, 10, 29), dtype="f4", chunks=(1, 10, 29)), "too large"),
-        (
-            "visual_feature.h5",
-            lambda f: reshaped(f, shape=(12, 10, 7, 7, 512), maxshape=(None, 10, 7, 7, 512), dtype="f4",
-                               chunks=(20_000, 10, 7, 7, 512)),
-            "too large",
-        ),
-        ("mil_labels.h5", lambda f: f["avadataset"].__setitem__(slice(None), 0), "has no event"),
-        ("val_order.h5", lambda f: f["order"].__setitem__(0, 12), "name clip 12"),
-        ("val_order.h5", lambda f: f["order"].__setitem__(0, f["order"][1]), "named twice"),
-        ("audio_feature.h5", lambda f: f["avadataset"].__setitem__(0, np.nan), "NaN"),
-    ],
-)  # fmt: skip
-def test_damaged_ave_files_are_refused(tmp_path: Path, name: str, change: Callable[..., object], message: str):
-    writers.write_ave(tmp_path, 0)
-    with_h5(tmp_path, name, change)
-    with pytest.raises(DataError, match=message):
-        ave(tmp_path, progress=False)
-
-
-def test_ave_files_that_are_no_h5_are_refused(tmp_path: Path):
-    writers.write_ave(tmp_path, 0)
-    whole = (tmp_path / "labels.h5").read_bytes()
-    for content in (b"", b"\x89HDF", whole[:2000]):
-        (tmp_path / "labels.h5").write_bytes(content)
-        with pytest.raises(DataError, match=r"labels\.h5"):
-            ave(tmp_path, progress=False)
-    (tmp_path / "labels.h5").unlink()
-    with pytest.raises(DataError, match=r"labels\.h5: no such file"):
-        ave(tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("name", WITH_GROUPS)

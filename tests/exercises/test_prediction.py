@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,19 @@ def test_a_choice_whose_answer_lies_folded_until_it_is_made(shown: list[Shown]) 
     assert said(shown[1]) == "<details><summary>Uncover the answer: leak</summary><p>It is no.</p></details>"
     answer(shown[0], "yes")
     assert said(shown[1]) == "<p>Not this time: you guessed yes, it is no.</p>"
+
+
+def test_what_tells_the_answer_lies_in_the_same_fold(shown: list[Shown]) -> None:
+    predict("size", within=1)
+    score("size", 4, "4 < 5", pd.DataFrame({"size": [4]}))
+    folded = said(shown[1])
+    assert folded.startswith("<details>")
+    assert folded.endswith("</table>\n</div></details>")
+    assert "<pre>4 &lt; 5</pre>" in folded
+    assert repr(shown[1]) == f'Prediction "size": {OPEN}.'
+    answer(shown[0], "4")
+    assert said(shown[1]).startswith("<p>Right: you guessed 4, it is 4.</p><pre>4 &lt; 5</pre>")
+    assert repr(shown[1]).splitlines()[:2] == ["Right: you guessed 4, it is 4.", "4 < 5"]
 
 
 def test_the_first_guess_counts(shown: list[Shown]) -> None:

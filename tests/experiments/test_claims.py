@@ -24,6 +24,12 @@ def _rows(model: str, score: float, changes: str = "", spread: float = 0.01, **m
     ]
 
 
+def _baselines(score: float, late_fusion: float | None = None) -> list[dict[str, object]]:
+    """Every baseline at this score; late fusion at its own."""
+    own = {"late fusion": late_fusion or score}
+    return [row for name in BASELINES for row in _rows(name, own.get(name, score))]
+
+
 def _judged(*rows: list[dict[str, object]]) -> pd.DataFrame:
     return judge(pd.DataFrame([row for part in rows for row in part])).set_index("claim")
 
@@ -59,7 +65,7 @@ def test_intraced_sparse_and_full_mix():
 
 
 def test_noise_is_judged_by_what_is_lost_and_not_by_what_is_left():
-    rows = [_rows("CLCR", 0.6), *(_rows(name, 0.9) for name in BASELINES)]
+    rows = [_rows("CLCR", 0.6), *(_rows(name, 0.9) for name in BASELINES), _rows("sound alone", 0.4)]
     for row in (row for part in rows for row in part):
         row["noise 1"] = row["score"] - (0.1 if row["model"] == "CLCR" else 0.2)
     assert _judged(*rows).loc["noise", "verdict"] == HOLDS
@@ -70,7 +76,8 @@ def test_noise_is_judged_by_what_is_lost_and_not_by_what_is_left():
     assert found["mean"] == pytest.approx(-0.05)
     for row in rows[1]:  # but it knows less than one modality
         row["valid_score"] = 0.3
-    assert _judged(*rows, _rows("sound alone", 0.4)).loc["noise", "verdict"] == HOLDS
+    assert _judged(*rows).loc["noise", "verdict"] == HOLDS
+    assert "noise" not in _judged(*rows[:-1]).index  # nobody knows what one modality is worth
 
 
 def test_the_leading_modality_is_the_best_alone_on_validation():
@@ -91,10 +98,11 @@ def test_the_leading_modality_is_the_best_alone_on_validation():
 
 
 def test_every_baseline_must_be_beaten_and_the_strongest_is_shown():
-    found = _judged(_rows("CLCR", 0.8), _rows("late fusion", 0.7), _rows("MISA", 0.5)).loc["baselines"]
+    found = _judged(_rows("CLCR", 0.8), _baselines(0.5, late_fusion=0.7)).loc["baselines"]
     assert (found["compared"], found["verdict"]) == ("CLCR − late fusion", HOLDS)
-    found = _judged(_rows("CLCR", 0.8), _rows("late fusion", 0.9), _rows("MISA", 0.5)).loc["baselines"]
+    found = _judged(_rows("CLCR", 0.8), _baselines(0.5, late_fusion=0.9)).loc["baselines"]
     assert (found["compared"], found["verdict"]) == ("CLCR − late fusion", FAILS)
+    assert "baselines" not in _judged(_rows("CLCR", 0.8), _rows("late fusion", 0.7)).index  # the others were not run
 
 
 def test_participation_is_what_was_spent_and_meets_every_other_budget():
@@ -118,7 +126,7 @@ def test_a_claim_is_judged_under_every_reading_that_was_trained():
     found = table[table["claim"] == "full mix"].set_index("reading")["verdict"]
     assert found.to_dict() == {"": FAILS, "full mix, pooled": HOLDS}
     assert "reading: full mix, pooled" in markdown(table)
-    plain = judge(pd.DataFrame(_rows("CLCR", 0.9) + _rows("plain reading", 0.6) + _rows("late fusion", 0.8)))
+    plain = judge(pd.DataFrame(_rows("CLCR", 0.9) + _rows("plain reading", 0.6) + _baselines(0.8)))
     assert plain.set_index("reading")["verdict"].to_dict() == {"": HOLDS, "plain reading": FAILS}
 
 

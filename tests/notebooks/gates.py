@@ -226,7 +226,8 @@ def navigated(notebook: NotebookNode, line: str) -> list[str]:
 
 
 def predictions(notebook: NotebookNode) -> list[str]:
-    """At least two predictions, each scored in a later cell, and none of them stored with an answer."""
+    """At least two predictions, each scored in a later cell that shows nothing outside the fold; none is stored
+    with an answer."""
     guessed: list[tuple[int, str]] = []
     scored: list[tuple[int, str]] = []
     problems = []
@@ -237,6 +238,8 @@ def predictions(notebook: NotebookNode) -> list[str]:
         told = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
         if sum(text.endswith(f"{OPEN}.") for text in told) < len(calls):
             problems.append(f"cell {cell.id}: stores an answered prediction; execute it without progress of your own")
+        if len(cell.outputs) > len(calls) and any(called == "score" for called, _ in calls):
+            problems.append(f"cell {cell.id}: shows more than the folded answer; give it to score()")
     if len(guessed) < MIN_PREDICTIONS:
         problems.append(f"{len(guessed)} predictions; at least {MIN_PREDICTIONS} are needed")
     for place, name in guessed:

@@ -146,6 +146,7 @@ def swap(notebook: NotebookNode) -> None:
         ("predictions", edit("guess-size", "predict('size'", "print('size'"), "1 predictions; at least 2"),
         ("predictions", edit("truth-size", "size", "weight"), "'size' is not scored in a later cell"),
         ("predictions", answered, "cell truth-size: stores an answered prediction"),
+        ("predictions", output("truth-size", "it is 1"), "cell truth-size: shows more than the folded answer"),
         ("closing", edit("last", "What you built", "Parts"), "no table '| What you built | Where it lives |'"),
         ("closing", edit("last", "errors.DataError", "errors.Gone"), "there is no clcrkit.errors.Gone"),
         ("closing", edit("last", "`clcrkit", "`other"), "names nothing of clcrkit in backticks"),

@@ -3,7 +3,10 @@ if(name.startsWith("on"))el.addEventListener(name.slice(2),value);else if(name==
 true)el.setAttribute(name,"");else if(value!==false&&value!=null)el.setAttribute(name,value)}for(const child of children)
 if(child!=null)el.append(child);if(/^(input|select|button|canvas)$/.test(tag))el.setAttribute("data-lm-suppress-shortcut\
 s","true");return el}var note=(text,more="")=>h("p",{class:`clcr-note${more&&` ${more}`}`,text});var button=(text,onclick)=>h(
-"button",{type:"button",text,onclick});var inputValue=event=>event.target.value;var isTicked=event=>event.target.checked;function contextOf(canvas,settings){const ctx=canvas.getContext("2d",settings);if(!ctx)throw new Error("this browser giv\
+"button",{type:"button",text,onclick});var inputValue=event=>event.target.value;var isTicked=event=>event.target.checked;
+function hovered(el,over,left){const byFinger=event=>event.pointerType==="touch";el.addEventListener("pointermove",over);
+el.addEventListener("pointerdown",event=>byFinger(event)&&over(event));el.addEventListener("pointerleave",event=>byFinger(
+event)||left())}function contextOf(canvas,settings){const ctx=canvas.getContext("2d",settings);if(!ctx)throw new Error("this browser giv\
 es no canvas to draw on");return ctx}var Canvas=class{constructor(app,parent,height,label,draw){this.draw=draw;this.width=
 0;this.height=height;this.scale=1;this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});
 parent.append(this.el);this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>this.fit()&&app.refresh());watch.observe(
@@ -154,44 +157,44 @@ llocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.data.attent
 1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||
 ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} s\
 amples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});
-text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;el.addEventListener("pointermove",event=>{
-const under=this.under(...this.canvas.at(event));app.point(under?.token??null);this.cell=under?.cell??null;if(under)app.
-tip(event,this.describe(under));else app.untip();if(this.cell)this.canvas.paint()});el.addEventListener("pointerleave",()=>{
-this.cell=null;app.point(null);app.untip();this.canvas.paint()});const count=()=>this.data?.rows??0;const modality=()=>app.
-get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.describe({token:{modality:modality(),i}}).join(". "))})}isHeat(data){
-return this.mode==="heat"||this.mode==="auto"&&data.rows*data.speakers.length>LONG}under(x,y){const{data,places}=this;if(!data||
-!places)return null;const modality=this.app.get("modality");const j=data.speakers.findIndex((_,at)=>Math.abs(places.k(at)-
-x)<=places.speakers/2);if(this.isHeat(data)){const t=Math.floor((y-places.top)/places.rowHeight);return t>=0&&t<data.rows&&
-j>=0?{token:{modality,i:t},cell:[t,j]}:null}if(y<90){const t=Math.floor((x-places.left)/places.listeners);return t>=0&&t<
-data.rows?{token:{modality,i:t}}:null}if(y<=150||j<0)return null;return{token:{modality:data.speakers[j].modality,i:data.
-speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data)return[];const{tokens,share,speakers,weights,drawn}=data;
-const columns=speakers.length;const name=(modality,position,text)=>`${modality} ${position}${text?` (${text})`:""}`;const speaker=s=>name(
-s.modality,s.position,s.text);const listener=t=>name(tokens.modality,tokens.positions[t],tokens.text[t]);if(cell){const[
-t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(speakers[j])}`,`attention ${fmt(weights[q],4)}`,
-`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}const{i}=token;if(token.modality!==tokens.modality){
-const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.
-heard[j],3)} in all (the sum of its links)`]}const most=speakers.map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.
-weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,1)} % to ${speaker(s)}`);const lines=[`${listener(i)} li\
-stens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,"not funded: n\
-othing of this reaches it"]}update(){const{app}=this;const waiting=app.data.kernel&&!app.data.attentionIsHere;this.el.classList.
-toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.weights(app.get("modality"));this.data=weights&&
-this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.note.textContent=this.whyNone();return}this.canvas.
-setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.paint();this.note.textContent=this.
-noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(
-weights.weights.length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.
-weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*
-speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,
-share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote(
-"attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
-app.get("modality");return`In this sample ${modality} or every other modality is missing, so there is no attention to sh\
-ow.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.
-isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Da\
-rkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.
-length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No l\
-ink: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}.\
- Bars above: allocation α of each listener; bars below: how much each token is heard. Point at a token to follow it.`}draw(ctx,data,width,height){
-ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
-this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.
+under(...this.canvas.at(event));app.point(under?.token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(
+under));else app.untip();if(this.cell)this.canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});
+const count=()=>this.data?.rows??0;const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.
+describe({token:{modality:modality(),i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.
+rows*data.speakers.length>LONG}under(x,y){const{data,places}=this;if(!data||!places)return null;const modality=this.app.
+get("modality");const j=data.speakers.findIndex((_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){
+const t=Math.floor((y-places.top)/places.rowHeight);return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}
+if(y<90){const t=Math.floor((x-places.left)/places.listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=
+150||j<0)return null;return{token:{modality:data.speakers[j].modality,i:data.speakers[j].i}}}describe({token,cell}){const{
+data}=this;if(!data)return[];const{tokens,share,speakers,weights,drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality}\
+ ${position}${text?` (${text})`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,
+tokens.positions[t],tokens.text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(
+speakers[j])}`,`attention ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}
+const{i}=token;if(token.modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);
+return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.
+map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,
+1)} % to ${speaker(s)}`);const lines=[`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.
+allocation[i]>0?lines:[...lines,"not funded: nothing of this reaches it"]}update(){const{app}=this;const waiting=app.data.
+kernel&&!app.data.attentionIsHere;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.
+weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.
+note.textContent=this.whyNone();return}this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
+this.canvas.paint();this.note.textContent=this.noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.
+app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
+length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
+const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
+...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;
+if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has n\
+o exchange, so nobody listens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or \
+every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.
+weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens \
+of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);
+const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent}\
+ % of the weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.
+length<all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is hear\
+d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.
+places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
+data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
 index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.highest=1;this.step=0;this.
 every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=app.data.table.audible.includes(
@@ -199,66 +202,65 @@ modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.t
 {class:"clcr-lane-head"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-modality":modality},head);parent.
 append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter mutes one.`;this.canvas=new Canvas(
 app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();this.listenToKeys()}listenToPointer(){
-const{app,modality}=this;const{el}=this.canvas;el.addEventListener("pointermove",event=>{const i=this.under(event);app.point(
-i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))});el.addEventListener("pointerleave",()=>{
-app.point(null);app.untip()});el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,
-modality}=this;const{el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,
-i=>{const box=el.getBoundingClientRect();const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.
-top+50},lines);app.say(lines.join(". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.
-key==="Enter"||event.key===" ")||now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.
-canvas.at(event)[0]-LEFT3)/this.step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{
-app}=this;if(i<0||!this.tokens)return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, mod\
-el)");const token=[this.modality,app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.
-filter(other=>other.some((part,k)=>part!==token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){
-const{tokens,share}=this;if(!tokens)return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const a=tokens.activation[i];
-const text=tokens.text[i]?`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,
-`evidence e = ${fmt(tokens.evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation \
-set to 0":`activation a = ${fmt(a)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation\
- α = a − λ = ${fmt(share.allocation[i])}`);else if(tokens.muted[i])lines.push("allocation α = 0");else lines.push(`\
-cut off: short of λ by ${fmt(share.cutoff-a,3)}`);if(truth)lines.push(truth[i]?"known to carry shared evidence at this \
-level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
-this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens)}update(here,mostEvidence,highest){const{app,tokens,
-canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)
-this.updateListen(this.listen);this.caption.replaceChildren(h("i",{class:"clcr-dot",style:`background:${app.theme.modality(
-this.index)}`}),h("strong",{text:this.modality}));if(!tokens)return this.caption.append(" this modality is missing in th\
-is sample");this.caption.append(...this.captionOf(tokens));const widest=Math.max(...tokens.text.map(text=>text.length));
-const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.
-every=Math.max(1,Math.ceil((widest*6.6+6)/step));const strip=tokens.bins?stripHeight(tokens.bins)+3:0;canvas.setHeight(BASE+
-6+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){const{app}=this;const sound=app.
-data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.data.kernel?"the so\
-und is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=!this.tokens;
-listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-label",`${playing?
-"stop":"listen"}: the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,cutoff}=this.
-share;const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>0).length;const unbound=app.
-data.table.sparse?" 0: the budget does not bind, every token keeps its activation":" 0: this model has no budget, every \
-token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens funded`}),h("span",{},term(app,
-"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"participation","r"),` ${fmt(spent/n)}`),
-h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){const{theme}=this.
-app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.font=theme.font(11);
-this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+6;if(tokens.truth){this.drawTruth(ctx,tokens.truth,
-below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
-features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
-app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-TOP3+(this.hasText?16:
-4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
-app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
-ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"a, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(
-.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+
-.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+
-i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-
-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,
-width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(
-.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[
-1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>
-0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[
-LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),
-"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);
-truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));
-ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;
-const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;
-write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{
-const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>
-0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(
-cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
+const{app,modality}=this;const{el}=this.canvas;const over=event=>{const i=this.under(event);app.point(i<0?null:{modality,
+i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(el,over,()=>app.leave());el.addEventListener("click",
+event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;const{el}=this.canvas;const count=()=>this.
+tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.getBoundingClientRect();const lines=this.
+describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},lines);app.say(lines.join(". "))});el.addEventListener(
+"keydown",event=>{const now=app.tokenOf(modality);if(!(event.key==="Enter"||event.key===" ")||now<0)return;this.mute(now);
+event.preventDefault()})}under(event){const i=Math.floor((this.canvas.at(event)[0]-LEFT3)/this.step);return this.tokens&&
+this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;if(i<0||!this.tokens)return;if(!app.get("li\
+ve"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[this.modality,app.get("level"),this.
+tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.some((part,k)=>part!==token[k]));
+app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,share}=this;if(!tokens)return[];
+const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.text[i]?`: ${tokens.
+text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(tokens.evidence[i])}${cut===
+null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activation v = ${fmt(v)}, cut-off λ =\
+ ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);else if(tokens.
+muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(share.cutoff-v,3)}`);if(truth)lines.
+push(truth[i]?"known to carry shared evidence at this level":"known distractor at this level");return lines}read(){const{
+data}=this.app;this.tokens=data.tokens(this.modality,this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens)}update(here,mostEvidence,highest){
+const{app,tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.el.hidden=!here;canvas.el.hidden=
+!tokens;if(this.listen)this.updateListen(this.listen);this.caption.replaceChildren(h("i",{class:"clcr-dot",style:`backgr\
+ound:${app.theme.modality(this.index)}`}),h("strong",{text:this.modality}));if(!tokens)return this.caption.append(" this\
+ modality is missing in this sample");this.caption.append(...this.captionOf(tokens));const widest=Math.max(...tokens.text.
+map(text=>text.length));const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.positions.length);
+this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));const strip=tokens.bins?stripHeight(tokens.bins)+
+3:0;canvas.setHeight(BASE+6+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){
+const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.
+data.kernel?"the sound is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=
+!this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-labe\
+l",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,
+cutoff}=this.share;const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>
+0).length;const unbound=app.data.table.sparse?" 0: the budget does not bind, every token keeps its activation":" 0: this\
+ model has no budget, every token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens \
+funded`}),h("span",{},term(app,"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"partic\
+ipation","r"),` ${fmt(spent/n)}`),h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){
+const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.
+font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+6;if(tokens.truth){this.drawTruth(
+ctx,tokens.truth,below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(
+ctx,tokens.features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,
+below+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-
+TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;
+const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.
+length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"a, α",LEFT3-8,TOP3+HIGH/2+4,
+"right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,
+TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[
+x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(
+x,y(low),width,BASE-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);
+ctx.fillRect(x,top,width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});
+pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,
+2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{
+cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,
+1.6);line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+
+8,clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.
+fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,
+Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
+const{step,mostEvidence}=this;const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-
+v/mostEvidence*STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.
+forEach((e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===
+null||!(cut>0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*
+step+4,y(cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
 bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.ramp(value/255);ctx.fillRect(
 LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){
 for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
@@ -296,7 +298,7 @@ traced[a]).splice(MOST);likeliest.sort((a,b)=>a-b);this.el.replaceChildren(...li
 left:${this.percent(traced[i])}%`})),h("span",{class:"clcr-number",text:isValue?fmt(now[i],3):`${fmt(100*now[i],1)} %`}))}));
 if(now.length>MOST)this.el.append(note(`the ${MOST} likeliest of ${now.length}`));if(isValue&&truth.size)this.el.append(
 note(`true value ${[...truth][0]}`));this.el.append(note(answer.note+(truth.size&&!isValue?", ✓ is true":""),"clcr-sai\
-d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation a"],["line","cutoff","cut-off λ"],["s\
+d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation v"],["line","cutoff","cut-off λ"],["s\
 tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructor(app){this.app=app;const{data}=app;const main=h(
 "div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","Token budget","\
 budget",[],[main,side]);const key=KEY.map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),
@@ -604,33 +606,35 @@ class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip"
 new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
 this));const single=!(shown.includes("subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?
 " clcr-single":""}`},...this.views.map(view=>view.el));root.replaceChildren(this.toolbar.el,this.error,grid,this.tipBox,
-this.status);root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").
-length)this.select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.
-entries(values))this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;
-this.model.on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(
-()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)
-run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=
-new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.
-update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.
-pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
-views)view.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.
-map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;
-const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-
-4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}describe(row,layer){const{table,
-ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";const facts=table.
-columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){
-let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.length===1&&now.includes(
-ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.has(id))]}const changes={
-selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:null;if(ids.length&&(!ids.
-includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&
-this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??
-picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);
-this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){const selection=this.get("selecti\
-on");const many=selection.length>1;const list=many?selection:this.data.ids;const next=list[(list.indexOf(this.get("picke\
-d"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:{picked:next});else this.
-pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)
-return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.i===this.
-token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
+this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});root.addEventListener(
+"keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").length)this.select([])});this.refresh()}get(name){
+return this.model.get(name)}set(values){for(const[name,value]of Object.entries(values))this.model.set(name,value);this.model.
+save_changes();this.refresh()}on(name,run){const event=`change:${name}`;this.model.on(event,run);this.cleanups.push(()=>this.
+model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=0;this.update()})}close(){this.player.
+stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)run()}update(){const selection=this.get("selectio\
+n");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=new Set(selection.map(id=>this.data.rowOf.
+get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.
+error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.pickers){const value=String(this.get(name));
+if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.views)view.update()}say(text){this.
+status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.
+length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;const width=this.tipBox.
+offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.
+top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.untip()}describe(row,layer){
+const{table,ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";
+const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,
+...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.
+length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.
+has(id))]}const changes={selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:
+null;if(ids.length&&(!ids.includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];
+if(changes.picked!==picked&&this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length}\
+ selected, id ${changes.picked??picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==
+void 0)return this.select([row]);this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){
+const selection=this.get("selection");const many=selection.length>1;const list=many?selection:this.data.ids;const next=list[(list.
+indexOf(this.get("picked"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:
+{picked:next});else this.pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.
+key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.
+i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.
+i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
 gammas:[gamma],muted,place:Object.fromEntries(Object.entries(maps).map(([key,map])=>[key,placeOf(outputs,key,map)])),prediction:once(
 outputs.prediction),level_gate:once(outputs.level_gate),modality_gate:once(outputs.modality_gate),private_gate:once(outputs.
 private_gate)}}function placeOf(outputs,key,map){const[,space,level,modality]=key.match(/^(\w+)(?:\/(\d+)\/(.*))?$/s)??[];

@@ -66,6 +66,8 @@ export class App {
     const single = !(shown.includes("subspaces") && shown.includes("gates"));
     const grid = h("div", { class: `clcr-grid${single ? " clcr-single" : ""}` }, ...this.views.map((view) => view.el));
     root.replaceChildren(this.toolbar.el, this.error, grid, this.tipBox, this.status);
+    // what another touch has opened
+    root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       this.untip();
@@ -146,6 +148,12 @@ export class App {
 
   untip() {
     this.tipBox.hidden = true;
+  }
+
+  /** Nothing is under the pointer any longer. */
+  leave() {
+    this.point(null);
+    this.untip();
   }
 
   /** What is known of a sample. @param {number} row @param {number} [layer] */

@@ -1,7 +1,7 @@
 // View 3: which tokens of the picked sample listen to which.
 import { Canvas } from "./canvas.js";
 import { panel, picker, term, walkTokens } from "./controls.js";
-import { button, h, inputValue, isTicked, note } from "./dom.js";
+import { button, h, hovered, inputValue, isTicked, note } from "./dom.js";
 import { drawHeat, heatPlaces } from "./heatmap.js";
 import { drawLinks, linkPlaces, linksOf } from "./links.js";
 import { clamp, counted, fmt } from "./numbers.js";
@@ -102,18 +102,18 @@ export class Attention {
   listen() {
     const { app } = this;
     const { el } = this.canvas;
-    el.addEventListener("pointermove", (event) => {
+    /** @param {PointerEvent} event */
+    const over = (event) => {
       const under = this.under(...this.canvas.at(event));
       app.point(under?.token ?? null);
       this.cell = under?.cell ?? null;
       if (under) app.tip(event, this.describe(under));
       else app.untip();
       if (this.cell) this.canvas.paint();
-    });
-    el.addEventListener("pointerleave", () => {
+    };
+    hovered(el, over, () => {
       this.cell = null;
-      app.point(null);
-      app.untip();
+      app.leave();
       this.canvas.paint();
     });
     const count = () => this.data?.rows ?? 0;

@@ -12,7 +12,7 @@ import { Predictions } from "./predictions.js";
 /** @type {[swatch: string, word: keyof typeof EXPLAIN, label: string][]} */
 const KEY = [
   ["filled", "allocation", "allocation α"],
-  ["pale", "activation", "activation a"],
+  ["pale", "activation", "activation v"],
   ["line", "cutoff", "cut-off λ"],
   ["stick", "evidence", "evidence e"],
   ["dots", "cut", "cut"],

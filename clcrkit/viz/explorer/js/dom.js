@@ -34,3 +34,18 @@ export const inputValue = (event) => /** @type {HTMLInputElement | HTMLSelectEle
 
 /** Is the check box that an event came from ticked? @param {Event} event */
 export const isTicked = (event) => /** @type {HTMLInputElement} */ (event.target).checked;
+
+/**
+ * What a pointer tells of an element: `over` where it moves or a finger touches, `left` when it has gone. What a finger
+ * has opened stays when it is lifted.
+ * @param {HTMLElement} el
+ * @param {(event: PointerEvent) => void} over
+ * @param {() => void} left
+ */
+export function hovered(el, over, left) {
+  /** @param {PointerEvent} event */
+  const byFinger = (event) => event.pointerType === "touch";
+  el.addEventListener("pointermove", over);
+  el.addEventListener("pointerdown", (event) => byFinger(event) && over(event));
+  el.addEventListener("pointerleave", (event) => byFinger(event) || left());
+}

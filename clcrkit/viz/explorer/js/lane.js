@@ -1,7 +1,7 @@
 // The tokens of one modality: what each asks for, what the budget cuts off, what it gets.
 import { Canvas, line, mark, pen, write } from "./canvas.js";
 import { term, walkTokens } from "./controls.js";
-import { h } from "./dom.js";
+import { h, hovered } from "./dom.js";
 import { clamp, fmt, sum } from "./numbers.js";
 import { cutOf } from "./tokens.js";
 
@@ -55,16 +55,14 @@ export class TokenLane {
   listenToPointer() {
     const { app, modality } = this;
     const { el } = this.canvas;
-    el.addEventListener("pointermove", (event) => {
+    /** @param {PointerEvent} event */
+    const over = (event) => {
       const i = this.under(event);
       app.point(i < 0 ? null : { modality, i });
       if (i < 0) app.untip();
       else app.tip(event, this.describe(i));
-    });
-    el.addEventListener("pointerleave", () => {
-      app.point(null);
-      app.untip();
-    });
+    };
+    hovered(el, over, () => app.leave());
     el.addEventListener("click", (event) => this.mute(this.under(event)));
   }
 
@@ -116,18 +114,18 @@ export class TokenLane {
     if (!tokens) return [];
     const { truth } = tokens;
     const cut = cutOf(tokens, share.cutoff);
-    const a = tokens.activation[i];
+    const v = tokens.activation[i];
     const text = tokens.text[i] ? `: ${tokens.text[i]}` : "";
     const lines = [
       `${this.modality}, token ${tokens.positions[i]}${text}`,
       `evidence e = ${fmt(tokens.evidence[i])}${cut === null ? "" : `, cut ${fmt(cut)}`}`,
       tokens.muted[i]
         ? "muted by you: activation set to 0"
-        : `activation a = ${fmt(a)}, cut-off λ = ${fmt(share.cutoff)}`,
+        : `activation v = ${fmt(v)}, cut-off λ = ${fmt(share.cutoff)}`,
     ];
-    if (share.allocation[i] > 0) lines.push(`allocation α = a − λ = ${fmt(share.allocation[i])}`);
+    if (share.allocation[i] > 0) lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);
     else if (tokens.muted[i]) lines.push("allocation α = 0");
-    else lines.push(`cut off: short of λ by ${fmt(share.cutoff - a, 3)}`);
+    else lines.push(`cut off: short of λ by ${fmt(share.cutoff - v, 3)}`);
     if (truth) lines.push(truth[i] ? "known to carry shared evidence at this level" : "known distractor at this level");
     return lines;
   }
