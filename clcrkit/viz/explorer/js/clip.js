@@ -116,7 +116,13 @@ export class ClipPanel {
     return { el: h("label", { class: "clcr-control" }, h("span", { text: name }), input, output), input, output };
   }
 
-  /** @param {Clip} clip @param {number} length of the whole clip @param {string} voice @param {string} digit @param {Float32Array} frames */
+  /**
+   * @param {Clip} clip
+   * @param {number} length of the whole clip
+   * @param {string} voice
+   * @param {string} digit
+   * @param {Float32Array} frames
+   */
   show(clip, length, voice, digit, frames) {
     Object.assign(this, { clip, length, frames });
     this.voice.value = voice;

@@ -1,5 +1,5 @@
-// A digit drawn on 8 x 8 cells. As with the scans of the data set, a pen blackens some of the 4 x 4 points of a cell, and
-// the cell's value is their share.
+// A digit drawn on 8 x 8 cells. As with the scans of the data set, a pen blackens some of the 4 x 4 points of a cell,
+// and the cell's value is their share.
 import { Canvas, pen } from "./canvas.js";
 import { clamp, fmt } from "./numbers.js";
 
@@ -68,8 +68,8 @@ export class Drawing {
     /** @type {Place | null} */
     this.last = null;
     const label =
-      "Drawing on 8 by 8 cells. Draw with mouse or finger; arrow keys move between cells, the space bar darkens one in " +
-      "steps, Delete clears it.";
+      "Drawing on 8 by 8 cells. Draw with mouse or finger; arrow keys move between cells, " +
+      "the space bar darkens one in steps, Delete clears it.";
     this.canvas = new Canvas(app, parent, 200, label, (ctx, width) => this.draw(ctx, width));
     const { el } = this.canvas;
     el.classList.add("clcr-drawing");

@@ -1,6 +1,6 @@
 // The ways in: the live widget (anywidget calls `render`) and the saved pages, without a model (`openPage`) and with
-// one that runs in the page (`openLivePage`, `openPlayground`). All give the App a model with get, set, on and save_changes; it draws,
-// and never asks the network.
+// one that runs in the page (`openLivePage`, `openPlayground`). All give the App a model with get, set, on and
+// save_changes; it draws, and never asks the network.
 import { App } from "./app.js";
 
 /** @import {Model} from "./types.js" */
