@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clcrkit.ops import masked_mean, weighted_mean
+from clcrkit.patching import Patches, patched, patched_each
 
 
 class Aggregated(NamedTuple):
@@ -79,6 +80,7 @@ class InterCAD(nn.Module):
         private: dict[str, Float[Tensor, "batch level _ private_rank"]],
         allocation: dict[str, Float[Tensor, "batch level _"]],
         masks: dict[str, Bool[Tensor, "batch _"]],
+        patches: Patches | None = None,
     ) -> Aggregated:
         weight = allocation if self.weighted else {m: mask[:, None].float() for m, mask in masks.items()}
         pooled_shared = {m: weighted_mean(x, weight[m]) for m, x in exchanged.items()}
@@ -86,18 +88,23 @@ class InterCAD(nn.Module):
         present = {m: mask.any(1)[:, None, None] for m, mask in masks.items()}
         shared_summary = {m: self.shared_norm(x) * present[m] for m, x in pooled_shared.items()}
         private_summary = {m: self.private_norm(x) * present[m] for m, x in pooled_private.items()}
+        there = {m: here[:, 0, 0] for m, here in present.items()}
+        shared_summary = patched_each(patches, "shared_summary", shared_summary, there)
+        private_summary = patched_each(patches, "private_summary", private_summary, there)
         s = torch.stack(list(shared_summary.values()), dim=1)  # (batch, modality, level, rank)
         p = torch.stack(list(private_summary.values()), dim=1)
         here = torch.cat(list(present.values()), dim=1).squeeze(-1)  # (batch, modality)
 
         context = s.sum(1) / here.sum(1).clamp(min=1)[:, None, None]
-        level_gate = self._level_gate(context)
+        level_gate = patched(patches, "level_gate", self._level_gate(context))
         s_bar = torch.einsum("bl,bmlk->bmk", level_gate, s)
         p_bar = torch.einsum("bl,bmlk->bmk", level_gate, p)
-        modality_gate = self._modality_gate(s_bar, here)
-        private_gate = self._private_gate(p_bar, here)
+        modality_gate = patched(patches, "modality_gate", self._modality_gate(s_bar, here), here)
+        private_gate = patched(patches, "private_gate", self._private_gate(p_bar, here), here)
         level_codes = torch.einsum("bm,bl,bmlk->blk", modality_gate, level_gate, s)
+        level_codes = patched(patches, "level_codes", level_codes)
         private_sum = torch.einsum("bm,bmk->bk", private_gate, p_bar)
+        private_code = private_sum if self.private_sum else weighted_mean(p_bar, private_gate)
         return Aggregated(
             pooled_shared,
             pooled_private,
@@ -109,7 +116,7 @@ class InterCAD(nn.Module):
             private_gate,
             level_codes,
             shared_code=level_codes.sum(1),
-            private_code=private_sum if self.private_sum else weighted_mean(p_bar, private_gate),
+            private_code=patched(patches, "private_code", private_code),
         )
 
     def _level_gate(self, context: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from clcrkit.budget import Allocation, TokenBudget, dense_allocation
 from clcrkit.ops import all_true, at_each_level, key_padding_mask, on_host
+from clcrkit.patching import Patches, patched_each
 from clcrkit.subspaces import Subspaces
 
 
@@ -41,6 +42,7 @@ class Exchange(nn.Module):
         masks: dict[str, Bool[Tensor, "batch _"]],
         allocation: dict[str, Float[Tensor, "batch level _"]],
         keep_attention: bool = False,
+        patches: Patches | None = None,
     ) -> tuple[dict[str, Float[Tensor, "batch level _ rank"]], dict[str, Float[Tensor, "batch level head _ _"]]]:
         """What each token receives: zero where its allocation is zero or no other modality is present.
 
@@ -89,10 +91,14 @@ class Exchange(nn.Module):
                 logits = (query / query.shape[-1] ** 0.5) @ key.mT  # (level * batch, head, token, other token)
                 logits = logits.masked_fill_(~unmasked, -torch.inf) if bias is None else logits + bias
                 weights = logits.softmax(-1)
-                mixed = weights @ value
-                weights = weights.unflatten(0, (-1, batch)).transpose(0, 1)  # (batch, level, head, token, other token)
+                kept = weights.unflatten(0, (-1, batch)).transpose(0, 1)  # (batch, level, head, token, other token)
                 listens = masks[m][:, None] & any_key[..., None]  # (batch, level, token)
-                attention[m] = weights * listens[:, :, None, :, None]
+                attention[m] = kept * listens[:, :, None, :, None]
+                if patches is not None:
+                    pairs = listens[:, :, None, :, None] & key_mask[:, None, None, None]
+                    attention[m] = patches.apply("attention", m, attention[m], pairs.expand_as(kept))
+                    weights = attention[m].transpose(0, 1).flatten(0, 1)
+                mixed = weights @ value
             else:
                 # the mask has one row for all queries of a sample: one for each would be as large as the weights
                 attn_mask = bias if bias is not None else None if all_true(key_mask) else unmasked
@@ -165,13 +171,18 @@ class IntraCED(nn.Module):
         gamma: float | Float[Tensor, ""] = 1.0,
         mute: dict[str, Bool[Tensor, "batch level _"]] | None = None,
         keep_attention: bool = False,
+        patches: Patches | None = None,
     ) -> Exchanged:
         shared, private = (tokens, tokens) if self.subspaces is None else self.subspaces(tokens)
+        shared = patched_each(patches, "shared", shared, masks)
+        private = patched_each(patches, "private", private, masks)
         allocate = dense_allocation if self.budget is None else self.budget
         allocations = {m: allocate(x, masks[m], gamma, (mute or {}).get(m)) for m, x in shared.items()}
-        if self.exchange is None:
-            return Exchanged(shared, private, shared, allocations, {})
-        shares = {m: a.allocation for m, a in allocations.items()}
-        received, attention = self.exchange(shared, masks, shares, keep_attention)
-        exchanged = {m: shared[m] + received[m] for m in shared}
+        shares = patched_each(patches, "allocation", {m: a.allocation for m, a in allocations.items()}, masks)
+        allocations = {m: a._replace(allocation=shares[m]) for m, a in allocations.items()}
+        exchanged, attention = shared, {}
+        if self.exchange is not None:
+            received, attention = self.exchange(shared, masks, shares, keep_attention, patches)
+            exchanged = {m: shared[m] + received[m] for m in shared}
+        exchanged = patched_each(patches, "exchanged", exchanged, masks)
         return Exchanged(shared, private, exchanged, allocations, attention)

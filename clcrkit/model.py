@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from clcrkit.errors import ConfigError, DataError
 from clcrkit.exchange import Exchanged, IntraCED
 from clcrkit.hierarchy import HierarchyEncoder, mix_levels
 from clcrkit.objective import Losses, regularisers
+from clcrkit.patching import Patches, patched, patched_each
 from clcrkit.tasks import TASKS
 from clcrkit.trace import Trace
 
@@ -79,6 +81,7 @@ class CLCR(nn.Module):
         gamma: float | Float[Tensor, ""] = 1.0,
         mute: Mute | None = None,
         keep_attention: bool = False,
+        patches: Patches | None = None,
     ) -> Pass:
         """From the batch to the prediction, with everything on the way; `forward`, `losses` and `trace` use it."""
         masks = {m: batch.masks[m] for m in self.modalities}
@@ -87,12 +90,15 @@ class CLCR(nn.Module):
             tokens = {m: h[:, -1:] for m, h in tokens.items()}
         elif self.config.mix:
             tokens, masks = mix_levels(tokens, masks, self.config.mix, self.training)
-        exchanged = self.intraced(tokens, masks, gamma, mute, keep_attention)
+        tokens = patched_each(patches, "tokens", tokens, masks)
+        exchanged = self.intraced(tokens, masks, gamma, mute, keep_attention, patches)
         allocation = {m: a.allocation for m, a in exchanged.allocations.items()}
-        aggregated = self.intercad(exchanged.exchanged, exchanged.private, allocation, masks)
-        code = aggregated.shared_code
+        aggregated = self.intercad(exchanged.exchanged, exchanged.private, allocation, masks, patches)
         if self.config.joined_levels:  # times their number, so that each is as large as the shared code
             code = self.levels * aggregated.level_codes.flatten(1)
+        else:
+            code = patched(patches, "shared_code", aggregated.shared_code)
+            aggregated = aggregated._replace(shared_code=code)
         prediction = self.head(torch.cat([code, aggregated.private_code], dim=-1))
         return Pass(tokens, masks, exchanged, aggregated, prediction)
 
@@ -108,12 +114,20 @@ class CLCR(nn.Module):
 
     @public
     @torch.no_grad()
-    def trace(self, data: Any, gamma: float = 1.0, mute: Mute | None = None) -> Trace:
+    def trace(
+        self,
+        data: Any,
+        gamma: float = 1.0,
+        mute: Mute | None = None,
+        patch: Mapping[str, Float[Tensor, "..."]] | None = None,
+    ) -> Trace:
         """One pass in evaluation mode with everything kept, on the model's device; the trace returns to the batch's.
 
         data: a Batch, or a Split, of which it is the test part.
         gamma >= 0 multiplies every budget; at 0 nothing is funded and the shared summaries are empty. `mute`
-        marks, by modality, tokens whose activation is set to 0.
+        marks, by modality, tokens whose activation is set to 0. `patch` replaces what is computed at places such as
+        "shared/language/deep" (`clcrkit.patching`) by other values, and runs on from there; `analysis.interventions`
+        makes such values. Raises DataError where mute or patch does not fit.
         """
         if gamma < 0:
             raise ConfigError(f"gamma: {gamma}, but it must be 0 or more")
@@ -124,7 +138,11 @@ class CLCR(nn.Module):
         self.eval()
         try:
             muted = {m: mask.to(device) for m, mask in (mute or {}).items()}
-            result = self._pass(batch, gamma, muted, keep_attention=True)
+            values = {place: value.to(device) for place, value in (patch or {}).items()}
+            patches = Patches(values, self.modalities, self.levels) if values else None
+            result = self._pass(batch, gamma, muted, keep_attention=True, patches=patches)
+            if patches is not None:
+                patches.check_reached()
         finally:
             self.train(training)
         return self.as_trace(batch, float(gamma), result).to(home)
@@ -145,6 +163,7 @@ class CLCR(nn.Module):
             gamma=gamma,
             task=self.config.task,
             sparse=budget is not None,
+            absent=(),
             tokens=result.tokens,
             shared=exchanged.shared,
             private=exchanged.private,

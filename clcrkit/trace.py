@@ -19,7 +19,13 @@ from clcrkit.files import read_tensors, write_tensors
 from clcrkit.tasks import TASKS
 
 _TOKEN_WISE = ("tokens", "shared", "private", "exchanged", "evidence", "activation", "allocation")
-_OF_THE_PASS = ("batch", "gamma", "task", "sparse")  # all other fields are tensors with the sample as first axis
+_OF_THE_PASS = (
+    "batch",
+    "gamma",
+    "task",
+    "sparse",
+    "absent",
+)  # all other fields are tensors with the sample as first axis
 _NAMES = ("label_names", "attribute_names")  # of the batch
 
 
@@ -55,6 +61,7 @@ class Trace:
     gamma               the budget multiplier the pass ran with
     task                what the prediction is for, a name of `tasks.TASKS`
     sparse              False for a model without a budget: each real token has activation and share 1 at any gamma
+    absent              what another model than CLCR does not name (`naming.trace_of`): these fields say nothing
     """
 
     batch: Batch
@@ -83,6 +90,7 @@ class Trace:
     shared_code: Float[Tensor, "batch rank"]
     private_code: Float[Tensor, "batch private_rank"]
     prediction: Float[Tensor, "batch output"]
+    absent: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -130,11 +138,12 @@ class Trace:
         """One trace of many, along the batch axis; shorter sequences are padded with zeros."""
         if not parts:
             raise DataError("traces: empty; at least 1 trace is needed")
-        if len({(part.modalities, part.gamma, part.task, part.sparse) for part in parts}) > 1:
+        if len({(part.modalities, part.gamma, part.task, part.sparse, part.absent) for part in parts}) > 1:
             kinds = sorted(
                 {
                     f"{', '.join(part.modalities)} at gamma {part.gamma} for {part.task}"
-                    f"{'' if part.sparse else ' without a budget'}"
+                    f"{'' if part.sparse else ' without a budget'}{' without ' * bool(part.absent)}"
+                    f"{', '.join(part.absent)}"
                     for part in parts
                 }
             )
@@ -176,6 +185,7 @@ class Trace:
             "gamma": self.gamma,
             "task": self.task,
             "sparse": self.sparse,
+            "absent": self.absent,
             "tensors": list(tensors),  # a file keeps no order of its own
             "label_names": self.batch.label_names,
             "attribute_names": self.batch.attribute_names,
@@ -199,7 +209,7 @@ class Trace:
         try:
             if set(about["tensors"]) != set(tensors):
                 raise ValueError("its tensors are not the ones it was written with")
-            task, sparse = about["task"], about["sparse"]
+            task, sparse, absent = about["task"], about["sparse"], tuple(map(str, about.get("absent", ())))
             if task not in TASKS or not isinstance(sparse, bool):
                 raise ValueError(f"its task is {task!r} and sparse is {sparse!r}")
             batch = Batch(
@@ -208,7 +218,7 @@ class Trace:
                 attribute_names={a: tuple(map(str, names)) for a, names in about.get("attribute_names", {}).items()},
             )
             values = {f.name: group(Trace, f.name) for f in fields(Trace) if f.name not in _OF_THE_PASS}
-            trace = Trace(batch=batch, gamma=float(about["gamma"]), task=task, sparse=sparse, **values)
+            trace = Trace(batch=batch, gamma=float(about["gamma"]), task=task, sparse=sparse, absent=absent, **values)
             for name, value in _entries(trace):
                 # without an exchange there is no attention
                 if isinstance(value, dict) and tuple(value) != trace.modalities and (name != "attention" or value):

@@ -155,7 +155,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "Shards.select": (x.shards.select, {"index": [0, 1]}),
         "model": (lambda batch: x.model(batch), {"batch": x.batch}),
         "model.losses": (x.model.losses, {"batch": x.batch}),
-        "model.trace": (x.model.trace, {"data": x.split, "gamma": 0.5, "mute": None}),
+        "model.trace": (x.model.trace, {"data": x.split, "gamma": 0.5, "mute": None, "patch": None}),
         "attribute_tokens": (attribution.attribute_tokens, {**explained, "method": "ablation", "steps": 2}),
         "attribute_modalities": (attribution.attribute_modalities, explained),
         "agreement": (faithfulness.agreement, {"trace": x.trace, "attribution": x.attribution}),

@@ -208,5 +208,5 @@ def test_damaged_traces_are_refused_or_whole(written, data):
         if isinstance(value, dict):
             assert tuple(value) == loaded.modalities, field.name
         else:
-            assert isinstance(value, Tensor | Batch | float | str | bool), field.name
+            assert isinstance(value, Tensor | Batch | float | str | bool | tuple), field.name
     assert loaded.task in ("classification", "regression", "multilabel")

@@ -9,17 +9,21 @@ happens when the planted tokens are muted, and where the funded summary's part i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from clcrkit.analysis.attribution import evaluating, target_columns
+from clcrkit.analysis.interventions import distance
+from clcrkit.analysis.stats import mean_interval
 from clcrkit.arguments import public
 from clcrkit.batch import Batch
-from clcrkit.errors import DataError
+from clcrkit.errors import DataError, require
 from clcrkit.model import CLCR
 
 _ROWS = 100  # samples traced at a time
@@ -96,3 +100,44 @@ def lift(
     share = weight.double() * real
     precision = (share * evidence).sum((0, 2)) / share.sum((0, 2))
     return (precision / ((evidence & real).sum((0, 2)) / real.sum((0, 2)))).tolist()
+
+
+@public
+def token_effects(model: CLCR, batch: Batch) -> pd.DataFrame:
+    """Does the budget pay for what is used? Each token's share, and how far muting it alone moves the prediction.
+
+    Columns: id, modality, level (from 1), token (from 0), allocation, effect (`distance`). Real tokens only; one pass
+    for each position and level. A muted token's activation is 0, so another may get its share.
+    """
+    plain, parts = model.trace(batch), []
+    for m, level in product(plain.modalities, range(model.levels)):
+        mask, share = plain.batch.masks[m].cpu(), plain.allocation[m].cpu()
+        for token in range(mask.shape[1]):
+            muted = torch.zeros(share.shape, dtype=torch.bool)
+            muted[:, level, token] = True
+            moved = distance(plain, model.trace(batch, mute={m: muted})).cpu()
+            real = mask[:, token]
+            columns = {"id": plain.batch.ids.cpu()[real], "modality": m, "level": level + 1, "token": token}
+            columns |= {"allocation": share[real, level, token], "effect": moved[real]}
+            parts.append(pd.DataFrame({k: v.numpy() if isinstance(v, Tensor) else v for k, v in columns.items()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@public
+def payoff(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `token_effects`: the rank correlation of share and effect over a sample's tokens, by modality and level.
+
+    Columns: modality, level, spearman, low, high (95 % interval of the mean over samples), samples: those in which both
+    vary."""
+    require("scipy", "analysis")
+    from scipy.stats import spearmanr
+
+    rows = []
+    for (m, level), part in table.groupby(["modality", "level"], sort=False):
+        each = [
+            float(spearmanr(one["allocation"], one["effect"]).statistic)
+            for _, one in part.groupby("id")
+            if np.ptp(one["allocation"]) > 0 and np.ptp(one["effect"]) > 0
+        ]
+        rows.append((m, level, *(mean_interval(each) if each else (np.nan,) * 3), len(each)))
+    return pd.DataFrame(rows, columns=["modality", "level", "spearman", "low", "high", "samples"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ class MulT(Baseline):
 
     Raises ConfigError for a single modality, and for a width that is no multiple of heads.
     """
+
+    reads = ("shared_summary",)
 
     @checked
     def __init__(
@@ -60,16 +64,40 @@ class MulT(Baseline):
         self.head = make_head(len(self.modalities) * others * width, config)
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
-        tokens = {m: self.narrow[m](x) for m, x in self.deepest(batch).items()}
-        pooled = []
+        pooled = [masked_mean(x, batch.masks[m]) for m, x in self._remembered(batch, self._narrowed(batch)).items()]
+        return self.head(torch.cat(pooled, dim=-1))
+
+    def _narrowed(self, batch: Batch) -> dict[str, Float[Tensor, "batch _ width"]]:
+        return {m: self.narrow[m](x) for m, x in self.deepest(batch).items()}
+
+    def _remembered(
+        self, batch: Batch, tokens: dict[str, Float[Tensor, "batch _ width"]]
+    ) -> dict[str, Float[Tensor, "batch _ joined"]]:
+        """Each target's tokens, once they have looked at every source and at themselves."""
+        remembered = {}
         for target, stacks in self.pairs.items():
             assert isinstance(stacks, nn.ModuleDict)
-            mask = batch.masks[target]
-            joined = torch.cat(
-                [stack(tokens[target], tokens[m], batch.masks[m]) for m, stack in stacks.items()], dim=-1
-            )
-            pooled.append(masked_mean(self.memory[target](joined, None, mask), mask))
-        return self.head(torch.cat(pooled, dim=-1))
+            seen = [stack(tokens[target], tokens[m], batch.masks[m]) for m, stack in stacks.items()]
+            remembered[target] = self.memory[target](torch.cat(seen, dim=-1), None, batch.masks[target])
+        return remembered
+
+    def named(self, batch: Batch) -> dict[str, Any]:
+        """Tokens; what they are in the end as exchanged, and its mean as shared summary; and each pairwise stack's last
+        attention, whose rows sum to 1 for every source, so that those of a token sum to their number."""
+        tokens, attention = self._narrowed(batch), {}
+        for target, stacks in self.pairs.items():
+            assert isinstance(stacks, nn.ModuleDict)
+            weights = [
+                cast(Stack, stack).weights(tokens[target], tokens[m], batch.masks[m]) for m, stack in stacks.items()
+            ]
+            attention[target] = torch.cat(weights, -1)[:, None] * batch.masks[target][:, None, None, :, None]
+        remembered = self._remembered(batch, tokens)
+        return {
+            **super().named(batch),
+            "exchanged": {m: (x * batch.masks[m][..., None])[:, None] for m, x in remembered.items()},
+            "attention": attention,
+            "shared_summary": {m: masked_mean(x, batch.masks[m])[:, None] for m, x in remembered.items()},
+        }
 
 
 class Stack(nn.Module):
@@ -90,6 +118,19 @@ class Stack(nn.Module):
         for block in self.blocks:
             x = block(x, x if source is None else source, mask)
         return self.norm(x)
+
+    def weights(
+        self,
+        x: Float[Tensor, "batch token width"],
+        source: Float[Tensor, "batch other width"],
+        mask: Bool[Tensor, "_ _"],
+    ) -> Float[Tensor, "batch head token other"]:
+        """The last block's attention to the source; 0 where the source is missing."""
+        *first, last = cast(list[Block], list(self.blocks))
+        for block in first:
+            x = block(x, source, mask)
+        key, about = last.norm(source), {"key_padding_mask": key_padding_mask(mask), "average_attn_weights": False}
+        return last.attention(last.norm(x), key, key, **about)[1] * mask.any(1)[:, None, None, None]
 
 
 class Block(nn.Module):

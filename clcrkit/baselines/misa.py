@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,8 @@ class MISA(Baseline):
     are the constants above, not the configuration's lambdas.
     """
 
+    reads = ("shared_summary", "private_summary")
+
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None) -> None:
         super().__init__(config, modalities)
         width = config.width
@@ -52,6 +56,19 @@ class MISA(Baseline):
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
         _, shared, private, present = self._split(batch)
         return self._fuse(shared, private, present)
+
+    def named(self, batch: Batch) -> dict[str, Any]:
+        """Tokens, and each modality's shared and private vector as its summaries."""
+        _, shared, private, present = self._split(batch)
+        summaries = {
+            name: {m: (x[i] * present[i][:, None])[:, None] for i, m in enumerate(self.modalities)}
+            for name, x in (("shared_summary", shared), ("private_summary", private))
+        }
+        return {**super().named(batch), **summaries}
+
+    def decide(self, batch: Batch, named: Mapping[str, Any]) -> Float[Tensor, "batch output"]:
+        shared, private = (torch.stack([x[:, 0] for x in named[name].values()]) for name in self.reads)
+        return self._fuse(shared, private, torch.stack([batch.masks[m].any(1) for m in self.modalities]))
 
     def losses(self, batch: Batch) -> Losses:
         vectors, shared, private, present = self._split(batch)

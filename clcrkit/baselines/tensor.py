@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,6 +26,8 @@ class TensorFusion(Baseline):
     rows, which meet that 1, start at 1, so that each modality counts on its own from the first step.
     """
 
+    reads = ("shared_code",)
+
     @checked
     def __init__(self, config: CLCRConfig, modalities: tuple[str, ...] | None = None, rank: int = 4) -> None:
         super().__init__(config, modalities)
@@ -36,9 +41,20 @@ class TensorFusion(Baseline):
         self.head = make_head(width, config)
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch output"]:
-        fused: Tensor | float = 1.0
-        for m, vector in self.pooled(batch).items():
-            extended = torch.cat([vector, vector.new_ones(len(vector), 1)], dim=-1)
-            fused = fused * torch.einsum("bi,rio->bro", extended, self.factors[m])
-        assert isinstance(fused, Tensor)
-        return self.head(fused.sum(1))
+        return self.head(reduce(torch.mul, self._factored(batch).values()).sum(1))
+
+    def _factored(self, batch: Batch) -> dict[str, Float[Tensor, "batch rank width"]]:
+        """Each modality's part of the products."""
+        extended = {m: torch.cat([x, x.new_ones(len(x), 1)], dim=-1) for m, x in self.pooled(batch).items()}
+        return {m: torch.einsum("bi,rio->bro", x, self.factors[m]) for m, x in extended.items()}
+
+    def named(self, batch: Batch) -> dict[str, Any]:
+        """Tokens; each modality's mean as its private summary, and its part of the products, summed over the rank, as
+        its shared one; the sum of the products as shared code."""
+        factored = self._factored(batch)
+        return {
+            **super().named(batch),
+            "private_summary": {m: x[:, None] for m, x in self.pooled(batch).items()},
+            "shared_summary": {m: x.sum(1)[:, None] for m, x in factored.items()},
+            "shared_code": reduce(torch.mul, factored.values()).sum(1),
+        }

@@ -101,6 +101,24 @@ def matrix(table: pd.DataFrame, title: str, color: str) -> go.Figure:
     return go.Figure(heat, layout=layout)
 
 
+def interchange(table: pd.DataFrame) -> go.Figure:
+    """`interchange.interchange`'s table as two heat maps of place by factor, the accuracy beside its control; a mean
+    where the table has several seeds."""
+    from plotly.subplots import make_subplots
+
+    from clcrkit.analysis.interchange import interchange_matrix
+
+    titles = {"accuracy": "the source has another value", "control": "control: the source has the same value"}
+    figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=list(titles.values()), horizontal_spacing=0.04)
+    for place, column in enumerate(titles, 1):
+        heat = matrix(interchange_matrix(table, column), "", "share of pairs with the swapped outcome").data[0]
+        figure.add_trace(heat.update(showscale=place == 2), row=1, col=place)
+    figure.update_yaxes(autorange="reversed").update_xaxes(title_text="factor swapped")
+    figure.update_yaxes(title_text="place swapped", row=1, col=1)
+    rows = table["place"].nunique()
+    return figure.update_layout(height=190 + 26 * rows, margin_t=50, template=THEME)
+
+
 def _add_lines(figure: go.Figure, table: pd.DataFrame, group: str, x: str, y: str, place: dict[str, int]) -> None:
     """A mean line for each group, with its interval as a band; no band where there is one value at each x. The legend
     is the first panel's."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from clcrkit import CLCR, CLCRConfig, DataError
-from clcrkit.analysis.funding import credit, lift, muting
+from clcrkit.analysis.funding import credit, lift, muting, payoff, token_effects
 from clcrkit.analysis.probes import evidence_precision
 from clcrkit.datasets import asynchrony, world
 from clcrkit.training import TrainConfig, fit
@@ -92,3 +93,26 @@ def test_lift_is_precision_over_the_base_rate():
         assert lift(weight, evidence, mask)[level] == pytest.approx(precision[level] / float(rate), rel=1e-6)
     np.testing.assert_allclose(lift(torch.ones(7, 2, 9), evidence, mask), 1.0)
     assert np.isnan(lift(torch.zeros(7, 2, 9), evidence, mask)).all()
+
+
+def test_token_effects_are_those_of_muting_one_token(model, batch):
+    few = batch.select(slice(0, 4))
+    table = token_effects(model, few)
+    plain = model.trace(few)
+    assert len(table) == 3 * sum(int(mask.sum()) for mask in few.masks.values())
+    for row in table.sample(12, random_state=0).itertuples():
+        i = int((few.ids == row.id).nonzero())
+        mute = {row.modality: torch.zeros(1, 3, few.masks[row.modality].shape[1], dtype=torch.bool)}
+        mute[row.modality][0, row.level - 1, row.token] = True
+        moved = model.trace(few.select([i]), mute=mute).prediction.softmax(1) - plain.prediction[[i]].softmax(1)
+        assert row.effect == pytest.approx(float(moved.abs().sum() / 2), abs=1e-5)
+        assert row.allocation == pytest.approx(float(plain.allocation[row.modality][i, row.level - 1, row.token]))
+
+
+def test_payoff_is_the_rank_correlation_within_samples():
+    one = {"modality": "a", "level": 1, "token": range(4), "allocation": [0.1, 0.2, 0.3, 0.9]}
+    parts = [{"id": 0, "effect": [1, 2, 3, 4]}, {"id": 1, "effect": [4, 3, 2, 1]}, {"id": 2, "effect": [1, 2, 3, 4]}]
+    still = {"id": 3, "effect": [0, 0, 0, 0]}
+    row = payoff(pd.concat([pd.DataFrame({**one, **part}) for part in (*parts, still)])).iloc[0]
+    assert (row["spearman"], row["samples"]) == (pytest.approx(1 / 3), 3)
+    assert row["low"] < 1 / 3 < row["high"]

@@ -13,6 +13,7 @@ import torch
 from playwright.sync_api import expect
 
 from clcrkit import CLCR, Batch, CLCRConfig, viz
+from clcrkit.baselines import MulT
 from clcrkit.datasets.asynchrony import asynchrony
 from clcrkit.viz.explorer import html
 from tests.browser.conftest import Watched
@@ -184,3 +185,14 @@ def test_page_is_readable_at_1000_px(offline: Watched, written: Path, scheme: An
     assert unnamed == 0
     offline.shoot(f"page-{scheme}")
     offline.assert_quiet()
+
+
+def test_a_page_of_another_model_leaves_out_what_it_has_not(offline: Watched, tmp_path: Path) -> None:
+    test = asynchrony((8, 2, 20)).test
+    model = MulT(CLCRConfig.of(test, width=16, heads=2, outputs=8))
+    page = offline.page
+    page.goto(viz.Explorer(model.trace(test)).export(tmp_path / "page.html").as_uri())
+    settled(page)
+    expect(page.locator(".clcr-panel")).to_have_count(2)
+    expect(page.get_by_text("This model names no allocation, shared, private")).to_be_visible()
+    assert page.locator(".clcr-subspaces select").first.locator("option").all_inner_texts() == ["shared summary"]

@@ -513,42 +513,42 @@ clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled lab
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
 vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];this.
 toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
-ality",...table.columns.map(c=>c.name)];const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","S\
-pace",SPACES,"space"),picker(app,"modality","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.
-map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),"projection"),zoom];this.el=panel(app,"subspaces",
-"Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys ste\
-p through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.
-frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:
-app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
-app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(
-app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap",
-"UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}get byModality(){
-return this.app.get("color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}get shown(){const{
-app}=this;return this.byModality&&app.get("space")==="shared"?app.data.table.modalities:[app.get("modality")]}marks(){const{
-app}=this;const dots=this.cloud.picked();const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.
-get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.
-data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[
-x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.
-hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}key(){const{app}=this;const modality=app.
-get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(
-modality)),app.get("epoch"),this.byModality,this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.
-min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=
-fit;let places=[];const sample=[];const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m);if(!points)
-continue;const start=app.get("epoch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&
-!table.present[m].v[i])continue;places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);
-layer.push(table.modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(
-p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);
-this.toCanvas=place=>move(fit(place))}return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.
-app;const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.
-font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.
-ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){
-if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("mod\
-ality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this proj\
-ection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);
-this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;const level=this.isCode?"":` · ${app.data.
-table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"One range for all levels a\
-nd modalities of a space.";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to sele\
-ct.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+ality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(
+app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.
+modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),
+"projection"),zoom];this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,
+400,"Samples in the chosen space. Arrow keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place(
+[width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.
+modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=
+h("div",{class:"clcr-legend"});this.probes=new Probes(app);side.append(this.legend,this.probes.el);this.note=note("");main.
+append(this.note);this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){
+const{data}=this.app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.
+points).some(kind=>kind.startsWith(name)))}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.
+app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="shared"?app.data.
+table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();const place=app.data.answer().
+place;if(!place||app.get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-1)return dots;const level=app.get(
+"level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;
+if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/
+2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[...dots.filter(moved).
+map(([x,y])=>[x,y,true]),...marks]}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("proj\
+ection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(modality)),app.get("epoch"),this.byModality,
+this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
+map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=fit;let places=[];const sample=[];
+const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m);if(!points)continue;const start=app.get("epo\
+ch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
+places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);layer.push(table.modalities.indexOf(
+m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);
+const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);this.toCanvas=place=>move(fit(place))}
+return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;pen(ctx,theme.
+ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("pro\
+jection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,
+4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.
+contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle(
+"clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20\
+ s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.
+epochs?.update()}noteText(){const{app}=this;const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} l\
+evel`;const range=this.zoom?"Enlarged around these points.":"One range for all levels and modalities of a space.";return`${counted(
+app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
@@ -605,23 +605,24 @@ this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"al
 class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip",role:"tooltip",hidden:true});this.toolbar=
 new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
 this));const single=!(shown.includes("subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?
-" clcr-single":""}`},...this.views.map(view=>view.el));root.replaceChildren(this.toolbar.el,this.error,grid,this.tipBox,
-this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});root.addEventListener(
-"keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").length)this.select([])});this.refresh()}get(name){
-return this.model.get(name)}set(values){for(const[name,value]of Object.entries(values))this.model.set(name,value);this.model.
-save_changes();this.refresh()}on(name,run){const event=`change:${name}`;this.model.on(event,run);this.cleanups.push(()=>this.
-model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=0;this.update()})}close(){this.player.
-stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)run()}update(){const selection=this.get("selectio\
-n");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=new Set(selection.map(id=>this.data.rowOf.
-get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.
-error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.pickers){const value=String(this.get(name));
-if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.views)view.update()}say(text){this.
-status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.
-length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;const width=this.tipBox.
-offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.
-top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.untip()}describe(row,layer){
-const{table,ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";
-const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,
+" clcr-single":""}`},...this.views.map(view=>view.el));const{absent}=this.data.table;const lacks=absent.length?note(`Thi\
+s model names no ${absent.join(", ")}, which is left out.`):"";root.replaceChildren(this.toolbar.el,this.error,grid,lacks,
+this.tipBox,this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});
+root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").length)this.
+select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.entries(values))
+this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;this.model.
+on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=
+0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)run()}update(){
+const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=new Set(
+selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.update();
+const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.pickers){
+const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
+views)view.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.
+map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;
+const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-
+4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.
+untip()}describe(row,layer){const{table,ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.
+modalities[layer]}`:"";const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,
 ...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.
 length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.
 has(id))]}const changes={selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:
@@ -824,12 +825,13 @@ began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(
 ", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.
 pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){const{outputs}=this.app.data.
 table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);return`${outputs[parts.indexOf(
-most)]} · ${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;
-if(!model.edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.
-language.values,letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,
-"language"],[this.digit,"label"]]){if(select)select.value=data.fact(fact,data.row)??""}}if(!model.edits.acoustic)this.clip=
-{sample:picked,from:0,to:whole.acoustic.mask.length,later:0}}async judge(){const{app,model}=this;const pass=model.pass;if(!pass)
-return;const{sample,outputs}=pass;const present=app.data.table.modalities.filter(m=>sample[m].mask.includes(1));const questions=asked(
+most)]}
+${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;if(!model.
+edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.language.values,
+letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,"language"],[this.
+digit,"label"]]){if(select)select.value=data.fact(fact,data.row)??""}}if(!model.edits.acoustic)this.clip={sample:picked,
+from:0,to:whole.acoustic.mask.length,later:0}}async judge(){const{app,model}=this;const pass=model.pass;if(!pass)return;
+const{sample,outputs}=pass;const present=app.data.table.modalities.filter(m=>sample[m].mask.includes(1));const questions=asked(
 present);const network=await model.network;const samples=questions.map(({on})=>only(sample,on));const{prediction}=await network.
 run(samples,app.get("gamma"),app.get("muted"));if(model.pass===pass)this.verdict.show(present,questions,prediction,this.
 through(present,outputs))}through(present,outputs){const{data}=this.app;const gate=Array.from(outputs.level_gate.v);const level=gate.

@@ -150,7 +150,7 @@ def embedded(text: str, views: Sequence[str]) -> str:
 def _spaces(explorer: Explorer) -> dict[str, Any]:
     """PCA and probes of every space; a UMAP that was looked at comes along."""
     source = explorer.payload
-    for space in spaces.SPACES:
+    for space in spaces.named_spaces(explorer.trace):
         source.add_points(space, "pca", explorer.level, explorer.modality)
     for space, level, modality in tqdm(list(spaces.all_spaces(explorer.trace)), desc="probes", **_PATIENCE):
         source.add_probes(space, level, modality)

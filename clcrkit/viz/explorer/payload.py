@@ -20,6 +20,7 @@ from torch.nn.functional import avg_pool2d
 
 from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
+from clcrkit.patching import level_names
 from clcrkit.trace import Trace
 from clcrkit.viz.explorer import samples, spaces
 from clcrkit.viz.explorer.sound import wav
@@ -59,6 +60,8 @@ class Table(TypedDict):
     epochs: int
     heads: int  # 0 where there is no exchange
     audible: list[str]  # modalities whose samples can be played
+    spaces: list[str]  # those of `spaces.SPACES` that the model names
+    absent: list[str]  # what else of a trace the model does not name, in words
     palette: Palette
     columns: list[Column]
     prediction: Packed  # (sample, output)
@@ -259,7 +262,7 @@ class Payload:
         trace, split = self.trace, self.split
         return {
             "ids": ids_of(trace.batch),
-            "levels": list(samples.level_names(trace.level_gate.shape[1])),
+            "levels": list(level_names(trace.level_gate.shape[1])),
             "modalities": list(trace.modalities),
             "task": trace.task,
             "outputs": samples.output_names(trace, split),
@@ -268,6 +271,8 @@ class Payload:
             "epochs": len(self.epochs) + 1,
             "heads": self.heads,
             "audible": [m for m in trace.modalities if split and m in split.sound],
+            "spaces": list(spaces.named_spaces(trace)),
+            "absent": [name.replace("_", " ") for name in trace.absent],
             "palette": EXPLORER,
             "columns": [
                 {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, _width(c.values))}

@@ -32,11 +32,6 @@ class Column:
     answer: bool = False
 
 
-def level_names(count: int) -> tuple[str, ...]:
-    """What the levels are called, from shallow to deep."""
-    return ("shallow", "mid", "deep") if count == 3 else tuple(f"level {i + 1}" for i in range(count))
-
-
 def output_names(trace: Trace, split: Split | None) -> list[str]:
     """A name for each output of the model; label names where they are known."""
     if trace.task == "regression":

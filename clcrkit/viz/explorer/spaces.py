@@ -37,10 +37,16 @@ def space_key(space: str, level: int, modality: str) -> str:
     return space if space.endswith("_code") else f"{space}/{level}/{modality}"
 
 
+def named_spaces(trace: Trace) -> tuple[str, ...]:
+    """Those of SPACES that the model names."""
+    return tuple(s for s in SPACES if (s if s.endswith("_code") else f"{s}_summary") not in trace.absent)
+
+
 def all_spaces(trace: Trace) -> list[tuple[str, int, str]]:
     """Every space of the trace, as space, level and modality."""
     by_level = product(("shared", "private"), range(trace.level_gate.shape[1]), trace.modalities)
-    return [*by_level, ("shared_code", 0, ""), ("private_code", 0, "")]
+    every = [*by_level, ("shared_code", 0, ""), ("private_code", 0, "")]
+    return [space for space in every if space[0] in named_spaces(trace)]
 
 
 def space_values(trace: Trace, space: str, level: int, modality: str) -> Float[ndarray, "sample rank"]:

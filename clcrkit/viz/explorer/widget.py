@@ -32,11 +32,16 @@ from clcrkit.viz.explorer.reallocation import reallocated
 
 VIEWS = ("subspaces", "budget", "attention", "gates")
 GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_NEEDS = {
+    "budget": ("allocation",),
+    "attention": ("attention",),
+    "gates": ("level_gate", "modality_gate", "private_gate"),
+}  # of a trace, by view; the subspaces need one space
 _HERE = Path(__file__).parent
 
 
 @runtime_checkable
-class Traceable(Protocol):
+class Rerunnable(Protocol):
     """What live what-if needs of a model: one more forward pass at another gamma, with tokens muted."""
 
     def trace(
@@ -85,7 +90,7 @@ class Explorer(anywidget.AnyWidget):
     model   for live what-if: gamma and muted tokens re-run it on the picked sample; it also names the labels where
             `split` and the trace's batch do not
     split   the data set, for the names of labels and attributes, what each token is, and how samples sound
-    views   which of VIEWS to show, in this order
+    views   which of VIEWS to show, in this order; by default all for which the trace has what they show
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
@@ -127,7 +132,7 @@ class Explorer(anywidget.AnyWidget):
     def __init__(
         self,
         trace: Trace,
-        model: Traceable | None = None,
+        model: Rerunnable | None = None,
         split: Split | None = None,
         *,
         views: Iterable[str] = VIEWS,
@@ -139,6 +144,7 @@ class Explorer(anywidget.AnyWidget):
         for i, step in enumerate(epochs):
             if not torch.equal(step.batch.ids.cpu(), trace.batch.ids.cpu()):
                 raise DataError(f"epochs: trace {i} holds other samples than `trace`; all need the same ids in order")
+        views = _views_of(trace, list(views))
         self.trace, self.model, self.split = trace.to("cpu"), model, split
         if not self.trace.batch.label_names:
             names = getattr(getattr(model, "config", None), "label_names", ())
@@ -152,7 +158,8 @@ class Explorer(anywidget.AnyWidget):
         self.levels = tuple(table["levels"])
         self.colors = ("modality", *(column["name"] for column in table["columns"]))
         started: dict[str, Any] = {
-            "views": list(views),
+            "views": views,
+            "space": (*spaces.named_spaces(trace), "shared")[0],
             "gamma": trace.gamma,
             "level": len(self.levels) - 1,
             "modality": trace.modalities[0],
@@ -347,7 +354,11 @@ class Explorer(anywidget.AnyWidget):
     @t.validate("modality", "space", "projection", "color")
     def _check_named(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        named = {"modality": self.trace.modalities, "space": spaces.SPACES, "projection": projections.METHODS}
+        named = {
+            "modality": self.trace.modalities,
+            "space": spaces.named_spaces(self.trace),
+            "projection": projections.METHODS,
+        }
         allowed = self.colors if name == "color" else named[name]
         if value not in allowed:
             raise ConfigError(f"{name}: {value!r}, but one of {', '.join(allowed)} is needed")
@@ -367,17 +378,28 @@ class Explorer(anywidget.AnyWidget):
         return proposal["value"]
 
 
+def _views_of(trace: Trace, views: list[str]) -> list[str]:
+    """The views for which the trace has what they show. Raises ConfigError where one was asked for, or none is left."""
+    lacks = {view: [name for name in names if name in trace.absent] for view, names in _NEEDS.items()}
+    lacks["subspaces"] = [] if spaces.named_spaces(trace) else ["shared or private summary or code"]
+    left = [view for view in views if not lacks.get(view)]
+    if left != views and (views != list(VIEWS) or not left):
+        missing = next(view for view in views if view not in left)
+        raise ConfigError(f"views: {missing}, but this trace names no {' and no '.join(lacks[missing])}")
+    return left
+
+
 def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
     """The first view alone: every sample in the shared or private space of any level and modality."""
     return Explorer(trace, split=split, views=("subspaces",), **state)
 
 
-def budget(trace: Trace, model: Traceable | None = None, split: Split | None = None, **state: Any) -> Explorer:
+def budget(trace: Trace, model: Rerunnable | None = None, split: Split | None = None, **state: Any) -> Explorer:
     """The second view alone: which tokens of the picked sample the budget funds, and why."""
     return Explorer(trace, model, split, views=("budget",), **state)
 
 
-def attention(trace: Trace, model: Traceable | None = None, split: Split | None = None, **state: Any) -> Explorer:
+def attention(trace: Trace, model: Rerunnable | None = None, split: Split | None = None, **state: Any) -> Explorer:
     """The third view alone: which tokens of the picked sample listened to which."""
     return Explorer(trace, model, split, views=("attention",), **state)
 

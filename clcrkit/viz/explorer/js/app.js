@@ -3,7 +3,7 @@ import { Attention } from "./attention.js";
 import { Budget } from "./budget.js";
 import { Colouring } from "./colouring.js";
 import { Data, MESSAGES } from "./data.js";
-import { h } from "./dom.js";
+import { h, note } from "./dom.js";
 import { Gates } from "./gates.js";
 import { clamp } from "./numbers.js";
 import { Player } from "./sound.js";
@@ -65,7 +65,9 @@ export class App {
       .map((name) => new VIEWS[name](this));
     const single = !(shown.includes("subspaces") && shown.includes("gates"));
     const grid = h("div", { class: `clcr-grid${single ? " clcr-single" : ""}` }, ...this.views.map((view) => view.el));
-    root.replaceChildren(this.toolbar.el, this.error, grid, this.tipBox, this.status);
+    const { absent } = this.data.table;
+    const lacks = absent.length ? note(`This model names no ${absent.join(", ")}, which is left out.`) : "";
+    root.replaceChildren(this.toolbar.el, this.error, grid, lacks, this.tipBox, this.status);
     // what another touch has opened
     root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });
     root.addEventListener("keydown", (event) => {

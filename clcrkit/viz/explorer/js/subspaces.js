@@ -33,11 +33,12 @@ export class Subspaces {
     const side = h("div", { class: "clcr-side" });
     const main = h("div", { class: "clcr-main" });
     const colors = ["modality", ...table.columns.map((c) => c.name)];
+    const spaces = SPACES.filter(([name]) => table.spaces.includes(name));
     const zoom = zoomBox(app, (on) => {
       this.zoom = on;
     });
     const controls = [
-      picker(app, "space", "Space", SPACES, "space"),
+      picker(app, "space", "Space", spaces, "space"),
       picker(
         app,
         "modality",

@@ -54,6 +54,8 @@ export interface Table {
   epochs: number;
   heads: number;
   audible: string[];
+  spaces: string[];
+  absent: string[];
   palette: Palette;
   columns: Column[];
   prediction: Values;

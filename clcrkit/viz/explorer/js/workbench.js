@@ -257,7 +257,7 @@ export class Workbench {
     const { outputs } = this.app.data.table;
     const parts = softmax(this.app.data.answer().prediction);
     const most = Math.max(...parts);
-    return `${outputs[parts.indexOf(most)]} · ${fmt(100 * most, 0)} %`;
+    return `${outputs[parts.indexOf(most)]}\n${fmt(100 * most, 0)} %`;
   }
 
   /** Another sample to begin from: what is not edited is shown as it has it. @param {string} picked */
