@@ -1,6 +1,7 @@
 # make tour   train CLCR on the bundled digits, look inside, write build/tour.html
+# make playground  train a small CLCR on the digits, write build/playground.html: make a digit, the model answers at once
 # make lab    the same notebooks, live
-# make site   the course as pages, in build/site; opens from the disk
+# make site   the course as pages, in build/site; opens from the disk; with the playground, if it was made before
 # make test   everything: format, lint, types, JavaScript, unit tests, notebooks, browser
 # make bundle the explorer's JavaScript joined anew, after a change to its modules
 PYTHON ?= python3
@@ -18,16 +19,20 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export OMP_WAIT_POLICY ?= passive
 export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 
-.PHONY: tour lab site test lint types js bundle unit gates notebooks browser data clean
+.PHONY: tour playground lab site test lint types js bundle unit gates notebooks browser data clean
 
 tour: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
+	$(PY) -m clcrkit.playground build/playground.html || echo "tour: the page stands, but without the playground beside it"
+
+playground: $(READY)
+	$(PY) -m clcrkit.playground build/playground.html
 
 lab: $(READY)
 	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks
 
 site: $(READY)
-	$(PY) notebooks/site/build.py build/site
+	$(PY) notebooks/site/build.py build/site $$(test -f build/playground.html && echo --playground build/playground.html)
 
 # the quick parts at once, the others in turn, then where the time went
 test: $(READY)

@@ -49,6 +49,11 @@ def export_onnx(model: CLCR, path: str | os.PathLike[str], label_names: Sequence
     The file is compared with `model.trace` before it is written. Raises ConfigError where a value differs by more than
     1e-4 (for values above 1, times the value), and where label_names are not one for each output.
     """
+    write_bytes(Path(path), onnx_bytes(model, label_names))
+
+
+def onnx_bytes(model: CLCR, label_names: Sequence[str]) -> bytes:
+    """What `export_onnx` writes, checked."""
     for library in ("onnx", "onnxscript", "onnxruntime"):
         require(library, "onnx")
     outputs = model.config.outputs
@@ -65,7 +70,7 @@ def export_onnx(model: CLCR, path: str | os.PathLike[str], label_names: Sequence
     proto.metadata_props.add(key="clcrkit", value=json.dumps(about))
     content = proto.SerializeToString()
     check(content, reference)
-    write_bytes(Path(path), content)
+    return content
 
 
 class FixedSubspaces(Subspaces):

@@ -27,7 +27,7 @@ from clcrkit import datasets as d
 from clcrkit import training as t
 from clcrkit.analysis import attribution, faithfulness, similarity
 from clcrkit.files import digest
-from clcrkit.viz import Explorer, attention, budget, gates, subspaces
+from clcrkit.viz import Explorer, attention, budget, gates, playground, subspaces
 from tests.api import public_modules
 
 CALLS = int(os.environ.get("CLCRKIT_CALLS", "300"))
@@ -137,6 +137,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "attention": (attention, {**view, "model": x.model, "picked": 100}),
         "budget": (budget, {**view, "model": None, "gamma": 1.0}),
         "gates": (gates, {**view, "level": 1}),
+        "playground": (playground, {"model": x.model, "split": x.split, "path": "page.html"}),  # for digits only
         "subspaces": (subspaces, {**view, "color": "label"}),
         # and what is called on them
         "Batch.from_arrays": (Batch.from_arrays, {**arrays, "ids": [4, 5, 6, 7, 8, 9], "attributes": None}),

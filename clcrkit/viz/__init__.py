@@ -5,6 +5,8 @@ explorer = viz.Explorer(trace, model, split)   # all four views
 viz.budget(trace)                              # one of them
 explorer.selection                             # the sample ids picked in any view
 explorer.export("page.html")                   # a page that needs no kernel and no network
+explorer.export("page.html", live=True)        # the same, and the model runs in it
+viz.playground(model, split, "page.html")      # make a digit, and watch the model answer
 """
 
 from clcrkit.errors import require
@@ -12,6 +14,7 @@ from clcrkit.errors import require
 for _library in ("anywidget", "plotly", "scipy"):
     require(_library, "viz")
 
+from clcrkit.viz.explorer.playground import playground  # noqa: E402
 from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces  # noqa: E402
 
-__all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "subspaces"]
+__all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "playground", "subspaces"]

@@ -1,6 +1,7 @@
 """The course as a site: every lesson a page with the outputs that its notebook stores.
 
-    python notebooks/site/build.py build/site           (--run trains first, so that every output is new)
+    python notebooks/site/build.py build/site           (--run trains first, so that every output is new;
+                                                         --playground adds that page, which `make playground` writes)
 
 Sphinx and MyST-NB make the pages: contents, search, previous and next work from the disk, and nothing is fetched from
 elsewhere. Here the notebooks are only prepared for them: a plotly figure becomes data that `site.js` draws with one
@@ -28,6 +29,13 @@ HERE = Path(__file__).parent
 NOTEBOOKS, ROOT = HERE.parent, HERE.parents[1]
 PLOTLY, SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
 TEXTS = ("reproducing.md", "notation.md", "glossary.md")
+# below the cell of lesson 0 that tells of it
+EMBEDDED = """
+
+<p><a href="playground.html">Open the playground on a page of its own</a></p>
+<iframe src="playground.html" title="The CLCR playground" loading="lazy"
+ style="width: 100%; height: 900px; border: 0"></iframe>
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,15 +45,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("site", type=Path)
     parser.add_argument("--run", action="store_true", help="run the lessons first, instead of using stored outputs")
+    parser.add_argument("--playground", type=Path, help="the playground's page, to be part of the site")
     options = parser.parse_args(arguments)
     source = options.site.with_name(f"{options.site.name}-source")
     for folder in (source, options.site):
         shutil.rmtree(folder, ignore_errors=True)
-    prepare(source, options.run)
-    return int(sphinx(["-q", "-W", "--keep-going", "-j", "auto", str(source), str(options.site)]))
+    prepare(source, options.run, options.playground is not None)
+    code = int(sphinx(["-q", "-W", "--keep-going", "-j", "auto", str(source), str(options.site)]))
+    if options.playground:
+        shutil.copy(options.playground, options.site / "playground.html")
+    return code
 
 
-def prepare(source: Path, run: bool = False) -> None:
+def prepare(source: Path, run: bool = False, playground: bool = False) -> None:
     """Everything that Sphinx reads, in one folder."""
     static = source / "_static"
     static.mkdir(parents=True)
@@ -61,10 +73,14 @@ def prepare(source: Path, run: bool = False) -> None:
         lessons.append(path.stem)
         for cell in notebook.cells:
             show(cell)
+            if playground and cell.id == "playground":
+                cell.source += EMBEDDED
         nbformat.write(notebook, source / path.name)
     for name in TEXTS:
         (source / name).write_text(linked((NOTEBOOKS / name).read_text(encoding="utf-8")), encoding="utf-8")
     index = linked((NOTEBOOKS / "README.md").read_text(encoding="utf-8"))
+    play = '\n<p><a href="playground.html">The playground</a>: make a digit, and a trained CLCR answers at once.</p>\n'
+    index += play if playground else ""
     (source / "index.md").write_text(index + kept_progress() + contents(lessons), encoding="utf-8")
     (source / "api.md").write_text((ROOT / "clcrkit" / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
 

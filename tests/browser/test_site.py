@@ -32,7 +32,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("course") / "site"
     kept = folder.with_name("kept.json")
     kept.write_text(json.dumps({"predictions": {}, "exercises": {"lesson_08.rate": "2026-01-01"}}), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "notebooks/site/build.py"), str(folder)]
+    playground = folder.with_name("made.html")  # a stand-in: test_playground.py has the page
+    playground.write_text("<!doctype html><title>The playground</title>", encoding="utf-8")
+    command = [sys.executable, str(ROOT / "notebooks/site/build.py"), str(folder), "--playground", str(playground)]
     environment = {**os.environ, "CLCRKIT_PROGRESS": str(kept)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -62,6 +64,13 @@ def test_the_index_shows_the_progress_that_is_kept(site: Path, offline: Watched)
     offline.shoot("site-progress", full=False)
     assert told.filter(has_text="1 of ").count() == 1
     assert "1 of " in told.filter(has=offline.page.locator("a[href='08_training.html']")).inner_text()
+
+
+def test_the_index_leads_to_the_playground(site: Path, offline: Watched) -> None:
+    offline.page.goto((site / "index.html").as_uri())
+    offline.page.get_by_role("link", name="The playground", exact=True).click()
+    assert offline.page.title() == "The playground"
+    offline.assert_quiet()
 
 
 def test_every_page_opens_and_fits(site: Path, view: tuple[str, Watched]) -> None:

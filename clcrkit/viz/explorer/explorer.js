@@ -154,7 +154,7 @@ y","Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of a
 ntrol"},h("span",{text:"Drawn as"}),h("select",{"aria-label":"Drawn as",onchange:onMode},...modes)),h("label",{class:"cl\
 cr-control clcr-check"},h("input",{type:"checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by a\
 llocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>
-1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.kernel||
+1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||
 ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} s\
 amples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});
 text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.
@@ -276,17 +276,17 @@ const[low,middle,high]=data.participation(modality,level);ctx.fillStyle=theme.in
 fillStyle=theme.modality(index);ctx.globalAlpha=.45;ctx.fillRect(x(low),y+2,Math.max(1,x(high)-x(low)),9);ctx.globalAlpha=
 1;ctx.fillRect(x(middle)-1,y+1,2.5,11);const tokens=data.tokens(modality,level);if(!tokens)return;const r=sum(data.share(
 tokens).allocation)/tokens.positions.length;mark(ctx,"circle",x(r),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,
-theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,live,kernel}){const cut=(values,at2)=>{const width=values.shape[values.
+theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,waits}){const cut=(values,at2)=>{const width=values.shape[values.
 shape.length-1];return values.v.subarray(at2*width,(at2+1)*width)};const traced=cut(table.prediction,row);const at=answer?
 answer.ids.indexOf(sample):-1;if(!answer||at<0){const moved=Math.abs(gamma-table.gamma)>1e-9;const why=answer?"this samp\
 le's other answers are not in the page":"without a model only the allocation follows γ";const asTraced=moved?`as traced\
  at γ = ${fmt(table.gamma)}; ${why}`:`at γ = ${fmt(gamma)}`;return{prediction:traced,traced,level_gate:cut(table.level_gate,
-row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:live&&kernel?"waiting for \
-the model…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-gamma)<1e-9&&
-(!answer.muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=kernel?"waiting for the model…":`at\
- γ = ${fmt(gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{prediction:cut(answer.prediction,place),
-traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(answer.private_gate,
-place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
+row),modality_gate:cut(table.modality_gate,row),private_gate:cut(table.private_gate,row),note:waits?"waiting for the mod\
+el…":asTraced}}const{gammas}=answer;const g=nearestIndex(gammas,gamma);const exact=Math.abs(gammas[g]-gamma)<1e-9&&(!answer.
+muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=waits?"waiting for the model…":`at γ = ${fmt(
+gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{place:exact?answer.place:void 0,prediction:cut(answer.
+prediction,place),traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(
+answer.private_gate,place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
 if(task==="regression")return Array.from(outputs);return task==="multilabel"?sigmoids(outputs):softmax(outputs)}var MOST=10;var Predictions=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-predictions","aria-live":"p\
 olite"});const{task,prediction}=app.data.table;this.range=task==="regression"?extent(prediction.v):[0,1]}update(){const{
 data}=this.app;const{task,outputs}=data.table;const isValue=task==="regression";const answer=data.answer();const[now,traced]=[
@@ -303,7 +303,7 @@ tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructo
 "div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","Token budget","\
 budget",[],[main,side]);const key=KEY.map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),
 term(app,word,label)));this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.
-lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.kernel){const[all,audible]=[data.ids.length,
+lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.complete){const[all,audible]=[data.ids.length,
 data.sounds?.ids.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.
 blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes \
 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
@@ -313,8 +313,8 @@ les"));this.participation=new Participation(app,side)}limit(parent,what,count,al
 data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
 this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.
 missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
-lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked=this.lanes.flatMap(
-lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked);for(const lane of this.lanes)lane.update(here,most,
+lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
+lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
 highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
 app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
@@ -344,39 +344,42 @@ app.theme.ramp(t));parent.append(h("div",{class:"clcr-rampbar",style:`background
 )`}),h("div",{class:"clcr-rampends"},h("span",{text:fmt(low)}),h("span",{text:fmt(high)})))}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
 void 0&&value.data!==void 0;function unpack({dtype,scale,data}){const bytes=data instanceof ArrayBuffer?new Uint8Array(data):
 new Uint8Array(data.buffer,data.byteOffset,data.byteLength);const raw=new TYPES[dtype](bytes.slice().buffer);return scale?
-Float32Array.from(raw,x=>x*scale):raw}function decode(value){if(Array.isArray(value))return value.map(decode);if(!value||
-typeof value!=="object")return value;if(isPacked(value))return{...value,data:null,v:unpack(value)};return Object.fromEntries(
-Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){if(Array.isArray(value))return value.
-map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.fromEntries(Object.entries(
-value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.data=new Uint8Array(blob,
-entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,kernel){
-this.model=model;this.kernel=kernel;this.table=decode(model.get("_table"));this.ids=this.table.ids;this.rowOf=new Map(this.
-ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.
-answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);
-if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
-"_sound")this.sounds=message(value);else if(name==="_answer")this.answers=message(value);else{this.block=message(value);
-this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get("picked")}get row(){return this.
-rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality){const kind=`${this.
-model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){
-const space=this.model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){
-const mutes=this.table.sparse?this.model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,
-mutes)}share(tokens){return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get attention(){return this.attentions?.
-ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("\
-level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){
-const level=this.model.get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.
-picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;
-return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,kernel,row}=this;const[gamma,muted,live]=[model.get(
-"gamma"),model.get("muted"),model.get("live")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,
-live,kernel})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
-return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
-v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
-q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
-ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
-name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;const labels=columns.filter(
-c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(
-c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.
-name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps \
-no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+Float32Array.from(raw,x=>x*scale):raw}async function inflate(text,format){const letters=atob(text);const bytes=new Uint8Array(
+letters.length);for(let i=0;i<letters.length;i++)bytes[i]=letters.charCodeAt(i);return new Response(new Blob([bytes]).stream().
+pipeThrough(new DecompressionStream(format))).arrayBuffer()}function decode(value){if(Array.isArray(value))return value.
+map(decode);if(!value||typeof value!=="object"||ArrayBuffer.isView(value))return value;if(isPacked(value))return{...value,
+data:null,v:unpack(value)};return Object.fromEntries(Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){
+if(Array.isArray(value))return value.map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.
+fromEntries(Object.entries(value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.
+data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,driver){
+this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=this.kernel||Boolean(model.complete);this.
+table=decode(model.get("_table"));this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};
+this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)
+this.take(name)}take(name){const value=this.model.get(name);if(name==="_points")this.points=decode(value);else if(name===
+"_attention")this.attentions=message(value);else if(name==="_sound")this.sounds=message(value);else if(name==="_answer")
+this.answers=message(value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){
+return this.model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(
+this.picked)??-1}pointsOf(modality){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.
+points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_c\
+ode")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.table.sparse?this.
+model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){return shareOf(
+tokens,this.model.get("gamma"),this.table.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.
+attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.
+includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){const level=this.model.
+get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.picked,modality,level,
+head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.
+model.sound(modality);return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,row}=this;const waits=model.get(
+"live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.
+table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){const key=`${modality}/${level}`;
+const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.
+ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-
+b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.
+values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.
+table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.
+table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith(
+"label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.
+filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){
+return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -508,38 +511,44 @@ ria-label":`${target}: accuracy ${fmt(accuracy)}, ${control}`},h("i",{style:`wid
 text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),bar))}this.el.append(rows.length?h("p",{class:"\
 clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
-vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];const side=h(
-"div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["modality",...table.columns.map(c=>c.name)];
-const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[
-picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.modalities.map(m=>[m,m])),picker(app,"\
-color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),"projection"),zoom];this.el=
-panel(app,"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen\
- space. Arrow keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.
-frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:
-app.colouring.of(row),animate:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(app);side.append(
-this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(app):null;if(this.
-epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap","UMAP"]];return all.
-filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}get byModality(){return this.app.
-get("color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}key(){const{app}=this;const modality=app.
-get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(
-modality)),app.get("epoch"),this.byModality,this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const every=this.
-byModality&&app.get("space")==="shared";const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);
-let places=[];const sample=[];const layer=[];for(const m of every?table.modalities:[app.get("modality")]){const points=app.
-data.pointsOf(m);if(!points)continue;const start=app.get("epoch")*ids.length*2;const width=2*points.reach;for(let i=0;i<
-ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;const[u,v]=[points.v[start+2*i]/width,points.v[start+2*
-i+1]/width];places.push([left+u*side,top+(1-v)*side]);sample.push(i);layer.push(table.modalities.indexOf(m))}}this.origin=
-[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(
-x,y,size,40);places=places.map(move);this.origin=move(this.origin)}return cloudPoints(places,sample,layer)}frame(ctx,width,height){
-const{theme}=this.app;const[x,y]=this.origin;pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,
-y]]);ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,
-height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,
-select}of app.pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.
-pointsOf(app.get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel\
- is fitting this projection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.
-fillLegend(this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;const level=this.isCode?
-"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"One ran\
-ge for all levels and modalities of a space.";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or \
-draw a loop to select.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];this.
+toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
+ality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(
+app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.
+modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),
+"projection"),zoom];this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,
+400,"Samples in the chosen space. Arrow keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place(
+[width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.
+modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=
+h("div",{class:"clcr-legend"});this.probes=new Probes(app);side.append(this.legend,this.probes.el);this.note=note("");main.
+append(this.note);this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){
+const{data}=this.app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.
+points).some(kind=>kind.startsWith(name)))}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.
+app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="shared"?app.data.
+table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();const place=app.data.answer().
+place;if(!place||app.get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-1)return dots;const level=app.get(
+"level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;
+if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/
+2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[...dots.filter(moved).
+map(([x,y])=>[x,y,true]),...marks]}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("proj\
+ection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(modality)),app.get("epoch"),this.byModality,
+this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
+map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=fit;let places=[];const sample=[];
+const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m);if(!points)continue;const start=app.get("epo\
+ch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
+places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);layer.push(table.modalities.indexOf(
+m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);
+const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);this.toCanvas=place=>move(fit(place))}
+return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;pen(ctx,theme.
+ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("pro\
+jection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,
+4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.
+contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle(
+"clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20\
+ s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.
+epochs?.update()}noteText(){const{app}=this;const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} l\
+evel`;const range=this.zoom?"Enlarged around these points.":"One range for all levels and modalities of a space.";return`${counted(
+app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
@@ -563,33 +572,33 @@ function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{will
 includes(name));this.idBox=h("input",{type:"text",inputmode:"numeric","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.
 pick(),onkeydown:event=>{if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"\
 clcr-facts"});this.chip=h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=
-null;this.gammas=!app.data.kernel&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamma-value"});this.
-el=h("div",{class:"clcr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());if(any("subs\
-paces","budget","attention"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(this.gammaSlider());
-this.el.append(this.facts,this.chip)}pick(){this.app.pickId(this.idBox.value.trim())}samplePicker(){const{app}=this;const[
-back,on]=[button("‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute("aria-label","Prev\
-ious sample");on.setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(app,"selection","S\
-ample"),back,this.idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clcr-level-${Math.random().
-toString(36).slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,onchange:()=>app.set(
-{level})}));const segments=levels.map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h("span",{class:"c\
-lcr-control",role:"radiogroup","aria-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-segments"},...segments))}gammaSlider(){
-const{app,gammas}=this;this.slider=h("input",{type:"range",class:"clcr-gamma","aria-label":"gamma, the budget multiplier",
-...gammas?{min:0,max:gammas.length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{const value=Number(inputValue(event));
-app.set({gamma:gammas?gammas[value]:Number(value.toFixed(4))})}});const reset=button("reset",()=>{const{gamma}=app.data.
-table;app.set(app.get("live")?{gamma,muted:[]}:{gamma})});reset.title="back to γ as traced, nothing muted";return h("la\
-bel",{class:"clcr-control"},term(app,"gamma","γ"),this.slider,this.gamma,reset)}update(){const{app}=this;if(document.activeElement!==
-this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();const{length}=app.get("selection");
-this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute("aria-label",`${length} s\
-elected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});if(this.slider)this.
-showGamma(this.slider)}factsText(){const{data}=this.app;const[label,prediction]=["label","prediction"].map(name=>data.fact(
-name,data.row));const error=data.table.task==="classification"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,
-prediction&&`predicted ${prediction}${error?` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){
-const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(
-Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.
-gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
-odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,kernel){this.
+null;this.gammas=app.data.driver==="precomputed"&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamm\
+a-value"});this.el=h("div",{class:"clcr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());
+if(any("subspaces","budget","attention"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(
+this.gammaSlider());this.el.append(this.facts,this.chip)}pick(){this.app.pickId(this.idBox.value.trim())}samplePicker(){
+const{app}=this;const[back,on]=[button("‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute(
+"aria-label","Previous sample");on.setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(
+app,"selection","Sample"),back,this.idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clc\
+r-level-${Math.random().toString(36).slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,
+onchange:()=>app.set({level})}));const segments=levels.map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h(
+"span",{class:"clcr-control",role:"radiogroup","aria-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-seg\
+ments"},...segments))}gammaSlider(){const{app,gammas}=this;this.slider=h("input",{type:"range",class:"clcr-gamma","aria-\
+label":"gamma, the budget multiplier",...gammas?{min:0,max:gammas.length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{
+const value=Number(inputValue(event));app.set({gamma:gammas?gammas[value]:Number(value.toFixed(4))})}});const reset=button(
+"reset",()=>{const{gamma}=app.data.table;app.set(app.get("live")?{gamma,muted:[]}:{gamma})});reset.title="back to γ as t\
+raced, nothing muted";return h("label",{class:"clcr-control"},term(app,"gamma","γ"),this.slider,this.gamma,reset)}update(){
+const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();
+const{length}=app.get("selection");this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute(
+"aria-label",`${length} selected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});
+if(this.slider)this.showGamma(this.slider)}factsText(){const{data}=this.app;if(data.model.edited)return"changed by you";
+const[label,prediction]=["label","prediction"].map(name=>data.fact(name,data.row));const error=data.table.task==="classi\
+fication"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,prediction&&`predicted ${prediction}${error?
+` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.
+gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(Math.max(2,Math.ceil(gamma)));slider.
+value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
+odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,driver){this.
 model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
-new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,kernel);this.player=new Player(
+new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,driver);this.player=new Player(
 this);this.colouring=new Colouring(this);this.theme=new Theme(root,this.data.table.palette,()=>this.refresh());this.cleanups.
 push(()=>this.theme.close());for(const name of MESSAGES){this.on(name,()=>{this.data.take(name);this.refresh()})}for(const name of TRAITS)
 this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"alert",hidden:true});this.status=h("div",{
@@ -626,10 +635,221 @@ indexOf(this.get("picked"))+by+list.length)%list.length];if(many)this.set(this.g
 {picked:next});else this.pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.
 key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.
 i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.
-i:-1}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
+i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
+gammas:[gamma],muted,place:Object.fromEntries(Object.entries(maps).map(([key,map])=>[key,placeOf(outputs,key,map)])),prediction:once(
+outputs.prediction),level_gate:once(outputs.level_gate),modality_gate:once(outputs.modality_gate),private_gate:once(outputs.
+private_gate)}}function placeOf(outputs,key,map){const[,space,level,modality]=key.match(/^(\w+)(?:\/(\d+)\/(.*))?$/s)??[];
+const{v}=outputs[level===void 0?space:`${space}_summary/${modality}`];const rank=map.shape[0]-1;const start=rank*Number(
+level??0);const place=[map.v[2*rank],map.v[2*rank+1]];for(let i=0;i<rank;i++){place[0]+=v[start+i]*map.v[2*i];place[1]+=
+v[start+i]*map.v[2*i+1]}return place}function blockFrom(outputs,id,sample,texts,ranges){const places=new Map([["",0]]);const lanes={};
+for(const[m,{mask,size,values}]of Object.entries(sample)){const evidence=outputs[`evidence/${m}`];const length=evidence.
+shape[2];const real=new Uint8Array(length);real.set(mask);const text=Array.from({length},(_,t)=>{const one=texts[m][t]??
+"";if(!places.has(one))places.set(one,places.size);return places.get(one)??0});const count=mask.reduce((total,one)=>total+
+one,0);lanes[m]={mask:{shape:[1,length],v:real},evidence,activation:outputs[`activation/${m}`],budget:{shape:outputs.rho.
+shape,v:Float32Array.from(outputs.rho.v,rho=>rho*count)},text:{shape:[1,length],v:Int32Array.from(text)}};if(!ranges[m])
+continue;const[low,high]=ranges[m];const strip=new Uint8Array(length*size);values.forEach((v,i)=>{strip[i]=255*clamp((v-
+low)/(high-low),0,1)});lanes[m].features={shape:[1,length,size],v:strip}}return{ids:[id],lanes,texts:[...places.keys()],
+threshold:outputs.threshold,scale:outputs.scale}}function attentionFrom(outputs,id,modalities){const listeners=modalities.
+filter(m=>outputs[`attention/${m}`]);const of=listeners.map(m=>{const weights=outputs[`attention/${m}`];const top={shape:weights.
+shape.slice(0,4),v:new Float32Array(weights.v.length/weights.shape[4]).fill(255)};const others=modalities.filter(o=>o!==
+m);return[m,{others:others.map(o=>[o,outputs[`allocation/${o}`].shape[2]]),top,weights}]});const levels=Array.from({length:outputs.
+rho.shape[1]},(_,i)=>i);return{ids:[id],pool:1,levels,asked:modalities,of:Object.fromEntries(of)}}var Network=class _Network{constructor(session,levels,repeats){this.session=session;this.levels=levels;this.repeats=repeats;
+this.last=Promise.resolve()}static async open(wasm,model,levels,repeats){const{ort}=globalThis;Object.assign(ort.env.wasm,
+{wasmBinary:wasm,numThreads:1});const session=await ort.InferenceSession.create(new Uint8Array(model),{executionProviders:[
+"wasm"]});return new _Network(session,levels,repeats)}run(samples,gamma,muted){const run=async()=>{const outputs=await this.
+session.run(this.feeds(samples,gamma,muted));const names=Object.keys(outputs);return Object.fromEntries(names.map(name=>[
+name,{shape:outputs[name].dims,v:outputs[name].data}]))};this.last=this.last.then(run,run);return this.last}feeds(samples,gamma,muted){
+const{Tensor}=globalThis.ort;const feeds={gamma:new Tensor("float32",Float32Array.of(gamma),[])};const n=samples.length;
+for(const m of Object.keys(samples[0])){const length=Math.max(1,...samples.map(sample=>sample[m].mask.length));const{size,
+ids}=samples[0][m];const mask=new Uint8Array(n*length);const values=new Float32Array(n*length*size);samples.forEach((sample,i)=>{
+mask.set(sample[m].mask,i*length);values.set(sample[m].values,i*length*size)});feeds[`batch.masks/${m}`]=new Tensor("boo\
+l",mask,[n,length]);feeds[`batch.tokens/${m}`]=ids?new Tensor("int64",BigInt64Array.from(values,BigInt),[n,length]):new Tensor(
+"float32",values,[n,length,size]);feeds[`mute/${m}`]=new Tensor("bool",this.muteOf(m,muted,n,length),[n,this.levels,this.
+repeats*length])}return feeds}muteOf(modality,muted,n,length){const tokens=this.repeats*length;const mute=new Uint8Array(
+n*this.levels*tokens);for(const[m,level,token]of muted){if(m!==modality||token>=tokens)continue;for(let i=0;i<n;i++)mute[(i*
+this.levels+level)*tokens+token]=1}return mute}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
 this.state[name]=value;for(const run of[...this.listeners.get(`change:${name}`)??[]])run()}on(event,run){this.listeners.
 set(event,[...this.listeners.get(event)??[],run])}off(event,run){this.listeners.set(event,(this.listeners.get(event)??[]).
-filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){const bytes=Uint8Array.
-from(atob(packed),c=>c.charCodeAt(0));const stream=new Blob([bytes]).stream().pipeThrough(new DecompressionStream("defla\
-te"));const blob=await new Response(stream).arrayBuffer();return new App(new PageModel(revive(state,blob)),root,false)}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,true);
-return()=>app.close()}var index_default={render};export{index_default as default,openPage};
+filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){return new App(new PageModel(
+revive(state,await inflate(packed,"deflate"))),root,"precomputed")}var ASKS=["picked","gamma","muted"];var LiveModel=class extends PageModel{constructor(state,network){super(state);this.network=
+network;this.inputs=decode(state._inputs);this.asking=false;this.again=false}set(name,value){super.set(name,value);if(ASKS.
+includes(name))this.ask()}sample(){const row=this.inputs.ids.indexOf(this.get("picked"));return row<0?null:sampleOf(this.
+inputs,row)}async ask(){this.again=true;if(this.asking)return;this.asking=true;try{const network=await this.network;while(this.
+again){this.again=false;const sample=this.sample();const[gamma,muted]=[this.get("gamma"),this.get("muted")];if(sample)this.
+take(await network.run([sample],gamma,muted),sample)}}catch(error){super.set("error",`The model does not run here: ${error instanceof
+Error?error.message:error}`)}finally{this.asking=false}}take(outputs,_sample){super.set("_answer",answerFrom(outputs,this.
+get("picked"),this.get("gamma"),this.get("muted"),this.inputs.maps))}};function sampleOf({tokens,masks,repeats},row){const each=Object.
+keys(masks).map(m=>{const{shape,v}=tokens[m];const[,length,size=1]=shape;const mask=Uint8Array.from(masks[m].v.subarray(
+row*length,(row+1)*length));const kept=repeats>1?length:mask.lastIndexOf(1)+1;const values=Float32Array.from(v.subarray(
+row*length*size,(row*length+kept)*size));return[m,{size,ids:shape.length===2,mask:mask.subarray(0,kept),values}]});return Object.
+fromEntries(each)}async function openModel(state,packed,wasm,onnx){const revived=revive(state,await inflate(packed,"defl\
+ate"));const open=async()=>{const[code,model]=await Promise.all([inflate(wasm,"gzip"),inflate(onnx,"gzip")]);return Network.
+open(code,model,revived._table.levels.length,revived._inputs.repeats)};return{state:revived,network:open()}}async function openLivePage(root,state,packed,wasm,onnx){
+const opened=await openModel(state,packed,wasm,onnx);const model=new LiveModel(opened.state,opened.network);model.ask();
+return new App(model,root,"onnx")}function arranged({from,to,later},frames,bands){const kept=frames.subarray(from*bands,to*bands);const all=new Float32Array(
+later*bands+kept.length);all.set(kept,later*bands);return all}function sing(frames,{hertz,rate,hop,floor}){const bands=hertz.
+length;const wave=new Float32Array(frames.length/bands*hop);let peak=1e-6;for(let t=0;t<wave.length;t++){const start=Math.
+floor(t/hop)*bands;for(let b=0;b<bands;b++){const level=frames[start+b];if(level<=0)continue;wave[t]+=10**(-floor*(level-
+1)/20)*Math.sin(2*Math.PI*hertz[b]*t/rate+b*b)}peak=Math.max(peak,Math.abs(wave[t]))}const file=new DataView(new ArrayBuffer(
+44+2*wave.length));[..."RIFF....WAVEfmt "].forEach((c,i)=>{file.setUint8(i,c.charCodeAt(0))});file.setUint32(4,36+2*wave.
+length,true);file.setUint32(16,16,true);file.setUint16(20,1,true);file.setUint16(22,1,true);file.setUint32(24,rate,true);
+file.setUint32(28,2*rate,true);file.setUint16(32,2,true);file.setUint16(34,16,true);[..."data"].forEach((c,i)=>{file.setUint8(
+36+i,c.charCodeAt(0))});file.setUint32(40,2*wave.length,true);wave.forEach((v,t)=>{file.setInt16(44+2*t,Math.round(.5*v*
+32767/peak),true)});return new Uint8Array(file.buffer)}var ClipPanel=class{constructor(app,parent,about,onchoose,onchange){
+this.app=app;this.about=about;this.onchange=onchange;this.clip={sample:"",from:0,to:0,later:0};this.length=0;this.frames=
+new Float32Array;this.canvas=new Canvas(app,parent,74,"The sound the model gets: pitch upwards, time to the right.",(ctx,w,hh)=>this.
+draw(ctx,w,hh));const select=(label,options,run)=>{const items=options.map(value=>h("option",{value,text:value}));const onchange2=event=>run(
+inputValue(event));return h("select",{"aria-label":label,onchange:onchange2},...items)};this.voice=select("Voice",about.
+voices,voice=>onchoose({voice}));this.digit=select("Spoken digit",about.digits,digit=>onchoose({digit}));this.listen=button(
+"▶ listen",()=>app.player.toggle("acoustic"));this.listen.classList.add("clcr-play");const next=button("other take",()=>onchoose(
+{next:true}));parent.append(h("div",{class:"clcr-controls"},...[this.voice,this.digit].map(el=>h("span",{},el)),next,this.
+listen));this.from=this.slider("from",from=>({from:Math.min(from,this.clip.to-1)}));this.to=this.slider("to",to=>({to:Math.
+max(to,this.clip.from+1)}));this.later=this.slider("later by",later=>({later}));for(const{el}of[this.from,this.to,this.later])
+parent.append(el)}slider(name,change){const oninput=event=>this.onchange({...this.clip,...change(Number(inputValue(event)))});
+const input=h("input",{type:"range",min:0,max:1,step:1,"aria-label":`sound: ${name}`,oninput});const output=h("output",{});
+return{el:h("label",{class:"clcr-control"},h("span",{text:name}),input,output),input,output}}show(clip,length,voice,digit,frames){
+Object.assign(this,{clip,length,frames});this.voice.value=voice;this.digit.value=digit;const rows=[[this.from,clip.from,
+length-1],[this.to,clip.to,length],[this.later,clip.later,this.about.latest]];for(const[{input,output},value,most]of rows){
+input.max=String(most);input.value=String(value);output.textContent=`${value*this.about.hopMs} ms`;input.setAttribute("a\
+ria-valuetext",output.textContent)}this.canvas.paint()}update(){const playing=this.app.player.playing?.modality==="acous\
+tic";this.listen.textContent=playing?"■ stop":"▶ listen";this.listen.disabled=!this.frames.length}draw(ctx,width,height){
+const{bands}=this.about;const count=this.frames.length/bands;const step=Math.min(12,width/Math.max(1,count));for(let t=0;t<
+count;t++){for(let b=0;b<bands;b++){ctx.fillStyle=this.app.theme.ramp(.05+.9*this.frames[t*bands+b]);ctx.fillRect(t*step,
+height-(b+1)*height/bands,step+.5,height/bands+.5)}}}};var CELLS=8;var POINTS=4*CELLS;var PEN=.62;var Sheet=class{constructor(){this.base=new Float32Array(CELLS*CELLS);this.points=
+new Uint8Array(POINTS*POINTS)}lay(values){this.base.set(values);this.points.fill(0)}cells(){return this.base.map((laid,i)=>{
+const[row,column]=[4*Math.floor(i/CELLS),4*(i%CELLS)];let black=0;for(let y=row;y<row+4;y++)for(let x=column;x<column+4;x++)
+black+=this.points[y*POINTS+x];return Math.max(laid,black/16)})}stroke(from,to,erase){const[dx,dy]=[to[0]-from[0],to[1]-
+from[1]];const square=dx*dx+dy*dy||1;for(let y=0;y<POINTS;y++){for(let x=0;x<POINTS;x++){const[px,py]=[(x+.5)/4,(y+.5)/4];
+const along=clamp(((px-from[0])*dx+(py-from[1])*dy)/square,0,1);if(Math.hypot(from[0]+along*dx-px,from[1]+along*dy-py)>PEN)
+continue;this.points[y*POINTS+x]=erase?0:1;if(erase)this.base[Math.floor(y/4)*CELLS+Math.floor(x/4)]=0}}}set(cell,value){
+const[row,column]=[4*Math.floor(cell/CELLS),4*(cell%CELLS)];for(let y=row;y<row+4;y++)this.points.fill(0,y*POINTS+column,
+y*POINTS+column+4);this.base[cell]=value}};var Drawing=class{constructor(app,parent,onchange){this.app=app;this.onchange=
+onchange;this.sheet=new Sheet;this.erase=false;this.cursor=0;this.last=null;const label="Drawing on 8 by 8 cells. Draw w\
+ith mouse or finger; arrow keys move between cells, the space bar darkens one in steps, Delete clears it.";this.canvas=new Canvas(
+app,parent,200,label,(ctx,width)=>this.draw(ctx,width));const{el}=this.canvas;el.classList.add("clcr-drawing");el.addEventListener(
+"pointerdown",event=>{if(event.button)return;el.setPointerCapture(event.pointerId);this.last=this.place(event);this.stroke(
+event)});el.addEventListener("pointermove",event=>{for(const one of event.getCoalescedEvents?.()??[event])if(this.last)this.
+stroke(one)});for(const end of["pointerup","pointercancel"]){el.addEventListener(end,()=>{this.last=null})}el.addEventListener(
+"keydown",event=>this.press(event));for(const name of["focus","blur"])el.addEventListener(name,()=>this.canvas.paint())}lay(cells){
+this.sheet.lay(cells);this.update()}update(){this.canvas.setHeight(this.canvas.el.clientWidth);this.canvas.paint()}clear(){
+this.lay(new Float32Array(CELLS*CELLS));this.onchange(this.sheet.cells())}place(event){const[x,y]=this.canvas.at(event);
+return[x/this.canvas.width*CELLS,y/this.canvas.width*CELLS]}stroke(event){const place=this.place(event);this.sheet.stroke(
+this.last??place,place,this.erase);this.last=place;this.changed()}changed(){this.canvas.paint();this.onchange(this.sheet.
+cells())}press(event){const steps={ArrowRight:[0,1],ArrowLeft:[0,-1],ArrowDown:[1,0],ArrowUp:[-1,0]};const step=steps[event.
+key];let[row,column]=[Math.floor(this.cursor/CELLS),this.cursor%CELLS];const value=this.sheet.cells()[this.cursor];if(step){
+row=clamp(row+step[0],0,CELLS-1);column=clamp(column+step[1],0,CELLS-1);this.cursor=row*CELLS+column;this.canvas.paint()}else if(event.
+key===" "){this.sheet.set(this.cursor,value>=1?0:Math.min(1,Math.floor(value*2+1)/2));this.changed()}else if(event.key===
+"Delete"||event.key==="Backspace"){this.sheet.set(this.cursor,0);this.changed()}else return;this.app.say(`row ${row+1}, \
+column ${column+1}: ${fmt(this.sheet.cells()[this.cursor],1)}`);event.preventDefault()}draw(ctx,width){const{theme}=this.
+app;const side=width/CELLS;this.sheet.cells().forEach((value,i)=>{ctx.fillStyle=theme.ink(.04+.96*clamp(value,0,1));ctx.
+fillRect(i%CELLS*side+.5,Math.floor(i/CELLS)*side+.5,side-1,side-1)});if(document.activeElement!==this.canvas.el||!this.
+canvas.el.matches(":focus-visible"))return;pen(ctx,theme.shades.warning,2);ctx.strokeRect(this.cursor%CELLS*side+1,Math.
+floor(this.cursor/CELLS)*side+1,side-2,side-2)}};function asked(present){const alone=present.map(m=>({name:`${m} alone`,on:[m]}));const without=present.map(m=>({name:`wi\
+thout ${m}`,on:present.filter(other=>other!==m)}));const all={name:"all together",on:present};return present.length>2?[all,
+...alone,...without]:present.length>1?[all,...alone]:[all]}function only(sample,on){const each=Object.entries(sample).map(
+([m,input])=>[m,on.includes(m)?input:{...input,mask:new Uint8Array(input.mask.length)}]);return Object.fromEntries(each)}
+function mostHeard(outputs,modalities,level){let best={modality:"",token:-1,listener:"",weight:0};for(const speaker of modalities){
+const heard={};for(const listener of modalities){if(listener===speaker||!outputs[`attention/${listener}`])continue;const{
+shape,v}=outputs[`attention/${listener}`];const[,,heads,rows,columns]=shape;const others=modalities.filter(m=>m!==listener);
+const lengths=others.map(m=>outputs[`allocation/${m}`].shape[2]);const at=others.indexOf(speaker);const start=lengths.slice(
+0,at).reduce((a,b)=>a+b,0);const share=outputs[`allocation/${listener}`].v;heard[listener]=Array.from({length:lengths[at]},
+(_,j)=>{let total=0;for(let k=0;k<heads;k++)for(let t=0;t<rows;t++)total+=share[level*rows+t]*v[((level*heads+k)*rows+t)*
+columns+start+j];return total/heads})}const listeners=Object.keys(heard);for(let token=0;token<(heard[listeners[0]]?.length??
+0);token++){const weight=listeners.reduce((total,m)=>total+heard[m][token],0);if(weight<=best.weight)continue;const listener=listeners.
+reduce((a,b)=>heard[b][token]>heard[a][token]?b:a);best={modality:speaker,token,listener,weight}}}return best.token<0?null:
+best}function believed(present,said){const together=said.get("all together");if(present.length<2)return present.length?`\
+Only ${present[0]} is on.`:"Every modality is switched off.";const agree=present.filter(m=>said.get(`${m} alone`)===together);
+const each=present.map(m=>`${m} ${said.get(`${m} alone`)}`).join(", ");const decides=present.filter(m=>said.has(`without\
+ ${m}`)&&said.get(`without ${m}`)!==together);const turn=decides.map(m=>`Without ${m} it would say ${said.get(`without ${m}`)}\
+.`).join(" ");if(agree.length===present.length)return`All agree: each alone says ${together}, and so does the model. ${turn}`;
+const whom=agree.length?`It believes ${agree.join(" and ")}.`:"None of them says so alone.";return`Alone they say: ${each}\
+. Together: ${together}. ${whom} ${turn}`}var Verdict=class{constructor(app){this.app=app;this.sentence=h("p",{class:"cl\
+cr-verdict","aria-live":"polite"});this.rows=h("div",{class:"clcr-sayings"});this.el=h("div",{},this.sentence,this.rows)}show(present,questions,prediction,through){
+const{outputs}=this.app.data.table;const k=outputs.length;const said=new Map;const rows=questions.map(({name},i)=>{const parts=softmax(
+prediction.v.subarray(i*k,(i+1)*k));const best=parts.indexOf(Math.max(...parts));said.set(name,outputs[best]);const percent=`${fmt(
+100*parts[best],0)} %`;return h("div",{class:"clcr-saying","data-asked":name},h("span",{text:name}),h("strong",{text:outputs[best]}),
+h("span",{class:"clcr-bar"},h("i",{style:`width:${100*parts[best]}%`})),h("span",{class:"clcr-number",text:percent}))});
+this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE2=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
+this.app=app;this.model=model;this.about=model.about;this.shown="";this.asking=0;this.judged=null;this.clip={sample:"",from:0,
+to:0,later:0};this.switches={};this.dots={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,
+acoustic,language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.
+draw(cells));this.best=h("p",{class:"clcr-guess","aria-hidden":"true"});vision.append(this.best,this.drawingControls());
+this.sound=new ClipPanel(app,acoustic,{...this.about,voices:this.valuesOf("voice"),digits:this.valuesOf("label"),bands:this.
+about.tones.hertz.length},choice=>this.choose(choice),clip=>this.play(clip));this.word=this.wordBox(language);const says=h(
+"section",{class:"clcr-panel","aria-label":"Prediction"},h("h2",{text:"The model says"}));says.append(this.predictions.el);
+const whom=h("section",{class:"clcr-panel","aria-label":"Whom the model believes"});whom.append(h("h2",{text:"Whom it be\
+lieves"}),this.verdict.el);this.began=note("");this.el=h("div",{class:"clcr-workbench"},...[vision,acoustic,language].map(
+box=>box),says,whom);app.toolbar.el.before(note(this.about.about,"clcr-about"),this.cards(),this.el,this.began);app.views.
+push(this);app.cleanups.push(()=>clearTimeout(this.asking));app.refresh()}box(modality){const{model}=this;const onchange=event=>{
+if(isTicked(event))model.silent.delete(modality);else model.silent.add(modality);model.ask()};const box=h("input",{type:"\
+checkbox",checked:true,"aria-label":`${modality} is there`,onchange});this.switches[modality]=box;const dot=h("i",{class:"\
+clcr-dot"});this.dots[modality]=dot;const title=h("h2",{},h("label",{class:"clcr-check"},box," ",dot,` ${modality}`));return h(
+"section",{class:"clcr-panel","aria-label":modality,"data-input":modality},title)}drawingControls(){const onchange=event=>{
+this.drawing.erase=isTicked(event)};const eraser=h("label",{class:"clcr-check"},h("input",{type:"checkbox",onchange})," \
+eraser");const clear=button("clear",()=>this.drawing.clear());const back=button("scan",()=>this.restore("vision"));back.
+title="back to the sample's scan";return h("div",{class:"clcr-controls"},clear,back,eraser)}wordBox(parent){const{words,
+letters}=this.about;const oninput=event=>this.type(inputValue(event));const word=h("input",{class:"clcr-word",type:"text",
+"aria-label":"The word",maxlength:LONGEST,oninput});word.setAttribute("autocomplete","off");word.setAttribute("autocapit\
+alize","off");word.setAttribute("spellcheck","false");const names=Object.keys(words);const language=h("select",{"aria-la\
+bel":"Language"},...names.map(value=>h("option",{value,text:value})));const digit=h("select",{"aria-label":"Digit of the\
+ word"},...words.en.map((_,i)=>h("option",{value:i,text:i})));this.language=language;this.digit=digit;const fill=()=>this.
+type(words[language.value][Number(digit.value)]);for(const select of[language,digit])select.addEventListener("change",fill);
+this.unknown=note("");const back=button("as it was",()=>this.restore("language"));parent.append(word,h("div",{class:"clc\
+r-controls"},language,digit,back),this.unknown);parent.append(note(`Letters it knows: ${letters.slice(3).join("")}, é, ü\
+. Misspell at will.`));return word}valuesOf(name){const column=this.app.data.table.columns.find(c=>c.name===name);return column?
+column.names.filter((_,i)=>Array.from(column.values.v).includes(i)):[]}cards(){const{cards,left_out}=this.about;const items=cards.
+map(card=>h("button",{type:"button",class:"clcr-card",onclick:()=>this.apply(card)},h("strong",{text:card.title}),h("spa\
+n",{text:card.look})));const all=h("section",{class:"clcr-cards","aria-label":"Try this"},...items);for(const reason of left_out)
+all.append(note(reason));return all}apply(card){const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set(
+{selection:[],picked:card.sample,muted:[]});if(card.word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);
+const{gamma,muted,level,modality,space}=card;app.set({gamma,level,modality,space,muted});app.say(`${card.title}. ${card.
+look}`)}original(sample,modality){const{inputs}=this.model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){
+this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[
+...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.
+filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.
+join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,
+ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{
+data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact(
+"label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?
+(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play(
+{sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.
+sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(
+frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.model.edits;this.model.edits=others;
+this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("picked");if(this.shown!==picked)this.
+begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.silent.has(m);this.dots[m].style.
+background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.best.textContent=this.guess();const whole=model.
+whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,
+"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.
+values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.
+began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(
+", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.
+pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){const{outputs}=this.app.data.
+table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);return`${outputs[parts.indexOf(
+most)]}
+${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;if(!model.
+edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.language.values,
+letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,"language"],[this.
+digit,"label"]]){if(select)select.value=data.fact(fact,data.row)??""}}if(!model.edits.acoustic)this.clip={sample:picked,
+from:0,to:whole.acoustic.mask.length,later:0}}async judge(){const{app,model}=this;const pass=model.pass;if(!pass)return;
+const{sample,outputs}=pass;const present=app.data.table.modalities.filter(m=>sample[m].mask.includes(1));const questions=asked(
+present);const network=await model.network;const samples=questions.map(({on})=>only(sample,on));const{prediction}=await network.
+run(samples,app.get("gamma"),app.get("muted"));if(model.pass===pass)this.verdict.show(present,questions,prediction,this.
+through(present,outputs))}through(present,outputs){const{data}=this.app;const gate=Array.from(outputs.level_gate.v);const level=gate.
+indexOf(Math.max(...gate));const name=data.table.levels[level];const heard=present.length>1?mostHeard(outputs,data.table.
+modalities,level):null;const text=heard&&data.tokens(heard.modality,level)?.text[heard.token];const whose=heard?`Most he\
+ard there: ${heard.modality} token ${heard.token}${text?` (${text})`:""}, by ${heard.listener}.`:"";return`The ${name} l\
+evel weighs most (ω ${fmt(gate[level])}). ${whose}`}};var PlaygroundModel=class extends LiveModel{constructor(state,network,about){super(state,network);this.about=about;this.
+complete=true;this.edits={};this.silent=new Set;this.pass=null}get edited(){return Object.keys(this.edits).length>0}set(name,value){
+if(name==="picked")this.edits={};super.set(name,value)}edit(modality,input){this.edits={...this.edits,[modality]:input};
+this.set("muted",this.get("muted").filter(([m,,token])=>m!==modality||token<input.mask.length))}whole(){const row=this.inputs.
+ids.indexOf(this.get("picked"));return row<0?null:{...sampleOf(this.inputs,row),...this.edits}}sample(){const whole=this.
+whole();if(!whole)return null;const each=Object.entries(whole).map(([m,input])=>[m,this.silent.has(m)?{...input,mask:new Uint8Array(
+input.mask.length)}:input]);return Object.fromEntries(each)}take(outputs,sample){const[id,{modalities}]=[this.get("picke\
+d"),this.get("_table")];const{letters,hopMs,ranges}=this.about;const texts={vision:Array.from(sample.vision.mask,(_,i)=>`\
+row ${i+1}`),acoustic:Array.from(sample.acoustic.mask,(_,i)=>`${i*hopMs} ms`),language:Array.from(sample.language.values,
+letter=>letters[letter])};this.pass={sample,outputs};this.set("_block",blockFrom(outputs,id,sample,texts,ranges));this.set(
+"_attention",attentionFrom(outputs,id,modalities));super.take(outputs,sample)}sound(){const input=this.sample()?.acoustic;
+if(!input?.mask.includes(1))return null;return sing(input.values,this.about.tones)}};async function openPlayground(root,state,packed,wasm,onnx){
+const opened=await openModel(state,packed,wasm,onnx);const model=new PlaygroundModel(opened.state,opened.network,opened.
+state._playground);await model.ask();const app=new App(model,root,"onnx");new Workbench(app,model);return app}function render({model,el}){const root=document.createElement("div");el.append(root);const app=new App(model,root,"kerne\
+l");return()=>app.close()}var index_default={render};export{index_default as default,openLivePage,openPage,openPlayground};

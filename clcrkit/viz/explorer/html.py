@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from clcrkit.errors import ConfigError
 from clcrkit.viz.explorer import payload, spaces, svg
+from clcrkit.viz.explorer.live import Network, inputs, model_for_page
 
 if TYPE_CHECKING:
     from clcrkit.viz.explorer.widget import Explorer
@@ -51,57 +52,88 @@ body {{ margin: 0 auto; max-width: 1280px; padding: 10px; background: light-dark
 <main><h1 class="clcr-hidden">{title}</h1><div id="explorer"></div></main>
 <script type="application/json" id="state">{state}</script>
 <script type="text/plain" id="arrays">{packed}</script>
-<script type="module">{script}</script>
+{scripts}
 </body>
 </html>
 """
-_START = """
+_READ = """
 const read = (id) => document.getElementById(id).textContent;
-await openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+"""
+_START = """await openPage(document.getElementById("explorer"), JSON.parse(read("state")), read("arrays"));
+"""
+_START_LIVE = """const root = document.getElementById("explorer");
+root.app = await openLivePage(root, JSON.parse(read("state")), read("arrays"), read("wasm"), read("onnx"));
+"""
+_TELL = """
 // a page around this one makes the frame as high as what is in it
 const tell = () => parent.postMessage({ clcrkitHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
 if (parent !== window) new ResizeObserver(tell).observe(document.body);
 """
 
 
-def script() -> str:
-    """The only script of a page."""
-    return (Path(__file__).parent / "explorer.js").read_text(encoding="utf-8") + _START
+def script(start: str = _START) -> str:
+    """The explorer, and what opens it in a page."""
+    return (Path(__file__).parent / "explorer.js").read_text(encoding="utf-8") + _READ + start + _TELL
 
 
-def allowed_script() -> str:
-    """What a page's content security policy says of it: no other script runs, whatever a label or an output holds."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()}'"
+def allowed_script(text: str = "") -> str:
+    """What a page's content security policy says of a script (default: the explorer's): no other one runs, whatever
+    a label or an output holds."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256((text or script()).encode()).digest()).decode()}'"
 
 
-def page(explorer: Explorer, gammas: Sequence[float], max_mb: float) -> str:
-    """See `Explorer.page`."""
-    if not 0 < max_mb < float("inf"):
-        raise ConfigError(f"max_mb: {max_mb}, but a finite number above 0 is needed")
-    if any(not 0 <= g < float("inf") for g in gammas):
-        raise ConfigError(f"gammas: {min(gammas)}, but finite numbers of at least 0 are needed")
-    css, still = (Path(__file__).parent / "explorer.css").read_text(encoding="utf-8"), svg.picture(explorer)
-    state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
-    state |= explorer.get_state(["views", *payload.SETTINGS])
-    state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
-    if "subspaces" in explorer.views:
-        state |= _spaces(explorer)
-    if {"budget", "attention"} & set(explorer.views):
-        # what is there already is needed in any case; of the arrays, three bytes become four letters
-        free = 0.75 * (max_mb * 1e6 - _size([still, css, script()])) - _size([state["_table"], state["_points"]])
-        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES
-        state |= _tokens(explorer, gammas, min(max_mb / MAX_MB, max(free, 0) / full))
+def document(title: str, css: str, still: str, state: Mapping[str, Any], start: str, network: Network | None) -> str:
+    """The page, whose script ends with `start`. network: the model that runs in it, and what runs it."""
     packed, light = _gathered(state)
+    scripts, texts, allowed = [script(start)], {}, ""
+    if network is not None:
+        (library, wasm), onnx = network
+        scripts, texts, allowed = [library, *scripts], {"wasm": wasm, "onnx": onnx}, " 'wasm-unsafe-eval'"
+    tags = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in texts.items()]
+    tags += [f'<script type="module">{text}</script>' for text in scripts]
     return _PAGE.format(
-        allowed=allowed_script(),
-        title=html.escape(repr(explorer)),
+        allowed=" ".join(map(allowed_script, scripts)) + allowed,
+        title=html.escape(title),
         css=css,
         still=still,
         # inside a script element only "<" can end it or open a comment
         state=json.dumps(light, allow_nan=False).replace("<", "\\u003c"),
         packed=packed,
-        script=script(),
+        scripts="\n".join(tags),
     )
+
+
+def page(explorer: Explorer, gammas: Sequence[float], max_mb: float, live: bool) -> str:
+    """See `Explorer.page`."""
+    if not 0 < max_mb < float("inf"):
+        raise ConfigError(f"max_mb: {max_mb}, but a finite number above 0 is needed")
+    if any(not 0 <= g < float("inf") for g in gammas):
+        raise ConfigError(f"gammas: {min(gammas)}, but finite numbers of at least 0 are needed")
+    css, still = style(), svg.picture(explorer)
+    network = model_for_page(explorer.model, explorer.trace.batch.label_names) if live else None
+    state = opening(explorer) | ({"live": True, "muted": explorer.muted} if live else {})
+    if {"budget", "attention"} & set(explorer.views):
+        # what is there already is needed in any case; of the arrays, three bytes become four letters
+        free = 0.75 * (max_mb * 1e6 - _size([still, css, script(), network])) - _size(
+            [state["_table"], state["_points"]]
+        )
+        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES
+        state |= _tokens(explorer, [] if live else gammas, min(max_mb / MAX_MB, max(free, 0) / full), live)
+    elif live:
+        state["_inputs"] = inputs(explorer.model, explorer.trace, range(len(explorer.trace)))  # type: ignore[arg-type]
+    return document(repr(explorer), css, still, state, _START_LIVE if live else _START, network)
+
+
+def style() -> str:
+    return (Path(__file__).parent / "explorer.css").read_text(encoding="utf-8")
+
+
+def opening(explorer: Explorer) -> dict[str, Any]:
+    """What a page knows of all samples, and the explorer's present settings."""
+    state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
+    state |= explorer.get_state(["views", *payload.SETTINGS])
+    state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
+    return state | (_spaces(explorer) if "subspaces" in explorer.views else {})
 
 
 def embedded(text: str, views: Sequence[str]) -> str:
@@ -125,19 +157,24 @@ def _spaces(explorer: Explorer) -> dict[str, Any]:
     return {"_points": source.points, "_probes": source.probes}
 
 
-def _tokens(explorer: Explorer, gammas: Sequence[float], part: float) -> dict[str, Any]:
+def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool) -> dict[str, Any]:
     """Tokens, attention, sound and the model's answers, for as many samples as there is room for: a part of all."""
     trace, source = explorer.trace, explorer.payload
     # the picked sample, the selection, then the rest, so that any first part is evenly spread
     spread = np.random.default_rng(0).permutation(len(trace)).tolist()
     order = list(dict.fromkeys([*(trace.row(i) for i in (explorer.picked, *explorer.selection)), *spread]))
-    rows = order[: max(1, int(part * TOKEN_BYTES / _size(source.block(order[:1], fine=False))))]
+    one = _size(source.block(order[:1], fine=False))
+    if live:
+        one += sum(x[0].numel() * 4 for x in trace.batch.tokens.values())
+    rows = order[: max(1, int(part * TOKEN_BYTES / one))]
     state: dict[str, Any] = {"_block": source.block(rows, fine=False)}
     if "budget" in explorer.views and source.table()["audible"]:
         state["_sound"] = _sound(explorer, rows, part * SOUND_BYTES)
     if "attention" in explorer.views:
         state["_attention"] = _attention(explorer, rows, part * ATTENTION_BYTES)
-    if explorer.model is not None:
+    if live:
+        state["_inputs"] = inputs(explorer.model, trace, rows)  # type: ignore[arg-type]
+    elif explorer.model is not None:
         steps = sorted({float(g) for g in gammas} | {trace.gamma})
         weights = sum(a[0].numel() for a in trace.attention.values())
         at_once = min(_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // max(1, weights)))

@@ -134,10 +134,21 @@ class Answer(TypedDict):
     ids: list[str]  # (sample)
     gammas: list[float]
     muted: NotRequired[list[list[Any]]]
+    place: NotRequired[dict[str, list[float]]]  # by `spaces.space_key`, in its PCA; only of a model in the page
     prediction: Packed
     level_gate: Packed
     modality_gate: Packed
     private_gate: Packed
+
+
+class Inputs(TypedDict):
+    """What a model in the page reads of some samples."""
+
+    ids: list[str]  # (sample)
+    repeats: int  # how often the model's levels hold each token
+    tokens: dict[str, Packed]  # by modality: (sample, token, feature), or (sample, token) ids
+    masks: dict[str, Packed]  # by modality: (sample, token)
+    maps: dict[str, Packed]  # by `spaces.space_key`: what `spaces.linear_map` says of its PCA
 
 
 class Request(TypedDict):

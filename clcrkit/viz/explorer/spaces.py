@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, TypedDict
 
@@ -60,7 +61,18 @@ def space_values(trace: Trace, space: str, level: int, modality: str) -> Float[n
 def positions(
     trace: Trace, epochs: Sequence[Trace], space: str, method: str, level: int, modality: str
 ) -> dict[str, Float[ndarray, "epoch sample 2"]]:
-    """Where all samples lie in spaces of one kind, by `space_key`; the trace itself is the last epoch.
+    """Where all samples lie in spaces of one kind, by `space_key`; the trace itself is the last epoch. See `planes`."""
+    steps = [*epochs, trace]
+    return {
+        space_key(space, at, m): np.stack([place(space_values(step, space, at, m)) for step in steps])
+        for at, m, place in planes(trace, space, method, level, modality)
+    }
+
+
+def planes(
+    trace: Trace, space: str, method: str, level: int, modality: str
+) -> list[tuple[int, str, Callable[[Any], Any]]]:
+    """For spaces of one kind: level, modality, and what maps rows of coordinates to places in the plane.
 
     At each level one projection is fitted on the trace, for the shared space on all modalities together (they
     share the frame), and then transforms modalities and epochs. Levels have different frames, so that no
@@ -69,7 +81,6 @@ def positions(
     PCA gives all levels and modalities at once. UMAP is slow: it gives the one asked for (for the shared space,
     all modalities of the level), turned to lie near its PCA.
     """
-    steps = [*epochs, trace]
     levels = range(trace.level_gate.shape[1])
     if space.endswith("_code"):
         groups = [[(0, "")]]
@@ -77,9 +88,9 @@ def positions(
         groups = [[(at, m) for m in trace.modalities] for at in levels]
     else:
         groups = [[(at, m)] for m in trace.modalities for at in levels]
-    linear = positions(trace, epochs, space, "pca", level, modality) if method != "pca" else {}
+    linear = positions(trace, (), space, "pca", level, modality) if method != "pca" else {}
     asked = space_key(space, level, modality)
-    by_space: dict[str, Any] = {}
+    found: list[tuple[int, str, Callable[[Any], Any]]] = []
     before: Any = None
     for group in groups:
         keys = [space_key(space, at, m) for at, m in group]
@@ -93,9 +104,18 @@ def positions(
         if before is not None:
             places, turn = projections.align(places, before)
         before = places
-        for key, (at, m) in zip(keys, group, strict=True):
-            by_space[key] = np.stack([projection.transform(space_values(step, space, at, m)) @ turn for step in steps])
-    return by_space
+        found += [(at, m, partial(_placed, projection, turn)) for at, m in group]
+    return found
+
+
+def _placed(projection: projections.Projection, turn: Any, values: Any) -> Any:
+    return projection.transform(values) @ turn
+
+
+def linear_map(place: Callable[[Any], Any], rank: int) -> Float[ndarray, "line 2"]:
+    """A linear map to the plane in numbers: a line for each coordinate, and one for where their origin lies."""
+    places = place(np.eye(rank + 1, rank, dtype=np.float32))
+    return np.concatenate([places[:-1] - places[-1], places[-1:]])
 
 
 def probe_rows(trace: Trace, split: Split | None, space: str, level: int, modality: str) -> list[ProbeRow]:

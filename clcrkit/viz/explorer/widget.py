@@ -233,7 +233,7 @@ class Explorer(anywidget.AnyWidget):
         self.payload.add_probes(*asked)
         return self.payload.probes[spaces.space_key(*asked)]
 
-    def page(self, gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB) -> str:
+    def page(self, gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB, *, live: bool = False) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
 
         With a model, predictions and gates are computed beforehand at each of `gammas`; without one only the
@@ -242,14 +242,24 @@ class Explorer(anywidget.AnyWidget):
         that is too long for the page is averaged over blocks of tokens, and the page says so. What is needed in any
         case may take more: points and gates of all samples, tokens and sound of the picked one. Raises ConfigError
         for a negative gamma, or a `max_mb` that is not above 0.
+
+        live: the model, a CLCR, runs in the page, which is some 8 MB larger for it: any gamma and any muted tokens of
+        the samples whose tokens are kept, and no `gammas`. npm fetches onnxruntime-web for it, once; raises DataError
+        where it cannot, ConfigError where the model is no CLCR.
         """
-        return html.page(self, gammas, max_mb)
+        return html.page(self, gammas, max_mb, live)
 
     def export(
-        self, path: str | os.PathLike[str], gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB
+        self,
+        path: str | os.PathLike[str],
+        gammas: Sequence[float] = GAMMAS,
+        max_mb: float = html.MAX_MB,
+        *,
+        live: bool = False,
     ) -> Path:
-        """Write `page(gammas, max_mb)` to a file; returns its path. Raises DataError where it cannot be written."""
-        write_text(Path(path), self.page(gammas, max_mb))
+        """Write `page(gammas, max_mb, live=live)` to a file; returns its path. Raises DataError where it cannot be
+        written."""
+        write_text(Path(path), self.page(gammas, max_mb, live=live))
         return Path(path)
 
     # --- keeping the browser up to date ---------------------------------------------------------------------

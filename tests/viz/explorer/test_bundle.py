@@ -45,7 +45,7 @@ def test_node_stays_out_of_the_wheel() -> None:
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["exclude"] == [str(JS.relative_to(ROOT))]
     shipped = {path.name for path in EXPLORER.iterdir() if path.suffix in (".js", ".json", ".css")}
-    assert shipped == {"explorer.js", "explorer.css"}
+    assert shipped == {"explorer.js", "explorer.css", "playground.css"}
 
 
 def test_modules_are_read_in_one_sitting() -> None:

@@ -9,12 +9,11 @@ import { fmt, nearestIndex, sigmoids, softmax } from "./numbers.js";
  * @property {string} sample its id
  * @property {number} gamma
  * @property {Mute[]} muted
- * @property {boolean} live is there a model behind the widget?
- * @property {boolean} kernel is there a widget, and not a saved page?
+ * @property {boolean} waits is there a model that answers whatever is asked of this sample?
  */
 
 /** @param {Table} table @param {Answer | null} answer @param {Question} question @returns {Saying} */
-export function answerOf(table, answer, { row, sample, gamma, muted, live, kernel }) {
+export function answerOf(table, answer, { row, sample, gamma, muted, waits }) {
   /** @param {Values} values @param {number} at */
   const cut = (values, at) => {
     const width = values.shape[values.shape.length - 1];
@@ -34,16 +33,17 @@ export function answerOf(table, answer, { row, sample, gamma, muted, live, kerne
       level_gate: cut(table.level_gate, row),
       modality_gate: cut(table.modality_gate, row),
       private_gate: cut(table.private_gate, row),
-      note: live && kernel ? "waiting for the model…" : asTraced,
+      note: waits ? "waiting for the model…" : asTraced,
     };
   }
   const { gammas } = answer;
   const g = nearestIndex(gammas, gamma);
   const exact =
     Math.abs(gammas[g] - gamma) < 1e-9 && (!answer.muted || JSON.stringify(answer.muted) === JSON.stringify(muted));
-  const others = kernel ? "waiting for the model…" : `at γ = ${fmt(gammas[g])}, the nearest kept`;
+  const others = waits ? "waiting for the model…" : `at γ = ${fmt(gammas[g])}, the nearest kept`;
   const place = at * gammas.length + g;
   return {
+    place: exact ? answer.place : undefined,
     prediction: cut(answer.prediction, place),
     traced,
     level_gate: cut(answer.level_gate, place),

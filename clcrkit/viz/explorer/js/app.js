@@ -12,7 +12,7 @@ import { Theme } from "./theme.js";
 import { Toolbar } from "./toolbar.js";
 
 /** @import {Pickable} from "./controls.js" */
-/** @import {Model, State, TokenPlace, View} from "./types.js" */
+/** @import {Driver, Model, State, TokenPlace, View} from "./types.js" */
 
 /** @type {Record<string, new (app: App) => View>} */
 const VIEWS = { subspaces: Subspaces, gates: Gates, budget: Budget, attention: Attention };
@@ -22,9 +22,9 @@ export class App {
   /**
    * @param {Model} model
    * @param {HTMLElement} root
-   * @param {boolean} kernel is there one that answers?
+   * @param {Driver} driver
    */
-  constructor(model, root, kernel) {
+  constructor(model, root, driver) {
     this.model = model;
     this.root = root;
     /** @type {(() => void)[]} */
@@ -42,7 +42,7 @@ export class App {
     this.dimmingKey = 0;
     this.dimmings = 0;
     root.classList.add("clcr");
-    this.data = new Data(model, kernel);
+    this.data = new Data(model, driver);
     this.player = new Player(this);
     this.colouring = new Colouring(this);
     this.theme = new Theme(root, this.data.table.palette, () => this.refresh());

@@ -90,7 +90,7 @@ export class Attention {
     const all = app.data.ids.length;
     if (pool > 1)
       parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));
-    if (app.data.kernel || ids.length >= all) return;
+    if (app.data.complete || ids.length >= all) return;
     const text = note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);
     const next = button("next sample with attention", () => {
       app.pickId(ids[(ids.indexOf(app.get("picked")) + 1) % ids.length]);

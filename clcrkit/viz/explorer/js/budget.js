@@ -32,7 +32,7 @@ export class Budget {
     this.missing = note("", "clcr-missing");
     main.append(h("p", { class: "clcr-key" }, ...key), this.missing);
     this.lanes = data.table.modalities.map((m, i) => new TokenLane(app, main, m, i));
-    if (!data.kernel) {
+    if (!data.complete) {
       const [all, audible] = [data.ids.length, data.sounds?.ids.length ?? 0];
       if (data.table.audible.length) this.limit(main, "sound", audible, all);
       this.limit(main, "tokens", data.blockRows.size, all);

@@ -4,7 +4,7 @@ import { decode } from "./decode.js";
 import { fmt, quantile } from "./numbers.js";
 import { shareOf, tokensOf, weightsOf } from "./tokens.js";
 
-/** @import {Answer, Attention, Block, Column, Model, Points, Sound, Table, Tokens} from "./types.js" */
+/** @import {Answer, Attention, Block, Column, Driver, Model, Points, Sound, Table, Tokens} from "./types.js" */
 
 /** An empty message is none. @template T @param {any} value @returns {T | null} */
 const message = (value) => (value?.ids ? decode(value) : null);
@@ -13,10 +13,14 @@ const message = (value) => (value?.ids ? decode(value) : null);
 export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_answer"]);
 
 export class Data {
-  /** @param {Model} model @param {boolean} kernel */
-  constructor(model, kernel) {
+  /** @param {Model} model @param {Driver} driver */
+  constructor(model, driver) {
     this.model = model;
-    this.kernel = kernel;
+    this.driver = driver;
+    /** Is there one, which sends what is not here yet? */
+    this.kernel = driver === "kernel";
+    /** Can all that there is be shown of every sample? */
+    this.complete = this.kernel || Boolean(model.complete);
     /** @type {Table} */
     this.table = decode(model.get("_table"));
     this.ids = this.table.ids;
@@ -115,14 +119,16 @@ export class Data {
   /** The picked sample's WAV file. @param {string} modality */
   soundOf(modality) {
     const at = this.sounds?.ids.indexOf(this.picked) ?? -1;
+    if (this.model.sound) return this.model.sound(modality);
     return this.sounds?.of[modality]?.[at]?.v ?? null;
   }
 
   /** What the model says of the picked sample now. */
   answer() {
-    const { model, kernel, row } = this;
-    const [gamma, muted, live] = [model.get("gamma"), model.get("muted"), model.get("live")];
-    return answerOf(this.table, this.answers, { row, sample: this.picked, gamma, muted, live, kernel });
+    const { model, row } = this;
+    const waits = model.get("live") && (this.kernel || this.blockRow >= 0);
+    const [gamma, muted] = [model.get("gamma"), model.get("muted")];
+    return answerOf(this.table, this.answers, { row, sample: this.picked, gamma, muted, waits });
   }
 
   /**
@@ -164,6 +170,7 @@ export class Data {
    */
   truthOf(row) {
     const { columns, task, outputs } = this.table;
+    if (this.model.edited) return new Set();
     const labels = columns.filter((c) => c.name === "label" || (task === "multilabel" && c.name.startsWith("label ")));
     if (task !== "multilabel") return new Set(labels.map((c) => this.valueOf(c, row)).filter((name) => name));
     const true_ = labels.filter((c) => c.values.v[row] > 0);

@@ -14,10 +14,22 @@ export function unpack({ dtype, scale, data }) {
   return scale ? Float32Array.from(raw, (x) => x * scale) : raw;
 }
 
+/**
+ * The bytes that a page holds as text.
+ * @param {string} text base64
+ * @param {CompressionFormat} format
+ */
+export async function inflate(text, format) {
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream(format))).arrayBuffer();
+}
+
 /** A message with every Packed in it replaced by Values. @param {any} value @returns {any} */
 export function decode(value) {
   if (Array.isArray(value)) return value.map(decode);
-  if (!value || typeof value !== "object") return value;
+  if (!value || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
   if (isPacked(value)) return { ...value, data: null, v: unpack(value) };
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decode(inner)]));
 }

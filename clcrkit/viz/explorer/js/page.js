@@ -1,11 +1,11 @@
 // A saved page has no kernel: its state lives here, and answers come from what was computed beforehand.
 import { App } from "./app.js";
-import { revive } from "./decode.js";
+import { inflate, revive } from "./decode.js";
 
 /** @import {Model, State} from "./types.js" */
 
 /** @implements {Model} */
-class PageModel {
+export class PageModel {
   /** @param {State} state */
   constructor(state) {
     this.state = state;
@@ -48,8 +48,5 @@ class PageModel {
  * @param {string} packed all arrays, deflated, in base64
  */
 export async function openPage(root, state, packed) {
-  const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const blob = await new Response(stream).arrayBuffer();
-  return new App(new PageModel(revive(state, blob)), root, false);
+  return new App(new PageModel(revive(state, await inflate(packed, "deflate"))), root, "precomputed");
 }

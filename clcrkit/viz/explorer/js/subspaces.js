@@ -28,6 +28,8 @@ export class Subspaces {
     this.zoom = false;
     /** @type {Place} */
     this.origin = [0, 0];
+    /** From parts of the plot's range to the canvas. @type {(place: Place) => Place} */
+    this.toCanvas = (place) => place;
     const side = h("div", { class: "clcr-side" });
     const main = h("div", { class: "clcr-main" });
     const colors = ["modality", ...table.columns.map((c) => c.name)];
@@ -61,6 +63,7 @@ export class Subspaces {
         this.byModality
           ? { color: app.theme.modality(layer), shape: SHAPES[layer % SHAPES.length] }
           : app.colouring.of(row),
+      marks: () => this.marks(),
       animate: true,
     });
     this.legend = h("div", { class: "clcr-legend" });
@@ -91,6 +94,31 @@ export class Subspaces {
     return this.app.get("space").endsWith("_code");
   }
 
+  /** The modalities whose points are drawn. */
+  get shown() {
+    const { app } = this;
+    return this.byModality && app.get("space") === "shared" ? app.data.table.modalities : [app.get("modality")];
+  }
+
+  /** The picked sample where the answer puts it, and before it, as ghosts, where it lay as traced. */
+  marks() {
+    const { app } = this;
+    const dots = this.cloud.picked();
+    const place = app.data.answer().place;
+    if (!place || app.get("projection") !== "pca" || app.get("epoch") < app.data.table.epochs - 1) return dots;
+    const level = app.get("level");
+    const marks = this.shown.flatMap((m) => {
+      const at = place[app.data.spaceKey(m)];
+      const reach = app.data.pointsOf(m)?.reach;
+      if (!reach || (!this.isCode && !app.data.tokens(m, level))) return [];
+      const [x, y] = this.toCanvas([(at[0] / reach + 1) / 2, (at[1] / reach + 1) / 2]);
+      return [/** @type {[number, number, boolean]} */ ([x, y, false])];
+    });
+    /** @param {[number, number, boolean]} dot */
+    const moved = ([x, y]) => marks.every(([nx, ny]) => Math.hypot(nx - x, ny - y) > 1);
+    return [...dots.filter(moved).map(([x, y]) => /** @type {[number, number, boolean]} */ ([x, y, true])), ...marks];
+  }
+
   key() {
     const { app } = this;
     const modality = app.get("modality");
@@ -102,25 +130,26 @@ export class Subspaces {
   place(size) {
     const { app } = this;
     const { table, ids } = app.data;
-    const every = this.byModality && app.get("space") === "shared";
     // a plot wider than high uses the width: the two axes keep one scale, and the reach is known to fit
     const side = Math.min(...size) - 26;
     const [left, top] = size.map((length) => (length - side) / 2);
+    /** @type {(place: Place) => Place} */
+    const fit = ([u, v]) => [left + u * side, top + (1 - v) * side];
+    this.toCanvas = fit;
     /** @type {Place[]} */
     let places = [];
     /** @type {number[]} */
     const sample = [];
     /** @type {number[]} */
     const layer = [];
-    for (const m of every ? table.modalities : [app.get("modality")]) {
+    for (const m of this.shown) {
       const points = app.data.pointsOf(m);
       if (!points) continue;
       const start = app.get("epoch") * ids.length * 2;
       const width = 2 * points.reach;
       for (let i = 0; i < ids.length; i++) {
         if (!this.isCode && !table.present[m].v[i]) continue;
-        const [u, v] = [points.v[start + 2 * i] / width, points.v[start + 2 * i + 1] / width];
-        places.push([left + u * side, top + (1 - v) * side]);
+        places.push(fit([points.v[start + 2 * i] / width, points.v[start + 2 * i + 1] / width]));
         sample.push(i);
         layer.push(table.modalities.indexOf(m));
       }
@@ -132,6 +161,7 @@ export class Subspaces {
       const move = enlarge(x, y, size, 40);
       places = places.map(move);
       this.origin = move(this.origin);
+      this.toCanvas = (place) => move(fit(place));
     }
     return cloudPoints(places, sample, layer);
   }

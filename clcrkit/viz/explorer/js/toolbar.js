@@ -32,7 +32,7 @@ export class Toolbar {
     /** @type {HTMLInputElement | null} */
     this.slider = null;
     // a page with the model's answers steps through the gammas it has; otherwise the slider is free
-    this.gammas = (!app.data.kernel && app.data.answers?.gammas) || null;
+    this.gammas = (app.data.driver === "precomputed" && app.data.answers?.gammas) || null;
     this.gamma = h("output", { class: "clcr-gamma-value" });
     this.el = h("div", { class: "clcr-toolbar", role: "group", "aria-label": "Explorer" });
     this.el.append(this.samplePicker());
@@ -105,6 +105,7 @@ export class Toolbar {
 
   factsText() {
     const { data } = this.app;
+    if (data.model.edited) return "changed by you";
     const [label, prediction] = ["label", "prediction"].map((name) => data.fact(name, data.row));
     const error = data.table.task === "classification" && data.fact("error", data.row);
     const facts = [label && `label ${label}`, prediction && `predicted ${prediction}${error ? ` (${error})` : ""}`];

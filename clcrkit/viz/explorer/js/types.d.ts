@@ -111,10 +111,19 @@ export interface Answer {
   ids: string[];
   gammas: number[];
   muted?: Mute[];
+  place?: Record<string, Place>;
   prediction: Values;
   level_gate: Values;
   modality_gate: Values;
   private_gate: Values;
+}
+
+export interface Inputs {
+  ids: string[];
+  repeats: number;
+  tokens: Record<string, Values>;
+  masks: Record<string, Values>;
+  maps: Record<string, Values>;
 }
 
 export interface ProbeRow {
@@ -157,7 +166,13 @@ export interface State {
 /** A muted token: modality, level, position. */
 export type Mute = [modality: string, level: number, token: number];
 
-/** Where the state lives: anywidget's model in a notebook, PageModel in a saved page. */
+/**
+ * Who answers what is asked of the model: the kernel; nobody, as the answers were computed beforehand; or the model
+ * itself, in the page, as ONNX.
+ */
+export type Driver = "kernel" | "precomputed" | "onnx";
+
+/** Where the state lives: anywidget's model in a notebook, PageModel or LiveModel in a saved page. */
 export interface Model {
   get<K extends keyof State>(name: K): State[K];
   set<K extends keyof State>(name: K, value: State[K]): void;
@@ -165,7 +180,69 @@ export interface Model {
   off(event: string, run: () => void): void;
   save_changes(): void;
   send(content: Request): void;
+  /** Can it show every sample's tokens, as a kernel can? */
+  complete?: boolean;
+  /** Is the picked sample not what it was, so that its label says nothing? */
+  edited?: boolean;
+  /** Its sound as a WAV file, where the page makes it. */
+  sound?(modality: string): Uint8Array | null;
 }
+
+// --- the playground ------------------------------------------------------------------------------------------------
+
+/** A clip: whose sound it is, which of its frames, and after how many frames of silence. */
+export interface Clip {
+  sample: string;
+  from: number;
+  to: number;
+  later: number;
+}
+
+/** How frames become sound: a tone for each band; `floor` dB are 0. */
+export interface Tones {
+  hertz: number[];
+  rate: number;
+  hop: number;
+  floor: number;
+}
+
+export interface Card {
+  title: string;
+  look: string;
+  sample: string;
+  word?: string;
+  clip?: Clip;
+  off: string[];
+  gamma: number;
+  muted: Mute[];
+  level: number;
+  modality: string;
+  space: string;
+  says: string;
+}
+
+export interface Playground {
+  about: string;
+  letters: string[];
+  words: Record<string, string[]>;
+  hopMs: number;
+  latest: number;
+  tones: Tones;
+  ranges: Record<string, Range>;
+  cards: Card[];
+  left_out: string[];
+}
+
+/** What the model in a page reads of one modality of one sample; `size` values of each token. */
+export interface Input {
+  size: number;
+  ids: boolean;
+  mask: Uint8Array;
+  values: Float32Array;
+}
+
+/** By modality. */
+export type Sample = Record<string, Input>;
 
 export type Shape = "circle" | "square" | "triangle" | "diamond" | "plus";
 
@@ -253,6 +330,7 @@ export interface Saying {
   level_gate: Numbers;
   modality_gate: Numbers;
   private_gate: Numbers;
+  place?: Record<string, Place>;
   note: string;
 }
 

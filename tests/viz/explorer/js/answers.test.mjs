@@ -18,8 +18,8 @@ const answer = {
   modality_gate: values([1, 2, 2], [0.5, 0.5, 0.25, 0.75]),
   private_gate: values([1, 2, 2], [0, 1, 0.25, 0.5]),
 };
-const page = { row: 1, sample: "8", gamma: 1, muted: [], live: false, kernel: false };
-const widget = { ...page, live: true, kernel: true };
+const page = { row: 1, sample: "8", gamma: 1, muted: [], waits: false };
+const widget = { ...page, waits: true };
 
 test("without an answer all is as traced, and said to be", () => {
   const now = answerOf(table, null, page);
