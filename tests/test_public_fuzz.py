@@ -32,7 +32,19 @@ from tests.api import public_modules
 
 CALLS = int(os.environ.get("CLCRKIT_CALLS", "300"))
 # results, which the kit itself makes; names without a call
-MADE_BY_THE_KIT = {"Batch", "Trace", "Fit", "Rates", "Report", "Source", "Baseline", "ABLATIONS", "BASELINES", "VIEWS"}
+MADE_BY_THE_KIT = {
+    "Batch",
+    "Trace",
+    "Fit",
+    "Rates",
+    "Report",
+    "Source",
+    "Baseline",
+    "ABLATIONS",
+    "BASELINES",
+    "RIVALS",
+    "VIEWS",
+}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +95,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "export_onnx": (_never_right(export_onnx), {"model": x.model, "path": "a.onnx", "label_names": ()}),
         **{
             name: (getattr(b, name), {"config": x.config, "modalities": ("text", "vision")})
-            for name in ("MISA", "EarlyFusion", "LateFusion")
+            for name in ("MISA", "Concatenation", "OGMGE", "EarlyFusion", "LateFusion")
         },
         "MulT": (b.MulT, {"config": x.config, "modalities": None, "width": 8, "heads": 2, "layers": 1}),
         "TensorFusion": (b.TensorFusion, {"config": x.config, "modalities": None, "rank": 2}),
