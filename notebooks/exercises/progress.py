@@ -88,7 +88,7 @@ def note(part: str, name: str, value: Any) -> None:
 
 @cache
 def course() -> tuple[Lesson, ...]:
-    """The lessons with exercises, in order, as their notebooks have them."""
+    """The tour and the lessons, in order, with what their notebooks ask for."""
     found = []
     for notebook in sorted(LESSONS.glob("[0-9][0-9]_*.ipynb")):
         cells = json.loads(notebook.read_text("utf-8"))["cells"]

@@ -108,7 +108,7 @@ def test_a_file_that_is_none_of_ours_is_left_alone(place: Path, content: str) ->
 
 def test_the_certificate_prints_what_was_done(tmp_path: Path) -> None:
     progress.keep()
-    lesson = progress.course()[2]
+    lesson = progress.course()[3]
     for name in lesson.predictions:
         progress.note("predictions", name, {"guesses": ["no"], "right_at_first": True})
     for name in lesson.exercises:
