@@ -29,6 +29,10 @@ from tests.browser.injections import INJECTIONS, NAIVE, Witness, corpus, naive
 SITE = Path(__file__).parents[2] / "notebooks/site/build.py"
 ALL = len(INJECTIONS)
 EVENTS = 40  # from this one on, ten run where a script makes HTML of them
+POINT = """(canvas) => {
+  const box = canvas.getBoundingClientRect();
+  canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + 110, clientY: box.top + 40 }));
+}"""
 SHORT = 45  # the sample one of whose tokens is short enough not to be cut
 FACTS = ("labels", "attributes", "names of attributes", "modalities", "tokens", "ids")
 
@@ -157,8 +161,9 @@ def test_no_injection_runs_in_the_page_of_an_explorer(witness: Witness, tmp_path
         path.write_text(re.sub("<meta http-equiv[^>]*>", "", text.replace("\\u003c", "<")), encoding="utf-8")
         assert len(witness.shows(path.as_uri())) > 10
         path.write_text(careless(text), encoding="utf-8")
-        ran = witness.shows(path.as_uri())
+        witness.page.goto(path.as_uri())
         words = witness.page.locator(".clcr-lane[data-modality=words] canvas")
-        words.hover(position={"x": 110, "y": 40}, force=True)  # what is told of a token goes with the pointer
-        ran |= witness.provoke() | read_all(witness)
+        words.wait_for()
+        words.evaluate(POINT)  # what is told of a token goes with the pointer
+        ran = witness.provoke() | read_all(witness)
         assert {FACTS[number // ALL] for number in ran} == set(FACTS)

@@ -13,7 +13,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 def test_the_tour_runs_and_its_slider_moves_the_picture(lab: Lab) -> None:
     shutil.copy(NOTEBOOKS / "00_tour.ipynb", lab.root / "tour.ipynb")
-    shutil.copytree(NOTEBOOKS / "exercises", lab.root / "exercises")
+    shutil.copytree(NOTEBOOKS / "exercises", lab.root / "exercises", dirs_exist_ok=True)
     watched = lab.run("tour.ipynb", "TOUR DONE", seconds=300)
     page = watched.page
     page.locator(".clcr").first.scroll_into_view_if_needed()
