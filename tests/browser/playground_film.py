@@ -15,7 +15,7 @@ from tests.browser.drawings import BY_HAND
 from tests.browser.film import POINTER, Film
 from tests.browser.playground_driver import answered
 
-SIZE = 1200, 750
+SIZE = 1200, 900
 STYLE = """
 .clcr-cards, .clcr-about, .clcr-gates, .clcr-attention, .clcr-note,
 .clcr-panel.clcr-budget .clcr-side { display: none !important; }

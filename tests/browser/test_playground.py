@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from clcrkit.training import evaluate
 from clcrkit.viz import Explorer, playground
 from clcrkit.viz.explorer import cards, live
 from clcrkit.viz.explorer.sound import wav
+from tests.browser import firefox
 from tests.browser.conftest import Watched, axe
 from tests.browser.explorer_driver import changed, ink, settled
 from tests.browser.playground_driver import answered, draw, open_playground, verdict
@@ -79,6 +81,32 @@ def test_it_computes_what_torch_computes(shipped: Shipped, offline: Watched) -> 
         wanted = shipped.model.trace(shipped.split.test.select(rows), gamma=gamma).prediction
         torch.testing.assert_close(torch.tensor(said).view(200, 10), wanted, atol=1e-4, rtol=1e-4)
     offline.assert_quiet()
+
+
+def test_it_runs_in_firefox(shipped: Shipped, tmp_path: Path) -> None:
+    if not (found := firefox.find()):
+        if os.environ.get("CI"):
+            pytest.fail(firefox.MISSING)
+        pytest.skip(firefox.MISSING)
+    app = 'document.getElementById("explorer").app'
+    opened = f"""new Promise((done) => {{
+        const look = () => ({app} ? done({app}.model.get("picked")) : setTimeout(look, 20));
+        look();
+    }})"""
+    ask = f"""(async (model) => {{
+        model.set("gamma", 0.3);
+        const network = await model.network;
+        while (model.asking) await network.last;
+        return [...model.pass.outputs.prediction.v];
+    }})({app}.model)"""
+    with firefox.Firefox(found, tmp_path) as page:
+        page.open(shipped.page)
+        picked = page.run(opened)
+        said = torch.tensor(page.run(ask))
+        assert (page.errors, page.outside) == ([], [])
+    (row,) = [i for i, sample in enumerate(shipped.split.test.ids.tolist()) if str(sample) == picked]
+    wanted = shipped.model.trace(shipped.split.test.select([row]), gamma=0.3).prediction[0]
+    torch.testing.assert_close(said, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_every_card_leads_where_it_says(shipped: Shipped, offline: Watched) -> None:

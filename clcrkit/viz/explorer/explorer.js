@@ -243,7 +243,7 @@ ctx,tokens.features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this
 below+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-
 TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;
 const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.
-length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"a, α",LEFT3-8,TOP3+HIGH/2+4,
+length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,
 "right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,
 TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[
 x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(

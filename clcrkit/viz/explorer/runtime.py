@@ -88,7 +88,11 @@ def _fetch(folder: Path) -> None:
 
 
 def _as_global(script: str) -> str:
-    """The module with its exports in `globalThis.ort`: an inline script has nobody who could import from it."""
+    """The module with its exports in `globalThis.ort`: an inline script has nobody who could import from it.
+
+    Nor does it lie anywhere: its address would be the page's, which from the disk has no origin in Firefox.
+    """
     body, exports = re.fullmatch(r"(.*)export\{([^{}]*)\};?\s*(?://# sourceMappingURL=\S+\s*)?", script, re.S).groups()  # type: ignore[union-attr]
     pairs = (part.split(" as ") for part in exports.split(","))
-    return f"{body}globalThis.ort={{{','.join(f'{outside}:{inside}' for inside, outside in pairs)}}};"
+    names = ",".join(f"{outside}:{inside}" for inside, outside in pairs)
+    return body.replace("import.meta.url", '""') + f"globalThis.ort={{{names}}};"

@@ -230,7 +230,7 @@ export class TokenLane {
     const gap = step > 9 ? 2 : step > 4 ? 1 : 0.4;
     const end = LEFT + tokens.positions.length * step;
     write(ctx, fmt(this.highest, 1), LEFT - 8, TOP + 8, "right", theme.ink(0.65));
-    write(ctx, "a, α", LEFT - 8, TOP + HIGH / 2 + 4, "right", theme.ink(0.65));
+    write(ctx, "v, α", LEFT - 8, TOP + HIGH / 2 + 4, "right", theme.ink(0.65));
     write(ctx, "0", LEFT - 8, BASE, "right", theme.ink(0.65));
     pen(ctx, theme.ink(0.14), 1);
     line(ctx, [
