@@ -15,6 +15,8 @@ for _library in ("anywidget", "plotly", "scipy"):
     require(_library, "viz")
 
 from clcrkit.viz.explorer.playground import playground  # noqa: E402
-from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces  # noqa: E402
+from clcrkit.viz.explorer.single import attention, budget, gates, subspaces  # noqa: E402
+from clcrkit.viz.explorer.views import VIEWS  # noqa: E402
+from clcrkit.viz.explorer.widget import Explorer  # noqa: E402
 
 __all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "playground", "subspaces"]

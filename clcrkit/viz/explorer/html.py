@@ -133,6 +133,7 @@ def opening(explorer: Explorer) -> dict[str, Any]:
     state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
     state |= explorer.get_state(["views", *payload.SETTINGS])
     state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
+    state["_compared"] = explorer.payload.comparison()
     return state | (_spaces(explorer) if "subspaces" in explorer.views else {})
 
 

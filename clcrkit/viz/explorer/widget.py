@@ -27,16 +27,11 @@ from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import write_text
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import html, payload, spaces, svg
+from clcrkit.viz.explorer import comparison, html, payload, spaces, svg
 from clcrkit.viz.explorer.reallocation import reallocated
+from clcrkit.viz.explorer.views import VIEWS, views_of
 
-VIEWS = ("subspaces", "budget", "attention", "gates")
 GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_NEEDS = {
-    "budget": ("allocation",),
-    "attention": ("attention",),
-    "gates": ("level_gate", "modality_gate", "private_gate"),
-}  # of a trace, by view; the subspaces need one space
 _HERE = Path(__file__).parent
 
 
@@ -92,6 +87,10 @@ class Explorer(anywidget.AnyWidget):
     split   the data set, for the names of labels and attributes, what each token is, and how samples sound
     views   which of VIEWS to show, in this order; by default all for which the trace has what they show
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
+    compare another trace of the same samples, b: of another model, seed, ablation or checkpoint. Samples are matched
+            by id. Shown are the predictions that changed, budgets and gates as differences (b - a), and b's clouds,
+            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common, see
+            `comparison.turn`). What one of the two has not is left out, with a word
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
     of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
@@ -126,6 +125,7 @@ class Explorer(anywidget.AnyWidget):
     _attention = t.Dict().tag(sync=True)
     _sound = t.Dict().tag(sync=True)
     _answer = t.Dict().tag(sync=True)
+    _compared = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
 
     @checked
@@ -137,6 +137,7 @@ class Explorer(anywidget.AnyWidget):
         *,
         views: Iterable[str] = VIEWS,
         epochs: Sequence[Trace] = (),
+        compare: Trace | None = None,
         **state: Any,
     ) -> None:
         if not len(trace):
@@ -144,13 +145,14 @@ class Explorer(anywidget.AnyWidget):
         for i, step in enumerate(epochs):
             if not torch.equal(step.batch.ids.cpu(), trace.batch.ids.cpu()):
                 raise DataError(f"epochs: trace {i} holds other samples than `trace`; all need the same ids in order")
-        views = _views_of(trace, list(views))
+        views = views_of(trace, list(views))
         self.trace, self.model, self.split = trace.to("cpu"), model, split
         if not self.trace.batch.label_names:
             names = getattr(getattr(model, "config", None), "label_names", ())
             self.trace = replace(self.trace, batch=replace(self.trace.batch, label_names=names))
         self.epochs = [step.to("cpu") for step in epochs]
-        self.payload = payload.Payload(self.trace, self.epochs, split)
+        self.compare = None if compare is None else comparison.aligned(self.trace, compare.to("cpu"))
+        self.payload = payload.Payload(self.trace, self.epochs, split, self.compare)
         self._failed = ""  # the callback whose error is shown
         self._drawn: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
@@ -174,7 +176,9 @@ class Explorer(anywidget.AnyWidget):
         if len(state.get("selection", ())):
             started["picked"] = int(state["selection"][0])
         try:
-            super().__init__(**(started | state), live=model is not None, _table=table)
+            super().__init__(
+                **(started | state), live=model is not None, _table=table, _compared=self.payload.comparison()
+            )
         except t.TraitError as error:
             raise ConfigError(str(error)) from None
         self.observe(self._follow, names=["selection"])
@@ -376,34 +380,3 @@ class Explorer(anywidget.AnyWidget):
                 there = f"levels 0 to {levels - 1} and tokens 0 to {tokens - 1} are there"
                 raise ConfigError(f"muted: {modality} level {level} token {token}, but {there}")
         return proposal["value"]
-
-
-def _views_of(trace: Trace, views: list[str]) -> list[str]:
-    """The views for which the trace has what they show. Raises ConfigError where one was asked for, or none is left."""
-    lacks = {view: [name for name in names if name in trace.absent] for view, names in _NEEDS.items()}
-    lacks["subspaces"] = [] if spaces.named_spaces(trace) else ["shared or private summary or code"]
-    left = [view for view in views if not lacks.get(view)]
-    if left != views and (views != list(VIEWS) or not left):
-        missing = next(view for view in views if view not in left)
-        raise ConfigError(f"views: {missing}, but this trace names no {' and no '.join(lacks[missing])}")
-    return left
-
-
-def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
-    """The first view alone: every sample in the shared or private space of any level and modality."""
-    return Explorer(trace, split=split, views=("subspaces",), **state)
-
-
-def budget(trace: Trace, model: Rerunnable | None = None, split: Split | None = None, **state: Any) -> Explorer:
-    """The second view alone: which tokens of the picked sample the budget funds, and why."""
-    return Explorer(trace, model, split, views=("budget",), **state)
-
-
-def attention(trace: Trace, model: Rerunnable | None = None, split: Split | None = None, **state: Any) -> Explorer:
-    """The third view alone: which tokens of the picked sample listened to which."""
-    return Explorer(trace, model, split, views=("attention",), **state)
-
-
-def gates(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
-    """The fourth view alone: how levels and modalities are weighed, for all samples."""
-    return Explorer(trace, split=split, views=("gates",), **state)

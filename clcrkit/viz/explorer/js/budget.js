@@ -18,6 +18,9 @@ const KEY = [
   ["dots", "cut", "cut"],
 ];
 
+/** @type {typeof KEY[number]} */
+const GAIN = ["ink", "gain", "b − a"];
+
 export class Budget {
   /** @param {App} app */
   constructor(app) {
@@ -26,7 +29,8 @@ export class Budget {
     const main = h("div", { class: "clcr-main" });
     const side = h("div", { class: "clcr-side clcr-wide" });
     this.el = panel(app, "budget", "Token budget", "budget", [], [main, side]);
-    const key = KEY.map(([swatch, word, label]) =>
+    const words = data.compared ? [...KEY, GAIN] : KEY;
+    const key = words.map(([swatch, word, label]) =>
       h("span", {}, h("i", { class: `clcr-swatch clcr-${swatch}` }), term(app, word, label)),
     );
     this.missing = note("", "clcr-missing");

@@ -2,9 +2,10 @@
 import { answerOf } from "./answers.js";
 import { decode } from "./decode.js";
 import { fmt, quantile } from "./numbers.js";
-import { shareOf, tokensOf, weightsOf } from "./tokens.js";
+import { gainOf, shareOf, tokensOf, weightsOf } from "./tokens.js";
 
-/** @import {Answer, Attention, Block, Column, Driver, Model, Points, Sound, Table, Tokens} from "./types.js" */
+/** @import {Answer, Attention, Block, Column, Comparison, Driver, Model, Points} from "./types.js" */
+/** @import {Share, Sound, Table, Tokens} from "./types.js" */
 
 /** An empty message is none. @template T @param {any} value @returns {T | null} */
 const message = (value) => (value?.ids ? decode(value) : null);
@@ -23,6 +24,8 @@ export class Data {
     this.complete = this.kernel || Boolean(model.complete);
     /** @type {Table} */
     this.table = decode(model.get("_table"));
+    /** The trace that this one is compared with. @type {Comparison | null} */
+    this.compared = model.get("_compared")?.says ? decode(model.get("_compared")) : null;
     this.ids = this.table.ids;
     this.rowOf = new Map(this.ids.map((id, i) => [id, i]));
     /** @type {Record<string, Record<string, Points>>} */
@@ -72,10 +75,11 @@ export class Data {
   /**
    * Where the samples lie at the present level, for a modality; undefined until the kernel has sent it.
    * @param {string} modality
+   * @param {boolean} [other] in the trace that this one is compared with?
    */
-  pointsOf(modality) {
+  pointsOf(modality, other = false) {
     const kind = `${this.model.get("projection")}/${this.model.get("space")}`;
-    return this.points[kind]?.[this.spaceKey(modality)];
+    return this.points[kind]?.[(other ? "b/" : "") + this.spaceKey(modality)];
   }
 
   /** The name of the present space, for a modality. @param {string} modality */
@@ -93,6 +97,11 @@ export class Data {
   /** @param {Tokens} tokens */
   share(tokens) {
     return shareOf(tokens, this.model.get("gamma"), this.table.sparse);
+  }
+
+  /** What the other trace gives to each token more. @param {Tokens} tokens @param {Share} share */
+  gain(tokens, share) {
+    return this.compared && gainOf(tokens, share, this.model.get("gamma"), this.compared.sparse);
   }
 
   /** The attention message, if it holds the picked sample. */

@@ -2,7 +2,7 @@
 import { Canvas, line, mark, pen, write } from "./canvas.js";
 import { term, walkTokens } from "./controls.js";
 import { h, hovered } from "./dom.js";
-import { clamp, fmt, sum } from "./numbers.js";
+import { clamp, fmt, signed, sum } from "./numbers.js";
 import { cutOf } from "./tokens.js";
 
 /** @import {App} from "./app.js" */
@@ -14,6 +14,7 @@ const RIGHT = 62;
 const TOP = 8;
 const HIGH = 66; // of the highest activation of the sample, or of 1 where that is more
 const BASE = TOP + HIGH;
+const GAIN = 26; // of the difference from another trace
 const TRUTH = 12;
 const STICKS = 24;
 const WIDEST = 42; // of one token
@@ -31,6 +32,8 @@ export class TokenLane {
     this.tokens = null;
     /** @type {Share} */
     this.share = { budget: 0, cutoff: 0, allocation: [] };
+    /** @type {number[] | null} */
+    this.gain = null;
     this.mostEvidence = 1;
     this.highest = 1;
     this.step = 0; // width of one token
@@ -126,6 +129,7 @@ export class TokenLane {
     if (share.allocation[i] > 0) lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);
     else if (tokens.muted[i]) lines.push("allocation α = 0");
     else lines.push(`cut off: short of λ by ${fmt(share.cutoff - v, 3)}`);
+    if (this.gain) lines.push(`allocation b − a = ${signed(this.gain[i])}`);
     if (truth) lines.push(truth[i] ? "known to carry shared evidence at this level" : "known distractor at this level");
     return lines;
   }
@@ -135,6 +139,7 @@ export class TokenLane {
     const { data } = this.app;
     this.tokens = data.tokens(this.modality, this.app.get("level"));
     if (this.tokens) this.share = data.share(this.tokens);
+    this.gain = this.tokens && data.gain(this.tokens, this.share);
   }
 
   /**
@@ -160,7 +165,8 @@ export class TokenLane {
     this.hasText = widest > 0;
     this.every = Math.max(1, Math.ceil((widest * 6.6 + 6) / step));
     const strip = tokens.bins ? stripHeight(tokens.bins) + 3 : 0;
-    canvas.setHeight(BASE + 6 + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
+    const gain = this.gain ? GAIN : 0;
+    canvas.setHeight(BASE + 6 + gain + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
     canvas.paint();
   }
 
@@ -203,6 +209,10 @@ export class TokenLane {
     this.drawBars(ctx, tokens);
     this.drawCutoff(ctx, n * this.step);
     let below = BASE + 6;
+    if (this.gain) {
+      this.drawGain(ctx, this.gain, below);
+      below += GAIN;
+    }
     if (tokens.truth) {
       this.drawTruth(ctx, tokens.truth, below);
       below += TRUTH;
@@ -286,6 +296,29 @@ export class TokenLane {
     ctx.font = theme.font(11, true);
     write(ctx, `λ ${fmt(cutoff)}`, LEFT + width + 8, clamp(y + 4, TOP + 8, BASE), "left", theme.warning);
     ctx.font = theme.font(11);
+  }
+
+  /**
+   * What b gives more, up, or less, down.
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {number[]} gain
+   * @param {number} top
+   */
+  drawGain(ctx, gain, top) {
+    const { theme } = this.app;
+    const middle = top + GAIN / 2 - 1;
+    write(ctx, "b − a", LEFT - 8, middle + 4, "right", theme.ink(0.65));
+    ctx.fillStyle = theme.ink(0.7);
+    gain.forEach((v, i) => {
+      const height = clamp(v, -1, 1) * (GAIN / 2 - 2);
+      const width = Math.max(1, this.step * 0.6);
+      ctx.fillRect(LEFT + (i + 0.5) * this.step - width / 2, middle - Math.max(0, height), width, Math.abs(height));
+    });
+    pen(ctx, theme.ink(0.3), 1);
+    line(ctx, [
+      [LEFT - 4, middle],
+      [LEFT + gain.length * this.step, middle],
+    ]);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number[]} truth @param {number} top */

@@ -78,6 +78,8 @@ export interface Lane {
   text: Values;
   truth?: Values;
   features?: Values;
+  other?: Values;
+  other_budget?: Values;
 }
 
 export interface Block {
@@ -116,6 +118,20 @@ export interface Answer {
   level_gate: Values;
   modality_gate: Values;
   private_gate: Values;
+}
+
+export interface Comparison {
+  says: string;
+  lacks: string[];
+  sparse: boolean;
+  changed: Values;
+  shift: Values;
+  distance: Record<string, [left: number, shuffled: number]>;
+  prediction: Values;
+  level_gate?: Values;
+  modality_gate?: Values;
+  private_gate?: Values;
+  participation: Record<string, Values>;
 }
 
 export interface Inputs {
@@ -158,6 +174,7 @@ export interface State {
   _attention: Attention | Record<string, never>;
   _sound: Sound | Record<string, never>;
   _answer: Answer | Record<string, never>;
+  _compared: Comparison | Record<string, never>;
   _probes: Record<string, ProbeRow[]>;
 }
 
@@ -273,6 +290,8 @@ export interface Tokens {
   threshold: number | null;
   scale: number;
   budget: number;
+  /** Of the trace that this one is compared with, where it has them. */
+  other: { activation: number[]; budget: number } | null;
 }
 
 /** What the budget gives to the tokens of a lane. */

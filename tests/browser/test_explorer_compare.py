@@ -1,0 +1,124 @@
+"""Two traces side by side, the selection as a table, all heads at once, pictures: in a page and in JupyterLab."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from clcrkit import viz
+from clcrkit.viz.explorer import comparison
+from tests.browser.conftest import Lab, Watched, axe
+from tests.browser.explorer_driver import changed, ink, settled, shots
+
+SET_UP = """
+import ipywidgets, torch
+from clcrkit import CLCR, CLCRConfig, viz
+from clcrkit.datasets import digits
+split = digits(size=200, seed=0)
+def traced(seed):
+    torch.manual_seed(seed)
+    model = CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2))
+    return model.trace(split.test)
+explorer = viz.Explorer(traced(0), split=split, compare=traced(1), color="a or b")
+"""
+SHOW = """
+said = ipywidgets.HTML()
+def tell(change):
+    said.value = f"<code class='said'>{len(explorer.selection)} selected, {explorer.picked}</code>"
+explorer.observe(tell, names=["selection", "picked"])
+display(explorer, said)
+"""
+DONE = 'print("ALL-" + "DONE")'
+
+
+@pytest.fixture(scope="module")
+def explorer() -> viz.Explorer:
+    space: dict[str, Any] = {}
+    exec(SET_UP, space)
+    made: viz.Explorer = space["explorer"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def written(explorer: viz.Explorer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return explorer.export(tmp_path_factory.mktemp("page") / "page.html")
+
+
+def assert_compared(page: Page) -> None:
+    """Filter by what changed, choose from the list, select a verdict, and go from one trace's cloud to the other's."""
+    only, chip = page.get_by_label("changed only"), page.locator(".clcr-chip")
+    says = page.locator(".clcr-says").inner_text()
+    count = int(says.split()[0])
+    only.check()
+    expect(chip).to_have_text(f"{count} selected ✕")
+    lines = page.get_by_label("Changed predictions", exact=True).locator("tbody tr")
+    line = lines.nth(1)
+    line.locator("button").click()
+    expect(page.get_by_label("Sample id")).to_have_value(line.locator("button").inner_text())
+    expect(page.locator(".clcr-said-both")).to_contain_text(f"id {line.locator('button').inner_text()}: a says ")
+    expect(line).to_have_attribute("aria-current", "true")
+    expect(chip).to_have_text(f"{count} selected ✕")  # the filter stays
+    first = lines.first.locator("button").inner_text()
+    page.get_by_label("Changed predictions: further lines").click()
+    expect(lines.first.locator("button")).not_to_have_text(first)
+    only.uncheck()
+    expect(chip).to_be_hidden()
+    verdict = page.locator(".clcr-comparison .clcr-legend button").first
+    verdict.click()
+    expect(chip).to_have_text(f"{verdict.inner_text().split()[-1]} selected ✕")
+    page.locator(".clcr-cloud").first.press("Escape")
+    page.wait_for_timeout(300)
+    before = ink(page, "subspaces")
+    page.get_by_label("Trace", exact=True).select_option("b")
+    changed(page, "subspaces", before)
+    expect(page.locator(".clcr-subspaces")).to_contain_text(re.compile(r"Procrustes\): [\d.]+ of the spread"))
+    page.get_by_label("Trace", exact=True).select_option("a")
+    canvas = page.locator(".clcr-comparison canvas")
+    canvas.scroll_into_view_if_needed()
+    canvas.hover(position={"x": 120, "y": 24})
+    expect(page.locator(".clcr-tip")).to_contain_text("level gate ω, shallow: b − a")
+    page.locator(".clcr-lane canvas").first.hover(position={"x": 80, "y": 40})
+    expect(page.locator(".clcr-tip")).to_contain_text(re.compile(r"allocation b − a = [+−]?\d"))
+
+
+def test_page_compares(offline: Watched, written: Path, explorer: viz.Explorer) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    expect(page.locator(".clcr-says")).to_have_text(comparison.sentence(explorer.trace, explorer.compare))  # type: ignore[arg-type]
+    assert_compared(page)
+    assert axe(page) == []
+    offline.assert_quiet()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400)])
+def test_page_fits(offline: Watched, written: Path, scheme: Any, width: int) -> None:
+    page = offline.page
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(written.as_uri())
+    settled(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
+    page.screenshot(path=str(shots() / f"compare-{scheme}-{width}.png"), full_page=True)
+    offline.assert_quiet()
+
+
+@pytest.fixture(scope="module")
+def live(lab: Lab) -> Watched:
+    cells = [nbformat.v4.new_code_cell(source) for source in (SET_UP, SHOW, DONE)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), lab.root / "compare.ipynb")
+    watched = lab.run("compare.ipynb", "ALL-DONE")
+    settled(watched.page)
+    return watched
+
+
+def test_lab_compares_and_tells_python(live: Watched) -> None:
+    assert_compared(live.page)
+    expect(live.page.locator(".said")).to_contain_text("0 selected")
+    expect(live.page.locator(".clcr-error")).to_be_hidden()
+    live.assert_quiet()
