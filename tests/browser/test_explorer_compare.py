@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from clcrkit import viz
 from clcrkit.viz.explorer import comparison
@@ -86,6 +89,67 @@ def assert_compared(page: Page) -> None:
     expect(page.locator(".clcr-tip")).to_contain_text(re.compile(r"allocation b − a = [+−]?\d"))
 
 
+def assert_table(page: Page) -> list[list[str]]:
+    """Open the table, slice it, select a slice by keyboard, and take the CSV file: its lines."""
+    drawer = page.locator(".clcr-drawer")
+    drawer.locator("summary").click()
+    page.get_by_label("Slice by").select_option("voice")
+    line = page.get_by_label("Slices", exact=True).locator("tbody tr").nth(1)
+    voice, count = line.locator("th").inner_text(), line.locator("td").first.inner_text()
+    line.locator("button").press("Enter")
+    expect(page.locator(".clcr-chip")).to_have_text(f"{count} selected ✕")
+    expect(drawer.locator("summary")).to_have_text(f"Samples as a table: the {count} selected of 50")
+    expect(page.get_by_label("Slices", exact=True).locator("tbody tr")).to_have_count(2)
+    expect(drawer.get_by_text("Wilson's 95 % interval")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="download CSV").click()
+    assert download.value.suggested_filename == "samples.csv"
+    with open(download.value.path(), encoding="utf-8-sig", newline="") as file:
+        lines = list(csv.reader(file))
+    assert len(lines) == int(count) + 1
+    assert {line[lines[0].index("voice")] for line in lines[1:]} == {voice}
+    return lines
+
+
+def assert_all_heads(page: Page) -> None:
+    """All heads and levels at a glance; a click opens the one, at its level."""
+    page.get_by_label("Drawn as").select_option("all")
+    maps = page.locator(".clcr-multiple button")
+    expect(maps).to_have_count(6)
+    assert all(inked(canvas) for canvas in page.locator(".clcr-thumbnail").all())
+    page.locator(".clcr-attention").screenshot(path=str(shots() / "all-heads.png"))
+    page.get_by_label("open mid, head 2").click()
+    expect(page.get_by_label("mid", exact=True)).to_be_checked()
+    expect(page.get_by_label("Head", exact=True)).to_have_value("1")
+    expect(page.get_by_label("Drawn as")).to_have_value("heat")
+    expect(maps.first).to_be_hidden()
+    canvas = page.locator(".clcr-attention canvas:not(.clcr-thumbnail)")
+    canvas.hover(position={"x": 300, "y": 60})
+    expect(page.locator(".clcr-tip")).to_contain_text("listens to")
+
+
+def inked(canvas: Locator) -> bool:
+    """Does it show more than one colour?"""
+    pixels = "c => [...new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)]"
+    return len(set(canvas.evaluate(pixels))) > 1
+
+
+def test_page_gives_the_selection_as_a_table(offline: Watched, written: Path, explorer: viz.Explorer) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    lines = assert_table(page)
+    explorer.selection = [int(line[0]) for line in lines[1:]]
+    wanted = pd.read_csv(io.StringIO(explorer.table().to_csv()), dtype=str, keep_default_na=False)
+    explorer.selection = []
+    assert lines[0] == list(wanted.columns)
+    for mine, theirs in zip(lines[1:], wanted.to_numpy().tolist(), strict=True):
+        assert [x.removesuffix(".0") for x in theirs] == mine
+    assert_all_heads(page)
+    assert axe(page) == []
+    offline.assert_quiet()
+
+
 def test_page_compares(offline: Watched, written: Path, explorer: viz.Explorer) -> None:
     page = offline.page
     page.goto(written.as_uri())
@@ -120,5 +184,9 @@ def live(lab: Lab) -> Watched:
 def test_lab_compares_and_tells_python(live: Watched) -> None:
     assert_compared(live.page)
     expect(live.page.locator(".said")).to_contain_text("0 selected")
+    lines = assert_table(live.page)
+    expect(live.page.locator(".said")).to_contain_text(f"{len(lines) - 1} selected, {lines[1][0]}")
+    live.page.locator(".clcr-cloud").first.press("Escape")
+    assert_all_heads(live.page)  # the levels that are not picked come from the kernel
     expect(live.page.locator(".clcr-error")).to_be_hidden()
     live.assert_quiet()

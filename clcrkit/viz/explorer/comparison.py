@@ -122,8 +122,8 @@ def verdict(trace: Trace, other: Trace) -> Verdict:
         names = ("both right", "only a right", "only b right", "both wrong, alike", "both wrong, not alike")
         wrong = np.where(changed, 4, 3)
         return Verdict(names, np.select([(a + b) == 0, b > a, a > b], [0, 1, 2], wrong), changed, shift)
-    names = ("same answer", "a nearer", "b nearer", "as near")
-    return Verdict(names, np.select([~changed, b > a, a > b], [0, 1, 2], 3), changed, shift)
+    nearer = ("same answer", "a nearer", "b nearer", "as near")
+    return Verdict(nearer, np.select([~changed, b > a, a > b], [0, 1, 2], 3), changed, shift)
 
 
 def errors(trace: Trace) -> Float[ndarray, "sample"]:

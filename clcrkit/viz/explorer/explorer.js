@@ -150,59 +150,75 @@ app.theme.ink(.12);ctx.fillRect(x,bottom,width,6);ctx.fillStyle=colorOf(app,spea
 4+22*(heard[j]/loudest));if(theirs!==j)return;pen(ctx,app.theme.ink(1),1.5);ctx.strokeRect(x-1,bottom-1,width+2,30)})}function writeTexts(ctx,texts,x,step,y,focus,color){
 const widest=Math.max(...texts.map(text=>text.length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/
 step));texts.forEach((text,i)=>{const inTheWay=focus>=0&&Math.abs(i-focus)<every;if(i===focus||i%every===0&&!inTheWay)write(
-ctx,text,x(i),y,"center",color)})}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.weighted=true;this.data=null;this.
-places=null;this.cell=null;const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","Exchange attention","a\
-ttention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listening tokens.";this.canvas=
-new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});this.note=note("",
-"clcr-links-note");main.append(this.note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.
-data.table;const modes=[["auto","links or heat map"],["links","links"],["heat","heat map"]].map(([value,text])=>h("optio\
-n",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=
-isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);return[picker(app,"modalit\
-y","Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-co\
-ntrol"},h("span",{text:"Drawn as"}),h("select",{"aria-label":"Drawn as",onchange:onMode},...modes)),h("label",{class:"cl\
-cr-control clcr-check"},h("input",{type:"checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by a\
-llocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>
-1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||
-ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} s\
-amples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});
-text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.
-under(...this.canvas.at(event));app.point(under?.token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(
-under));else app.untip();if(this.cell)this.canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});
-const count=()=>this.data?.rows??0;const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.
-describe({token:{modality:modality(),i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.
-rows*data.speakers.length>LONG}under(x,y){const{data,places}=this;if(!data||!places)return null;const modality=this.app.
-get("modality");const j=data.speakers.findIndex((_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){
-const t=Math.floor((y-places.top)/places.rowHeight);return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}
-if(y<90){const t=Math.floor((x-places.left)/places.listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=
-150||j<0)return null;return{token:{modality:data.speakers[j].modality,i:data.speakers[j].i}}}describe({token,cell}){const{
-data}=this;if(!data)return[];const{tokens,share,speakers,weights,drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality}\
- ${position}${text?` (${text})`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,
-tokens.positions[t],tokens.text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(
-speakers[j])}`,`attention ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}
-const{i}=token;if(token.modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);
-return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.
-map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,
-1)} % to ${speaker(s)}`);const lines=[`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.
-allocation[i]>0?lines:[...lines,"not funded: nothing of this reaches it"]}update(){const{app}=this;const waiting=app.data.
-kernel&&!app.data.attentionIsHere;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.
-weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.
-note.textContent=this.whyNone();return}this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
-this.canvas.paint();this.note.textContent=this.noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.
-app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
-length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
-const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
-...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;
-if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has n\
-o exchange, so nobody listens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or \
-every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.
-weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens \
-of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);
-const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent}\
- % of the weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.
-length<all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is hear\
-d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.
-places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
-data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var GAIN=26;var TRUTH=12;var STICKS=24;var WIDEST=42;
+ctx,text,x(i),y,"center",color)})}function multiples(app,toDraw,open){const{levels,heads}=app.data.table;const modality=app.get("modality");const all=levels.
+map((_,level)=>Array.from({length:heads},(_2,head)=>{const weights=app.data.weights(modality,level,head);return weights&&
+toDraw(weights)}));const peak=Math.max(...all.flat().map(data=>data?.peak??0));const rows=levels.map((name,level)=>{const maps=all[level].
+map((data,head)=>{if(!data)return"";const shown=level===app.get("level")&&head===app.get("head");const label=`${name}, h\
+ead ${head+1}`;const map=pixels(app,{...data,peak});map.className="clcr-thumbnail";return h("button",{type:"button","ari\
+a-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,head)},map,speakersOf(app,data),h("span",{text:`\
+head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,peak}}function speakersOf(app,{
+speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).length/speakers.length;const color=app.
+theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*part}%;background:${color}`})});return h(
+"span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.weighted=true;this.asked=false;this.
+data=null;this.places=null;this.cell=null;this.modes=h("select",{"aria-label":"Drawn as"});const main=h("div",{class:"cl\
+cr-main"});this.el=panel(app,"attention","Exchange attention","attention",this.controls(),[main]);const label="Who liste\
+ns to whom. Arrow keys move between listening tokens.";this.canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.
+data)this.draw(ctx,this.data,width,height)});this.grid=h("div",{class:"clcr-multiples",hidden:true});this.note=note("","\
+clcr-links-note");main.append(this.grid,this.note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,
+heads}=app.data.table;const modes=[["auto","links or heat map"],["links","links"],["heat","heat map"],["all","all heads \
+and levels"]].map(([value,text])=>h("option",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};
+const onWeighted=event=>{this.weighted=isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`he\
+ad ${i+1}`]);this.modes.append(...modes);this.modes.addEventListener("change",onMode);return[picker(app,"modality","List\
+ener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-control"},
+h("span",{text:"Drawn as"}),this.modes),h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",checked:true,
+onchange:onWeighted}),term(app,"weighted","weighted by allocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.
+data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention is averaged o\
+ver blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`This page keep\
+s the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample with attenti\
+on",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){
+const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.under(...this.canvas.at(event));app.point(under?.
+token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(under));else app.untip();if(this.cell)this.
+canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});const count=()=>this.data?.rows??0;
+const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.describe({token:{modality:modality(),
+i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.rows*data.speakers.length>LONG}under(x,y){
+const{data,places}=this;if(!data||!places)return null;const modality=this.app.get("modality");const j=data.speakers.findIndex(
+(_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){const t=Math.floor((y-places.top)/places.rowHeight);
+return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}if(y<90){const t=Math.floor((x-places.left)/places.
+listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=150||j<0)return null;return{token:{modality:data.speakers[j].
+modality,i:data.speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data)return[];const{tokens,share,speakers,weights,
+drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality} ${position}${text?` (${text}\
+)`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,tokens.positions[t],tokens.
+text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(speakers[j])}`,`attent\
+ion ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}const{i}=token;if(token.
+modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);return j<0?[]:[speaker(speakers[j]),
+`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.map((s,j)=>({s,weight:weights[i*columns+
+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,1)} % to ${speaker(s)}`);const lines=[
+`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,
+"not funded: nothing of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;
+const here=isAll?app.data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;this.el.classList.
+toggle("clcr-waiting",waiting);if(waiting&&isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)
+return;this.grid.hidden=!isAll;const weights=app.data.weights(app.get("modality"));this.data=weights&&this.toDraw(weights);
+this.canvas.el.hidden=!this.data||isAll;if(!this.data){this.grid.replaceChildren();this.note.textContent=this.whyNone();
+return}if(isAll)return this.showAll();this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
+this.canvas.paint();this.note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.
+mode="heat";this.modes.value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.
+toDraw(weights),open);this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("moda\
+lity")}, listening; columns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A\
+ click opens one.`}toDraw(weights){const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(
+weights.weights.length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.
+weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*
+speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,
+share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote(
+"attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
+app.get("modality");return`In this sample ${modality} or every other modality is missing, so there is no attention to sh\
+ow.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.
+isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Da\
+rkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.
+length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No l\
+ink: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}.\
+ Bars above: allocation α of each listener; bars below: how much each token is heard. Point at a token to follow it.`}draw(ctx,data,width,height){
+ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
+this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var GAIN=26;var TRUTH=12;var STICKS=24;var WIDEST=42;
 var stripHeight=bins=>bins*clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.
 modality=modality;this.index=index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.mostEvidence=
 1;this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=
@@ -384,22 +400,24 @@ mark(ctx,"circle",x(values[data.row]),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fil
 pen(ctx,theme.ink(.45),1);line(ctx,[[zero,HEAD2],[zero,height-16]]);write(ctx,`−${fmt(reach)}`,LEFT5,height-5,"left",theme.
 ink(.65));write(ctx,"0",zero,height-5,"center",theme.ink(.65));write(ctx,`+${fmt(reach)}`,LEFT5+2*half,height-5,"right",
 theme.ink(.65));write(ctx,"○ picked",LEFT5-6,height-5,"right",theme.ink(.65));write(ctx,"mean",width,height-5,"right",
-theme.ink(.65))}};var LINES=10;var Listing=class{constructor(app,label,columns){this.app=app;this.columns=columns;this.rows=[];this.from=0;
-this.key="";this.body=h("tbody");const heads=["id",...columns.map(c=>c.name)].map(text=>h("th",{scope:"col",title:text,text}));
-this.range=h("span");this.back=button("‹",()=>this.turn(-LINES));this.on=button("›",()=>this.turn(LINES));this.back.
-setAttribute("aria-label",`${label}: earlier lines`);this.on.setAttribute("aria-label",`${label}: further lines`);this.pages=
-h("div",{class:"clcr-row clcr-pages"},this.back,this.range,this.on);this.el=h("div",{class:"clcr-listing"},h("table",{"a\
-ria-label":label},h("thead",{},h("tr",{},...heads)),this.body),this.pages)}turn(by){this.from=clamp(this.from+by,0,Math.
-max(0,this.rows.length-1));this.from-=this.from%LINES;this.update(this.rows)}update(rows){const{app}=this;if(rows!==this.
-rows)this.from=0;this.rows=rows;const picked=app.data.row;const key=`${this.from} ${picked} ${rows.length} ${rows[0]} ${rows.
-at(-1)}`;this.pages.hidden=rows.length<=LINES;if(key===this.key)return;this.key=key;const shown=rows.slice(this.from,this.
-from+LINES);this.range.textContent=`${this.from+1} to ${this.from+shown.length} of ${counted(rows.length)}`;this.back.disabled=
-this.from===0;this.on.disabled=this.from+LINES>=rows.length;const focused=this.body.contains(document.activeElement)?document.
-activeElement?.textContent:null;this.body.replaceChildren(...shown.map(row=>this.line(row,row===picked)));if(focused)this.
-buttons().find(b=>b.textContent===focused)?.focus()}buttons(){return Array.from(this.body.querySelectorAll("button"))}line(row,isPicked){
-const{app}=this;const id=button(app.data.ids[row],()=>app.show(app.data.ids[row]));id.setAttribute("aria-label",`pick id\
- ${app.data.ids[row]}`);const cells=this.columns.map(c=>{const text=app.data.valueOf(c,row);return h("td",{title:text,text})});
-return h("tr",{"aria-current":isPicked?"true":null},h("th",{scope:"row"},id),...cells)}};var VERDICT="a or b";var LISTED=new Set(["label","prediction","prediction b","error","error b",VERDICT]);var Comparison=class{constructor(app,compared){
+theme.ink(.65))}};var LINES=10;var NARROW=4;var Listing=class{constructor(app,label,columns){this.app=app;this.columns=columns;this.rows=[];
+this.from=0;this.key="";this.body=h("tbody");const heads=["id",...columns.map(c=>c.name)].map((text,i)=>h("th",{scope:"c\
+ol",title:text,text,class:i>NARROW?"clcr-roomy":null}));this.range=h("span");this.back=button("‹",()=>this.turn(-LINES));
+this.on=button("›",()=>this.turn(LINES));this.back.setAttribute("aria-label",`${label}: earlier lines`);this.on.setAttribute(
+"aria-label",`${label}: further lines`);this.pages=h("div",{class:"clcr-row clcr-pages"},this.back,this.range,this.on);this.
+el=h("div",{class:"clcr-listing"},h("table",{"aria-label":label},h("thead",{},h("tr",{},...heads)),this.body),this.pages)}turn(by){
+this.from=clamp(this.from+by,0,Math.max(0,this.rows.length-1));this.from-=this.from%LINES;this.update(this.rows)}update(rows){
+const{app}=this;if(rows!==this.rows)this.from=0;this.rows=rows;const picked=app.data.row;const key=`${this.from} ${picked}\
+ ${rows.length} ${rows[0]} ${rows.at(-1)}`;this.pages.hidden=rows.length<=LINES;if(key===this.key)return;this.key=key;const shown=rows.
+slice(this.from,this.from+LINES);this.range.textContent=`${this.from+1} to ${this.from+shown.length} of ${counted(rows.length)}`;
+this.back.disabled=this.from===0;this.on.disabled=this.from+LINES>=rows.length;const focused=this.body.contains(document.
+activeElement)?document.activeElement?.textContent:null;this.body.replaceChildren(...shown.map(row=>this.line(row,row===
+picked)));if(focused)this.buttons().find(b=>b.textContent===focused)?.focus()}buttons(){return Array.from(this.body.querySelectorAll(
+"button"))}line(row,isPicked){const{app}=this;const id=button(app.data.ids[row],()=>app.show(app.data.ids[row]));id.setAttribute(
+"aria-label",`pick id ${app.data.ids[row]}`);const cells=this.columns.map((c,i)=>{const whole=c.kind==="number"&&Number.
+isInteger(c.values.v[row])&&!c.names.length;const text=whole?String(c.values.v[row]):app.data.valueOf(c,row);return h("t\
+d",{title:text,text,class:i>=NARROW?"clcr-roomy":null})});return h("tr",{"aria-current":isPicked?"true":null},h("th",{scope:"\
+row"},id),...cells)}};var VERDICT="a or b";var LISTED=new Set(["label","prediction","prediction b","error","error b",VERDICT]);var Comparison=class{constructor(app,compared){
 this.app=app;this.compared=compared;const{table}=app.data;const{shift,changed}=compared;this.changed=app.data.ids.flatMap(
 (_,i)=>changed.v[i]?[i]:[]).sort((i,j)=>shift.v[j]-shift.v[i]);const onchange=event=>app.select(isTicked(event)?this.changed:
 []);this.only=h("input",{type:"checkbox",disabled:!this.changed.length,onchange});const box=h("label",{class:"clcr-contr\
@@ -447,21 +465,21 @@ return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share
 get("gamma"),this.table.sparse)}gain(tokens,share){return this.compared&&gainOf(tokens,share,this.model.get("gamma"),this.
 compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){
 const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.
-model.get("modality"))&&this.blockRow>=0)}weights(modality){const level=this.model.get("level");const head=this.model.get(
-"head");return this.attention&&weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){
-const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
-of[modality]?.[at]?.v??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);
-const[gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,
-gamma,muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
-return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
-v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
-q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
-ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
-name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
-const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
-return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
-true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
-his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.attentionIsHere&&this.attention?.levels.length===
+this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.get("head")){return this.attention&&
+weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.
+ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
+v??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[
+model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
+table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
+const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
+const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
+task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
+ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
+name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
+slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -567,7 +585,46 @@ app}=this;const key=`${app.get("color")}|${app.theme.name}`;const cached=this.gr
 groups;const{v,shape}=app.data.table[gate];const k=shape[1];const groups=app.colouring.groups().map(group=>{const mean=Array.
 from({length:k},(_,j)=>sum(group.rows.map(i=>v[i*k+j]))/group.rows.length);return{...group,mean}});this.groups.set(gate,
 {key,groups});return groups}update(){for(const part of this.parts)part.update();if(this.legend)this.app.colouring.fillLegend(
-this.legend)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
+this.legend)}};var quoted=text=>/[",\r\n]/.test(text)?`"${text.replaceAll('"','""')}"`:text;function cellOf({kind,names,values},row){const v=values.
+v[row];if(kind==="category")return names[v]??"";if(names[row])return names[row];return String(values.v instanceof Float32Array&&
+!Number.isInteger(v)?Number(v.toPrecision(7)):v)}function csvOf(ids,columns,rows){const lines=[["id",...columns.map(c=>c.
+name)],...rows.map(i=>[ids[i],...columns.map(c=>cellOf(c,i))])];return lines.map(line2=>`${line2.map(quoted).join(",")}\r\
+
+`).join("")}var QUANTILES=4;function slicesOf(column,rows){const{v}=column.values;if(column.kind==="category"){const found=new Map;for(const i of rows)
+found.set(v[i],[...found.get(v[i])??[],i]);return[...found].sort(([a],[b])=>a-b).map(([value,rows2])=>({name:column.names[value]??
+"unknown",rows:rows2}))}const sorted=rows.map(i=>v[i]).filter(Number.isFinite).sort((a,b)=>a-b);const cuts=Array.from({length:QUANTILES+
+1},(_,k)=>quantile(sorted,k/QUANTILES));const parts=cuts.slice(1).map((high,k)=>{const low=cuts[k];const last=k===QUANTILES-
+1;return{name:`${fmt(low)} to ${last?"":"below "}${fmt(high)}`,rows:rows.filter(i=>v[i]>=low&&(v[i]<high||last&&v[i]===high))}});
+return parts.filter(part=>part.rows.length)}var metricOf=({task})=>task==="regression"?"mean error":"accuracy";function score({
+task,outputs},error,rows){const total=rows.reduce((all,i)=>all+error.values.v[i],0);const n=rows.length;if(task==="regre\
+ssion")return{value:total/n};if(task==="multilabel")return{value:1-total/n/outputs.length};return{value:1-total/n,ends:wilson(
+n-total,n)}}function wilson(hits,n){const z=1.959964;const share=hits/n;const middle=(share+z*z/(2*n))/(1+z*z/n);const half=z/
+(1+z*z/n)*Math.sqrt(share*(1-share)/n+z*z/(4*n*n));return[Math.max(0,middle-half),Math.min(1,middle+half)]}var MOST3=30;var SamplesTable=class{constructor(app){this.app=app;const{columns}=app.data.table;this.key="";this.title=h(
+"span");this.rows=[];this.of=null;const options=columns.map(c=>h("option",{value:c.name,text:c.name}));this.by=columns[0];
+const onchange=event=>{const name=inputValue(event);this.by=columns.find(c=>c.name===name)??this.by;this.update()};const slice=h(
+"select",{"aria-label":"Slice by",onchange},...options);this.slices=h("div",{class:"clcr-listing clcr-slices"});this.listing=
+new Listing(app,"Samples",columns);this.el=h("details",{class:"clcr-drawer",ontoggle:()=>this.update()},h("summary",{},this.
+title),h("div",{class:"clcr-controls"},h("label",{class:"clcr-control"},h("span",{text:"Slice by"}),slice),button("downl\
+oad CSV",()=>this.download())),this.slices,this.listing.el)}update(){const{app}=this;const selection=app.get("selection");
+if(this.of!==selection){this.of=selection;this.rows=selection.length?[...app.selected].filter(i=>i>=0):app.data.ids.map(
+(_,i)=>i)}const all=counted(app.data.ids.length);const some=selection.length?`the ${counted(this.rows.length)} selected \
+of ${all}`:`all ${all}`;this.title.textContent=`Samples as a table: ${some}`;if(!this.el.open)return;this.listing.update(
+this.rows);this.fill()}fill(){const{app,rows,by}=this;const{table}=app.data;const errors=["error","error b"].flatMap(name=>table.
+columns.find(c=>c.name===name)??[]);const slices=[{name:"all of these",rows},...slicesOf(by,rows)];const metric=metricOf(
+table);const heads=errors.map((_,i)=>errors.length>1?`${metric} ${"ab"[i]}`:metric);const lines=slices.slice(0,MOST3).map(
+slice=>{const onclick=event=>app.select(slice.rows,event.shiftKey);const name=h("button",{type:"button",text:slice.name,
+title:`select ${slice.name}`,onclick});const cells=errors.map(error=>h("td",{text:this.says(error,slice.rows)}));return h(
+"tr",{},h("th",{scope:"row"},name),h("td",{text:counted(slice.rows.length)}),...cells)});const titles=[by.name,"samples",
+...heads].map(text=>h("th",{scope:"col",text}));const focused=this.slices.contains(document.activeElement)?document.activeElement?.
+textContent:null;this.slices.replaceChildren(h("table",{"aria-label":"Slices"},h("thead",{},h("tr",{},...titles)),h("tbo\
+dy",{},...lines)),note([errors.length?"":"Without labels nothing is right or wrong.",table.task==="classification"&&errors.
+length?"In brackets: Wilson's 95 % interval.":"",slices.length>MOST3?`${slices.length-MOST3} more slices are not shown.`:
+""].join(" ")));const again=Array.from(this.slices.querySelectorAll("button")).find(b=>b.textContent===focused);if(focused)
+again?.focus()}says(error,rows){const{value,ends}=score(this.app.data.table,error,rows);return ends?`${fmt(value)} (${fmt(
+ends[0])} to ${fmt(ends[1])})`:fmt(value,3)}download(){const{ids,table}=this.app.data;const text=`\uFEFF${csvOf(ids,table.
+columns,this.rows)}`;const href=URL.createObjectURL(new Blob([text],{type:"text/csv;charset=utf-8"}));h("a",{href,download:"\
+samples.csv"}).click();setTimeout(()=>URL.revokeObjectURL(href),1e4);this.app.say(`${this.rows.length} samples written t\
+o samples.csv`)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
 this.stop();const file=this.app.data.soundOf(modality);if(again||!file)return;const link=URL.createObjectURL(new Blob([file],
 {type:"audio/wav"}));const audio=new Audio(link);const playing={modality,sample:this.app.get("picked"),audio,link};this.
 playing=playing;const over=()=>{if(this.playing===playing)this.stop()};audio.addEventListener("ended",over);audio.play().
@@ -698,22 +755,23 @@ class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip"
 new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
 this));if(this.data.compared)this.views.unshift(new Comparison(this,this.data.compared));const single=!(shown.includes("\
 subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?" clcr-single":""}`},...this.views.map(
-view=>view.el));const{absent}=this.data.table;const lacks=absent.length?note(`This model names no ${absent.join(", ")}, \
-which is left out.`):"";root.replaceChildren(this.toolbar.el,this.error,grid,lacks,this.tipBox,this.status);root.addEventListener(
-"pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});root.addEventListener("keydown",event=>{if(event.
-key!=="Escape")return;this.untip();if(this.get("selection").length)this.select([])});this.refresh()}get(name){return this.
-model.get(name)}set(values){for(const[name,value]of Object.entries(values))this.model.set(name,value);this.model.save_changes();
-this.refresh()}on(name,run){const event=`change:${name}`;this.model.on(event,run);this.cleanups.push(()=>this.model.off(
-event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(
-this.frame);for(const run of this.cleanups)run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){
-this.selectedIds=selection;this.selected=new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.
-length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=
-error;for(const{name,select}of this.pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}
-this.toolbar.update();for(const view of this.views)view.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.
-root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(
-...items);this.tipBox.hidden=false;const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+
-14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){
-this.point(null);this.untip()}describe(row,layer){const{table,ids}=this.data;const modality=layer!=null&&this.get("color")===
+view=>view.el));this.samples=new SamplesTable(this);const{absent}=this.data.table;const lacks=absent.length?note(`This m\
+odel names no ${absent.join(", ")}, which is left out.`):"";root.replaceChildren(this.toolbar.el,this.error,grid,this.samples.
+el,lacks,this.tipBox,this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{
+capture:true});root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selectio\
+n").length)this.select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.
+entries(values))this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;
+this.model.on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(
+()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)
+run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=
+new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.
+update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.
+pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
+views)view.update();this.samples.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();
+const items=lines.map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.
+tipBox.hidden=false;const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(
+4,box.width-width-4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.
+point(null);this.untip()}describe(row,layer){const{table,ids}=this.data;const modality=layer!=null&&this.get("color")===
 "modality"?`, ${table.modalities[layer]}`:"";const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(
 c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){
 const now=this.get("selection");const leaves=ids.length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.

@@ -143,7 +143,7 @@ def embedded(text: str, views: Sequence[str]) -> str:
     if {"subspaces", "gates"} <= set(views):  # side by side
         height -= _HEIGHTS["gates"]
     return (
-        '<iframe title="clcrkit explorer" sandbox="allow-scripts" '
+        '<iframe title="clcrkit explorer" sandbox="allow-scripts allow-downloads" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
     )
 

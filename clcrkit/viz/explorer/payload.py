@@ -152,9 +152,10 @@ class Comparison(TypedDict):
 
 
 class Request(TypedDict):
-    """What the browser asks for: a probe of [space, level, modality]."""
+    """What the browser asks for: a probe of [space, level, modality]; the attention of all levels from now on."""
 
     probe: NotRequired[list[Any]]
+    levels: NotRequired[bool]
 
 
 class State(TypedDict):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Shaped
 from numpy import ndarray
 
@@ -54,6 +55,21 @@ def columns(trace: Trace, split: Split | None, other: Trace | None = None) -> li
         verdict = comparison.verdict(trace, other)
         answers += [*said, _category(comparison.VERDICT, verdict.of, verdict.names, answer=True)]
     return [*answers, *_attributes(trace, split)]
+
+
+def frame(columns: Sequence[Column], ids: Sequence[int], rows: Sequence[int]) -> pd.DataFrame:
+    """The samples at these positions, indexed by id, with a column for each of `columns`.
+
+    Groups are their names, None where unknown; numbers that floats cannot hold are Python's integers.
+    """
+
+    def values(c: Column) -> Any:
+        if c.kind == "category":
+            return [c.names[v] if v >= 0 else None for v in c.values[list(rows)].tolist()]
+        return [int(c.names[i]) for i in rows] if c.names else c.values[list(rows)]
+
+    index = pd.Index([ids[i] for i in rows], name="id")
+    return pd.DataFrame({c.name: pd.Series(values(c), index, dtype=None) for c in columns}, index)
 
 
 def _category(name: str, values: Any, names: Sequence[str], answer: bool = False) -> Column:

@@ -27,7 +27,7 @@ from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import write_text
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import comparison, html, payload, spaces, svg
+from clcrkit.viz.explorer import comparison, html, payload, samples, spaces, svg
 from clcrkit.viz.explorer.reallocation import reallocated
 from clcrkit.viz.explorer.views import VIEWS, views_of
 
@@ -154,6 +154,7 @@ class Explorer(anywidget.AnyWidget):
         self.compare = None if compare is None else comparison.aligned(self.trace, compare.to("cpu"))
         self.payload = payload.Payload(self.trace, self.epochs, split, self.compare)
         self._failed = ""  # the callback whose error is shown
+        self._every_level = False  # has the browser asked for the attention of all levels?
         self._drawn: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
         table = self.payload.table()
@@ -237,6 +238,15 @@ class Explorer(anywidget.AnyWidget):
         self.payload.add_probes(*asked)
         return self.payload.probes[spaces.space_key(*asked)]
 
+    def table(self) -> Any:
+        """The selected samples, or all if none is selected, as a pandas DataFrame: what the explorer's CSV file holds.
+
+        Indexed by id, with a column for label, prediction, error and each attribute; groups are their names.
+        """
+        rows = [self.trace.row(i) for i in self.selection] or range(len(self.trace))
+        columns = samples.columns(self.trace, self.split, self.compare)
+        return samples.frame(columns, self.trace.batch.ids.tolist(), rows)
+
     def page(self, gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB, *, live: bool = False) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
 
@@ -288,6 +298,9 @@ class Explorer(anywidget.AnyWidget):
         if "probe" in content:
             self.payload.add_probes(*content["probe"])
             self._probes = dict(self.payload.probes)
+        if content.get("levels"):
+            self._every_level, self._drawn = True, ()
+            self._send_tokens()
 
     def _send_points(self) -> None:
         self.payload.add_points(self.space, self.projection, self.level, self.modality)
@@ -300,7 +313,8 @@ class Explorer(anywidget.AnyWidget):
             if self._block.get("ids") != shown_ids:
                 self._block = dict(self.payload.block([row]))
             if "attention" in shown:
-                self._attention = dict(self.payload.attention([row], [self.level], [self.modality]))
+                levels = range(len(self.levels)) if self._every_level else [self.level]
+                self._attention = dict(self.payload.attention([row], levels, [self.modality]))
             self._drawn = (self.picked, self.level, self.modality)
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:

@@ -7,6 +7,7 @@ import { Data, MESSAGES } from "./data.js";
 import { h, note } from "./dom.js";
 import { Gates } from "./gates.js";
 import { clamp } from "./numbers.js";
+import { SamplesTable } from "./samplestable.js";
 import { Player } from "./sound.js";
 import { Subspaces } from "./subspaces.js";
 import { Theme } from "./theme.js";
@@ -67,9 +68,10 @@ export class App {
     if (this.data.compared) this.views.unshift(new Comparison(this, this.data.compared));
     const single = !(shown.includes("subspaces") && shown.includes("gates"));
     const grid = h("div", { class: `clcr-grid${single ? " clcr-single" : ""}` }, ...this.views.map((view) => view.el));
+    this.samples = new SamplesTable(this);
     const { absent } = this.data.table;
     const lacks = absent.length ? note(`This model names no ${absent.join(", ")}, which is left out.`) : "";
-    root.replaceChildren(this.toolbar.el, this.error, grid, lacks, this.tipBox, this.status);
+    root.replaceChildren(this.toolbar.el, this.error, grid, this.samples.el, lacks, this.tipBox, this.status);
     // what another touch has opened
     root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });
     root.addEventListener("keydown", (event) => {
@@ -130,6 +132,7 @@ export class App {
     }
     this.toolbar.update();
     for (const view of this.views) view.update();
+    this.samples.update();
   }
 
   // -- saying things

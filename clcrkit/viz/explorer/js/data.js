@@ -116,10 +116,13 @@ export class Data {
     return Boolean(a?.levels.includes(level) && a.asked.includes(this.model.get("modality")) && this.blockRow >= 0);
   }
 
-  /** @param {string} modality */
-  weights(modality) {
-    const level = this.model.get("level");
-    const head = this.model.get("head");
+  /** Has the kernel sent the attention of all levels? */
+  get everyLevelIsHere() {
+    return this.attentionIsHere && this.attention?.levels.length === this.table.levels.length;
+  }
+
+  /** @param {string} modality @param {number} [level] @param {number} [head] */
+  weights(modality, level = this.model.get("level"), head = this.model.get("head")) {
     return (
       this.attention && weightsOf(this.attention, this.picked, modality, level, head, (m) => this.tokens(m, level))
     );

@@ -6,6 +6,7 @@ import { clamp, counted } from "./numbers.js";
 /** @import {Column} from "./types.js" */
 
 const LINES = 10;
+const NARROW = 4; // columns beside the id on a narrow page; the others need room
 
 export class Listing {
   /** @param {App} app @param {string} label @param {Column[]} columns */
@@ -17,7 +18,9 @@ export class Listing {
     this.from = 0;
     this.key = "";
     this.body = h("tbody");
-    const heads = ["id", ...columns.map((c) => c.name)].map((text) => h("th", { scope: "col", title: text, text }));
+    const heads = ["id", ...columns.map((c) => c.name)].map((text, i) =>
+      h("th", { scope: "col", title: text, text, class: i > NARROW ? "clcr-roomy" : null }),
+    );
     this.range = h("span");
     this.back = button("‹", () => this.turn(-LINES));
     this.on = button("›", () => this.turn(LINES));
@@ -71,9 +74,10 @@ export class Listing {
     const { app } = this;
     const id = button(app.data.ids[row], () => app.show(app.data.ids[row]));
     id.setAttribute("aria-label", `pick id ${app.data.ids[row]}`);
-    const cells = this.columns.map((c) => {
-      const text = app.data.valueOf(c, row);
-      return h("td", { title: text, text });
+    const cells = this.columns.map((c, i) => {
+      const whole = c.kind === "number" && Number.isInteger(c.values.v[row]) && !c.names.length;
+      const text = whole ? String(c.values.v[row]) : app.data.valueOf(c, row);
+      return h("td", { title: text, text, class: i >= NARROW ? "clcr-roomy" : null });
     });
     return h("tr", { "aria-current": isPicked ? "true" : null }, h("th", { scope: "row" }, id), ...cells);
   }

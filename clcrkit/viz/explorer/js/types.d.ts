@@ -151,6 +151,7 @@ export interface ProbeRow {
 
 export interface Request {
   probe?: [space: string, level: number, modality: string];
+  levels?: boolean;
 }
 
 export interface State {
