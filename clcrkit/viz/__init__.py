@@ -3,7 +3,9 @@
 from clcrkit import viz
 explorer = viz.Explorer(trace, model, split)   # all four views
 viz.budget(trace)                              # one of them
+viz.Explorer(trace, compare=other)             # two models, seeds or checkpoints on the same samples
 explorer.selection                             # the sample ids picked in any view
+explorer.table()                               # the selected samples as a DataFrame
 explorer.export("page.html")                   # a page that needs no kernel and no network
 explorer.export("page.html", live=True)        # the same, and the model runs in it
 viz.playground(model, split, "page.html")      # make a digit, and watch the model answer

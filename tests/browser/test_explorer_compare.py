@@ -134,6 +134,21 @@ def inked(canvas: Locator) -> bool:
     return len(set(canvas.evaluate(pixels))) > 1
 
 
+def assert_pictures(page: Page) -> None:
+    """Below the tokens of vision the scan is drawn, another one for another sample; other lanes have none."""
+    lane = page.locator(".clcr-lane[data-modality=vision] canvas")
+    lane.scroll_into_view_if_needed()
+    # how many pixels are a pure grey on the scan's black ground, left of the first token's middle
+    script = """c => { const k = c.width / c.clientWidth, h = c.height;
+        const d = c.getContext("2d").getImageData(60 * k, h - 66 * k, 36 * k, 40 * k).data; let dark = 0;
+        for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 250 && d[i] < 20 && d[i + 1] < 20 && d[i + 2] < 20) dark++;
+        return dark / (d.length / 4); }"""
+    assert lane.evaluate(script) > 0.1
+    before = lane.evaluate("c => c.toDataURL()")
+    page.get_by_label("Next sample", exact=True).click()
+    page.wait_for_function("([c, old]) => c.toDataURL() !== old", arg=[lane.element_handle(), before])
+
+
 def test_page_gives_the_selection_as_a_table(offline: Watched, written: Path, explorer: viz.Explorer) -> None:
     page = offline.page
     page.goto(written.as_uri())
@@ -146,6 +161,7 @@ def test_page_gives_the_selection_as_a_table(offline: Watched, written: Path, ex
     for mine, theirs in zip(lines[1:], wanted.to_numpy().tolist(), strict=True):
         assert [x.removesuffix(".0") for x in theirs] == mine
     assert_all_heads(page)
+    assert_pictures(page)
     assert axe(page) == []
     offline.assert_quiet()
 
@@ -188,5 +204,6 @@ def test_lab_compares_and_tells_python(live: Watched) -> None:
     expect(live.page.locator(".said")).to_contain_text(f"{len(lines) - 1} selected, {lines[1][0]}")
     live.page.locator(".clcr-cloud").first.press("Escape")
     assert_all_heads(live.page)  # the levels that are not picked come from the kernel
+    assert_pictures(live.page)
     expect(live.page.locator(".clcr-error")).to_be_hidden()
     live.assert_quiet()

@@ -218,10 +218,24 @@ length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of
 ink: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}.\
  Bars above: allocation α of each listener; bars below: how much each token is heard. Point at a token to follow it.`}draw(ctx,data,width,height){
 ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
-this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var GAIN=26;var TRUTH=12;var STICKS=24;var WIDEST=42;
-var stripHeight=bins=>bins*clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.
-modality=modality;this.index=index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.mostEvidence=
-1;this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=
+this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);const width=Math.max(1,
+step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+.5)*step-width/2,middle-Math.max(
+0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],[left+gain.length*step,middle]])}
+var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({shape},step){const[,height,width]=shape;const room=sharing(
+step)*step-2;const times=Math.min(room/width,HIGHEST/height);return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(
+images,step).high;function drawPictures(ctx,{theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{
+room,wide,high}=sizeOf(images,step);const strip=stripOf(images);write(ctx,"picture",left-8,top+high/2+4,"right",theme.ink(
+.65));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=wide<width;for(let i=0;i<tokens;i+=sharing(step)){
+const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,height,x,top,wide,high)}ctx.imageSmoothingEnabled=
+smooth}function stripOf(images){const cached=strips2.get(images);if(cached)return cached;const{shape,v}=images;const[tokens,
+height,width,colors]=shape;const image=new ImageData(tokens*width,height);image.data.fill(255);for(let i=0;i<tokens;i++){
+for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+y)*width+x)*colors;const to=4*(y*tokens*width+i*
+width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}const canvas=document.createElement("canvas");canvas.
+width=image.width;canvas.height=height;contextOf(canvas).putImageData(image,0,0);strips2.set(images,canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
+index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.mostEvidence=1;
+this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=
 app.data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):
 null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-moda\
 lity":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter m\
@@ -244,28 +258,31 @@ v)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`al
 muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(share.cutoff-v,3)}`);if(this.gain)
 lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(truth[i]?"known to carry shared evidence \
 at this level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
-this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);this.gain=this.tokens&&data.gain(this.tokens,this.
+this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.pictureOf(this.modality);this.
+picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&data.gain(this.tokens,this.
 share)}update(here,mostEvidence,highest){const{app,tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;
 this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.replaceChildren(
 h("i",{class:"clcr-dot",style:`background:${app.theme.modality(this.index)}`}),h("strong",{text:this.modality}));if(!tokens)
 return this.caption.append(" this modality is missing in this sample");this.caption.append(...this.captionOf(tokens));const widest=Math.
 max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.
-positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));const strip=tokens.bins?stripHeight(
-tokens.bins)+3:0;const gain=this.gain?GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?
-16:4));canvas.paint()}updateListen(listen){const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.
-player.playing?.modality===this.modality;const why=app.data.kernel?"the sound is on its way":"this page does not keep th\
-e sound of this sample";listen.disabled=!sound;listen.hidden=!this.tokens;listen.textContent=playing?"■ stop":"▶ liste\
-n";listen.title=sound?"":why;listen.setAttribute("aria-label",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}captionOf(tokens){
-const{app}=this;const{allocation,budget,cutoff}=this.share;const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.
-filter(share=>share>0).length;const unbound=app.data.table.sparse?" 0: the budget does not bind, every token keeps its a\
-ctivation":" 0: this model has no budget, every token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded}\
- of ${n} tokens funded`}),h("span",{},term(app,"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},
-term(app,"participation","r"),` ${fmt(spent/n)}`),h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,
-3)}`:unbound)]}draw(ctx,tokens){const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.
-width-LEFT3-RIGHT3)/n);ctx.font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+
-6;if(this.gain){this.drawGain(ctx,this.gain,below);below+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,below);below+=
-TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.features,tokens.
-bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
+positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));const picture=this.picture?
+pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(tokens.bins)+3:0)+picture;const gain=this.gain?
+GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){
+const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.
+data.kernel?"the sound is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=
+!this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-labe\
+l",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,
+cutoff}=this.share;const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>
+0).length;const unbound=app.data.table.sparse?" 0: the budget does not bind, every token keeps its activation":" 0: this\
+ model has no budget, every token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens \
+funded`}),h("span",{},term(app,"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"partic\
+ipation","r"),` ${fmt(spent/n)}`),h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){
+const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.
+font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below=BASE+
+6;if(this.gain){drawGain(ctx,this.app,this.gain,row,below);below+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,
+below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
+features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.picture){drawPictures(ctx,this.app,this.picture,row,
+below);below+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
 app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-TOP3+(this.hasText?16:
 4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
 app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
@@ -279,17 +296,14 @@ width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Mat
 1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>
 0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[
 LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),
-"left",theme.warning);ctx.font=theme.font(11)}drawGain(ctx,gain,top){const{theme}=this.app;const middle=top+GAIN/2-1;write(
-ctx,"b − a",LEFT3-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);gain.forEach((v,i)=>{const height=clamp(
-v,-1,1)*(GAIN/2-2);const width=Math.max(1,this.step*.6);ctx.fillRect(LEFT3+(i+.5)*this.step-width/2,middle-Math.max(0,height),
-width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[LEFT3-4,middle],[LEFT3+gain.length*this.step,middle]])}drawTruth(ctx,truth,top){
-const{theme}=this.app;ctx.fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+
-(i+.5)*this.step,top+3,Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
-const{step,mostEvidence}=this;const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-
-v/mostEvidence*STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.
-forEach((e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===
-null||!(cut>0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*
-step+4,y(cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
+"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);
+truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));
+ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;
+const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;
+write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{
+const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>
+0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(
+cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
 bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.ramp(value/255);ctx.fillRect(
 LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){
 for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
@@ -333,18 +347,19 @@ this.app=app;const{data}=app;const main=h("div",{class:"clcr-main"});const side=
 el=panel(app,"budget","Token budget","budget",[],[main,side]);const words=data.compared?[...KEY,GAIN2]:KEY;const key=words.
 map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),term(app,word,label)));this.missing=note(
 "","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.lanes=data.table.modalities.map((m,i)=>new TokenLane(
-app,main,m,i));if(!data.complete){const[all,audible]=[data.ids.length,data.sounds?.ids.length??0];if(data.table.audible.
-length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.blockRows.size,all)}main.append(note(app.get("\
-live")?"Click a token (or Enter on it) to mute it: its activation becomes 0 and the model runs again.":"Point at a token\
- to read its numbers."));this.predictions=new Predictions(app);side.append(term(app,"prediction","Prediction"),this.predictions.
-el);side.append(term(app,"participation","Participation r, all samples"));this.participation=new Participation(app,side)}limit(parent,what,count,all){
-if(count<all)parent.append(note(`This page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){
-const{app}=this;const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-wait\
-ing",waiting);if(waiting)return;this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.
-data.block?.ids[0]??""));this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)
-lane.read();const evidence=this.lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||
-1;const asked2=this.lanes.flatMap(lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.
-lanes)lane.update(here,most,highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+app,main,m,i));if(!data.complete){const all=data.ids.length;if(data.table.audible.length)this.limit(main,"sound",data.sounds?.
+ids.length??0,all);if(data.table.pictured.length)this.limit(main,"pictures",data.pictures?.ids.length??0,all);this.limit(
+main,"tokens",data.blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its \
+activation becomes 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(
+app);side.append(term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Particip\
+ation r, all samples"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.
+append(note(`This page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;
+const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)
+return;this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));
+this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
+lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
+lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
+highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
 app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
 modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
@@ -449,13 +464,14 @@ map(decode);if(!value||typeof value!=="object"||ArrayBuffer.isView(value))return
 data:null,v:unpack(value)};return Object.fromEntries(Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){
 if(Array.isArray(value))return value.map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.
 fromEntries(Object.entries(value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.
-data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,driver){
-this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=this.kernel||Boolean(model.complete);this.
-table=decode(model.get("_table"));this.compared=model.get("_compared")?.says?decode(model.get("_compared")):null;this.ids=
-this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.
-attentions=null;this.sounds=null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){
-const value=this.model.get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=
-message(value);else if(name==="_sound")this.sounds=message(value);else if(name==="_answer")this.answers=message(value);else{
+data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_picture","_ans\
+wer"];var Data=class{constructor(model,driver){this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=
+this.kernel||Boolean(model.complete);this.table=decode(model.get("_table"));this.compared=model.get("_compared")?.says?decode(
+model.get("_compared")):null;this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.
+block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.pictures=null;this.answers=null;this.ranges=
+new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);if(name==="_points")this.
+points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name==="_sound")this.sounds=message(
+value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.answers=message(value);else{
 this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get(
 "picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality,other=false){
 const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[(other?"b/":"")+this.
@@ -469,8 +485,9 @@ model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.att
 this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.get("head")){return this.attention&&
 weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.
 ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
-v??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[
-model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
+null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
+get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
 const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
 table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
 level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
@@ -590,17 +607,18 @@ v[row];if(kind==="category")return names[v]??"";if(names[row])return names[row];
 !Number.isInteger(v)?Number(v.toPrecision(7)):v)}function csvOf(ids,columns,rows){const lines=[["id",...columns.map(c=>c.
 name)],...rows.map(i=>[ids[i],...columns.map(c=>cellOf(c,i))])];return lines.map(line2=>`${line2.map(quoted).join(",")}\r\
 
-`).join("")}var QUANTILES=4;function slicesOf(column,rows){const{v}=column.values;if(column.kind==="category"){const found=new Map;for(const i of rows)
-found.set(v[i],[...found.get(v[i])??[],i]);return[...found].sort(([a],[b])=>a-b).map(([value,rows2])=>({name:column.names[value]??
-"unknown",rows:rows2}))}const sorted=rows.map(i=>v[i]).filter(Number.isFinite).sort((a,b)=>a-b);const cuts=Array.from({length:QUANTILES+
-1},(_,k)=>quantile(sorted,k/QUANTILES));const parts=cuts.slice(1).map((high,k)=>{const low=cuts[k];const last=k===QUANTILES-
-1;return{name:`${fmt(low)} to ${last?"":"below "}${fmt(high)}`,rows:rows.filter(i=>v[i]>=low&&(v[i]<high||last&&v[i]===high))}});
-return parts.filter(part=>part.rows.length)}var metricOf=({task})=>task==="regression"?"mean error":"accuracy";function score({
-task,outputs},error,rows){const total=rows.reduce((all,i)=>all+error.values.v[i],0);const n=rows.length;if(task==="regre\
-ssion")return{value:total/n};if(task==="multilabel")return{value:1-total/n/outputs.length};return{value:1-total/n,ends:wilson(
-n-total,n)}}function wilson(hits,n){const z=1.959964;const share=hits/n;const middle=(share+z*z/(2*n))/(1+z*z/n);const half=z/
-(1+z*z/n)*Math.sqrt(share*(1-share)/n+z*z/(4*n*n));return[Math.max(0,middle-half),Math.min(1,middle+half)]}var MOST3=30;var SamplesTable=class{constructor(app){this.app=app;const{columns}=app.data.table;this.key="";this.title=h(
-"span");this.rows=[];this.of=null;const options=columns.map(c=>h("option",{value:c.name,text:c.name}));this.by=columns[0];
+`).join("")}var QUANTILES=4;function slicesOf(column,rows){const{v}=column.values;if(column.kind==="category"){const found=new Map;for(const i of rows){
+const group=found.get(v[i]);if(group)group.push(i);else found.set(v[i],[i])}return[...found].sort(([a],[b])=>a-b).map(([
+value,rows2])=>({name:column.names[value]??"unknown",rows:rows2}))}const sorted=rows.map(i=>v[i]).filter(Number.isFinite).
+sort((a,b)=>a-b);const cuts=Array.from({length:QUANTILES+1},(_,k)=>quantile(sorted,k/QUANTILES));const parts=cuts.slice(
+1).map((high,k)=>{const low=cuts[k];const last=k===QUANTILES-1;return{name:`${fmt(low)} to ${last?"":"below "}${fmt(high)}`,
+rows:rows.filter(i=>v[i]>=low&&(v[i]<high||last&&v[i]===high))}});return parts.filter(part=>part.rows.length)}var metricOf=({
+task})=>task==="regression"?"mean error":"accuracy";function score({task,outputs},error,rows){const total=rows.reduce((all,i)=>all+
+error.values.v[i],0);const n=rows.length;if(task==="regression")return{value:total/n};if(task==="multilabel")return{value:1-
+total/n/outputs.length};return{value:1-total/n,ends:wilson(n-total,n)}}function wilson(hits,n){const z=1.959964;const share=hits/
+n;const middle=(share+z*z/(2*n))/(1+z*z/n);const half=z/(1+z*z/n)*Math.sqrt(share*(1-share)/n+z*z/(4*n*n));return[Math.max(
+0,middle-half),Math.min(1,middle+half)]}var MOST3=30;var SamplesTable=class{constructor(app){this.app=app;const{columns}=app.data.table;this.filled=null;this.title=
+h("span");this.rows=[];this.of=null;const options=columns.map(c=>h("option",{value:c.name,text:c.name}));this.by=columns[0];
 const onchange=event=>{const name=inputValue(event);this.by=columns.find(c=>c.name===name)??this.by;this.update()};const slice=h(
 "select",{"aria-label":"Slice by",onchange},...options);this.slices=h("div",{class:"clcr-listing clcr-slices"});this.listing=
 new Listing(app,"Samples",columns);this.el=h("details",{class:"clcr-drawer",ontoggle:()=>this.update()},h("summary",{},this.
@@ -609,22 +627,22 @@ oad CSV",()=>this.download())),this.slices,this.listing.el)}update(){const{app}=
 if(this.of!==selection){this.of=selection;this.rows=selection.length?[...app.selected].filter(i=>i>=0):app.data.ids.map(
 (_,i)=>i)}const all=counted(app.data.ids.length);const some=selection.length?`the ${counted(this.rows.length)} selected \
 of ${all}`:`all ${all}`;this.title.textContent=`Samples as a table: ${some}`;if(!this.el.open)return;this.listing.update(
-this.rows);this.fill()}fill(){const{app,rows,by}=this;const{table}=app.data;const errors=["error","error b"].flatMap(name=>table.
-columns.find(c=>c.name===name)??[]);const slices=[{name:"all of these",rows},...slicesOf(by,rows)];const metric=metricOf(
-table);const heads=errors.map((_,i)=>errors.length>1?`${metric} ${"ab"[i]}`:metric);const lines=slices.slice(0,MOST3).map(
-slice=>{const onclick=event=>app.select(slice.rows,event.shiftKey);const name=h("button",{type:"button",text:slice.name,
-title:`select ${slice.name}`,onclick});const cells=errors.map(error=>h("td",{text:this.says(error,slice.rows)}));return h(
-"tr",{},h("th",{scope:"row"},name),h("td",{text:counted(slice.rows.length)}),...cells)});const titles=[by.name,"samples",
-...heads].map(text=>h("th",{scope:"col",text}));const focused=this.slices.contains(document.activeElement)?document.activeElement?.
-textContent:null;this.slices.replaceChildren(h("table",{"aria-label":"Slices"},h("thead",{},h("tr",{},...titles)),h("tbo\
-dy",{},...lines)),note([errors.length?"":"Without labels nothing is right or wrong.",table.task==="classification"&&errors.
-length?"In brackets: Wilson's 95 % interval.":"",slices.length>MOST3?`${slices.length-MOST3} more slices are not shown.`:
-""].join(" ")));const again=Array.from(this.slices.querySelectorAll("button")).find(b=>b.textContent===focused);if(focused)
-again?.focus()}says(error,rows){const{value,ends}=score(this.app.data.table,error,rows);return ends?`${fmt(value)} (${fmt(
-ends[0])} to ${fmt(ends[1])})`:fmt(value,3)}download(){const{ids,table}=this.app.data;const text=`\uFEFF${csvOf(ids,table.
-columns,this.rows)}`;const href=URL.createObjectURL(new Blob([text],{type:"text/csv;charset=utf-8"}));h("a",{href,download:"\
-samples.csv"}).click();setTimeout(()=>URL.revokeObjectURL(href),1e4);this.app.say(`${this.rows.length} samples written t\
-o samples.csv`)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
+this.rows);this.fill()}fill(){const{app,rows,by}=this;const{table}=app.data;if(this.filled?.[0]===rows&&this.filled[1]===
+by)return;this.filled=[rows,by];const errors=["error","error b"].flatMap(name=>table.columns.find(c=>c.name===name)??[]);
+const slices=[{name:"all of these",rows},...slicesOf(by,rows)];const metric=metricOf(table);const heads=errors.map((_,i)=>errors.
+length>1?`${metric} ${"ab"[i]}`:metric);const lines=slices.slice(0,MOST3).map(slice=>{const onclick=event=>app.select(slice.
+rows,event.shiftKey);const name=h("button",{type:"button",text:slice.name,title:`select ${slice.name}`,onclick});const cells=errors.
+map(error=>h("td",{text:this.says(error,slice.rows)}));return h("tr",{},h("th",{scope:"row"},name),h("td",{text:counted(
+slice.rows.length)}),...cells)});const titles=[by.name,"samples",...heads].map(text=>h("th",{scope:"col",text}));const focused=this.
+slices.contains(document.activeElement)?document.activeElement?.textContent:null;this.slices.replaceChildren(h("table",{
+"aria-label":"Slices"},h("thead",{},h("tr",{},...titles)),h("tbody",{},...lines)),note([errors.length?"":"Without labels\
+ nothing is right or wrong.",table.task==="classification"&&errors.length?"In brackets: Wilson's 95 % interval.":"",slices.
+length>MOST3?`${slices.length-MOST3} more slices are not shown.`:""].join(" ")));const again=Array.from(this.slices.querySelectorAll(
+"button")).find(b=>b.textContent===focused);if(focused)again?.focus()}says(error,rows){const{value,ends}=score(this.app.
+data.table,error,rows);return ends?`${fmt(value)} (${fmt(ends[0])} to ${fmt(ends[1])})`:fmt(value,3)}download(){const{ids,
+table}=this.app.data;const text=`\uFEFF${csvOf(ids,table.columns,this.rows)}`;const href=URL.createObjectURL(new Blob([text],
+{type:"text/csv;charset=utf-8"}));h("a",{href,download:"samples.csv"}).click();setTimeout(()=>URL.revokeObjectURL(href),
+1e4);this.app.say(`${this.rows.length} samples written to samples.csv`)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
 this.stop();const file=this.app.data.soundOf(modality);if(again||!file)return;const link=URL.createObjectURL(new Blob([file],
 {type:"audio/wav"}));const audio=new Audio(link);const playing={modality,sample:this.app.get("picked"),audio,link};this.
 playing=playing;const over=()=>{if(this.playing===playing)this.stop()};audio.addEventListener("ended",over);audio.play().

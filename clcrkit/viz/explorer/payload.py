@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from clcrkit.datasets.split import Split
+from clcrkit.errors import DataError
 from clcrkit.patching import level_names
 from clcrkit.trace import Trace
 from clcrkit.viz.explorer import comparison, samples, spaces
 from clcrkit.viz.explorer.packing import Packed, Points, ids_of, pack, pack_points, pack_steps, pooled, width_of
+from clcrkit.viz.explorer.pictures import thumbnails
 from clcrkit.viz.explorer.sound import wav
 from clcrkit.viz.explorer.spaces import ProbeRow
 from clcrkit.viz.explorer.tokens import feature_ranges, features, token_texts
@@ -48,6 +50,7 @@ class Table(TypedDict):
     epochs: int
     heads: int  # 0 where there is no exchange
     audible: list[str]  # modalities whose samples can be played
+    pictured: list[str]  # modalities whose tokens have pictures
     spaces: list[str]  # those of `spaces.SPACES` that the model names
     absent: list[str]  # what else of a trace the model does not name, in words
     palette: Palette
@@ -110,6 +113,13 @@ class Sound(TypedDict):
 
     ids: list[str]  # (sample)
     of: dict[str, list[Packed | None]]  # by modality
+
+
+class Picture(TypedDict):
+    """What the real tokens of some samples show, None where the modality is missing."""
+
+    ids: list[str]  # (sample)
+    of: dict[str, list[Packed | None]]  # by modality: (token, height, width, color), 0 to 255
 
 
 class Answer(TypedDict):
@@ -180,6 +190,7 @@ class State(TypedDict):
     _block: Block | dict[str, Any]
     _attention: Attention | dict[str, Any]
     _sound: Sound | dict[str, Any]
+    _picture: Picture | dict[str, Any]
     _answer: Answer | dict[str, Any]
     _compared: Comparison | dict[str, Any]
     _probes: dict[str, list[ProbeRow]]  # by `spaces.space_key`
@@ -231,6 +242,7 @@ class Payload:
             "epochs": len(self.epochs) + 1,
             "heads": self.heads,
             "audible": [m for m in trace.modalities if split and m in split.sound],
+            "pictured": [m for m in trace.modalities if split and m in split.picture],
             "spaces": list(spaces.named_spaces(trace)),
             "absent": [name.replace("_", " ") for name in trace.absent],
             "palette": EXPLORER,
@@ -355,3 +367,19 @@ class Payload:
                 waves = (waveform(int(trace.batch.ids[i])) if trace.batch.masks[m][i].any() else None for i in rows)
                 files[m] = [None if w is None else pack(np.frombuffer(wav(*w), np.uint8), "u1") for w in waves]
         return {"ids": ids_of(trace.batch, list(rows)), "of": files}
+
+    def picture(self, rows: Sequence[int]) -> Picture:
+        """What the tokens of the samples at these positions show, by modality that has pictures."""
+        trace = self.trace
+        images: dict[str, list[Packed | None]] = {}
+        for m, look in (self.split.picture if self.split else {}).items():
+            if m in trace.modalities:
+                images[m] = [self._images(m, look, i) if trace.batch.masks[m][i].any() else None for i in rows]
+        return {"ids": ids_of(trace.batch, list(rows)), "of": images}
+
+    def _images(self, modality: str, look: Any, row: int) -> Packed:
+        sample, tokens = int(self.trace.batch.ids[row]), int(self.trace.batch.masks[modality][row].sum())
+        try:
+            return pack(thumbnails(look(sample), tokens), "u1")
+        except DataError as error:
+            raise DataError(f"picture of {modality}, id {sample}: {error}") from error

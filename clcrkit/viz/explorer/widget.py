@@ -84,13 +84,13 @@ class Explorer(anywidget.AnyWidget):
     trace   what to look at (arrays only)
     model   for live what-if: gamma and muted tokens re-run it on the picked sample; it also names the labels where
             `split` and the trace's batch do not
-    split   the data set, for the names of labels and attributes, what each token is, and how samples sound
+    split   the data set, for the names of labels and attributes, what each token is, how samples sound and look
     views   which of VIEWS to show, in this order; by default all for which the trace has what they show
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
     compare another trace of the same samples, b: of another model, seed, ablation or checkpoint. Samples are matched
             by id. Shown are the predictions that changed, budgets and gates as differences (b - a), and b's clouds,
-            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common, see
-            `comparison.turn`). What one of the two has not is left out, with a word
+            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common). What one of
+            the two has not is left out, with a word
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
     of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
@@ -124,6 +124,7 @@ class Explorer(anywidget.AnyWidget):
     _block = t.Dict().tag(sync=True)
     _attention = t.Dict().tag(sync=True)
     _sound = t.Dict().tag(sync=True)
+    _picture = t.Dict().tag(sync=True)
     _answer = t.Dict().tag(sync=True)
     _compared = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
@@ -170,8 +171,7 @@ class Explorer(anywidget.AnyWidget):
             "epoch": len(epochs),
             "picked": int(trace.batch.ids[0]),
         }
-        unknown = set(state) - set(payload.SETTINGS)
-        if unknown:
+        if unknown := set(state) - set(payload.SETTINGS):
             there = ", ".join(payload.SETTINGS)
             raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {there}")
         if len(state.get("selection", ())):
@@ -182,7 +182,7 @@ class Explorer(anywidget.AnyWidget):
             )
         except t.TraitError as error:
             raise ConfigError(str(error)) from None
-        self.observe(self._follow, names=["selection"])
+        self.observe(self._follow, "selection")
         self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
         self.observe(self._project, names=["space", "projection", "level", "modality"])
         self.on_msg(self._asked)
@@ -240,12 +240,9 @@ class Explorer(anywidget.AnyWidget):
 
     def table(self) -> Any:
         """The selected samples, or all if none is selected, as a pandas DataFrame: what the explorer's CSV file holds.
-
-        Indexed by id, with a column for label, prediction, error and each attribute; groups are their names.
-        """
+        Indexed by id, with a column for label, prediction, error and each attribute; groups are their names."""
         rows = [self.trace.row(i) for i in self.selection] or range(len(self.trace))
-        columns = samples.columns(self.trace, self.split, self.compare)
-        return samples.frame(columns, self.trace.batch.ids.tolist(), rows)
+        return samples.frame(samples.columns(self.trace, self.split, self.compare), self.trace.batch.ids.tolist(), rows)
 
     def page(self, gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB, *, live: bool = False) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
@@ -258,7 +255,7 @@ class Explorer(anywidget.AnyWidget):
         for a negative gamma, or a `max_mb` that is not above 0.
 
         live: the model, a CLCR, runs in the page, which is some 8 MB larger for it: any gamma and any muted tokens of
-        the samples whose tokens are kept, and no `gammas`. npm fetches onnxruntime-web for it, once; raises DataError
+        the samples whose tokens are kept, no `gammas`. npm fetches onnxruntime-web for it, once; raises DataError
         where it cannot, ConfigError where the model is no CLCR.
         """
         return html.page(self, gammas, max_mb, live)
@@ -320,9 +317,15 @@ class Explorer(anywidget.AnyWidget):
         if self.model is not None and self._answered != asked:
             self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
             self._answered = asked
-        # last, so that a recording that cannot be read keeps nothing else from the browser
-        if "budget" in shown and self._table["audible"] and self._sound.get("ids") != shown_ids:
-            self._sound = dict(self.payload.sound([row]))
+        # last, so that a file that cannot be read keeps nothing else from the browser
+        if "budget" not in shown:
+            return
+        try:
+            if self._table["pictured"] and self._picture.get("ids") != shown_ids:
+                self._picture = dict(self.payload.picture([row]))
+        finally:
+            if self._table["audible"] and self._sound.get("ids") != shown_ids:
+                self._sound = dict(self.payload.sound([row]))
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""

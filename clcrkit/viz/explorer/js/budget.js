@@ -37,8 +37,9 @@ export class Budget {
     main.append(h("p", { class: "clcr-key" }, ...key), this.missing);
     this.lanes = data.table.modalities.map((m, i) => new TokenLane(app, main, m, i));
     if (!data.complete) {
-      const [all, audible] = [data.ids.length, data.sounds?.ids.length ?? 0];
-      if (data.table.audible.length) this.limit(main, "sound", audible, all);
+      const all = data.ids.length;
+      if (data.table.audible.length) this.limit(main, "sound", data.sounds?.ids.length ?? 0, all);
+      if (data.table.pictured.length) this.limit(main, "pictures", data.pictures?.ids.length ?? 0, all);
       this.limit(main, "tokens", data.blockRows.size, all);
     }
     main.append(

@@ -5,13 +5,13 @@ import { fmt, quantile } from "./numbers.js";
 import { gainOf, shareOf, tokensOf, weightsOf } from "./tokens.js";
 
 /** @import {Answer, Attention, Block, Column, Comparison, Driver, Model, Points} from "./types.js" */
-/** @import {Share, Sound, Table, Tokens} from "./types.js" */
+/** @import {Picture, Share, Sound, Table, Tokens} from "./types.js" */
 
 /** An empty message is none. @template T @param {any} value @returns {T | null} */
 const message = (value) => (value?.ids ? decode(value) : null);
 
 /** The names of the messages that may arrive at any time. */
-export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_answer"]);
+export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_picture", "_answer"]);
 
 export class Data {
   /** @param {Model} model @param {Driver} driver */
@@ -38,6 +38,8 @@ export class Data {
     this.attentions = null;
     /** @type {Sound | null} */
     this.sounds = null;
+    /** @type {Picture | null} */
+    this.pictures = null;
     /** @type {Answer | null} */
     this.answers = null;
     /** @type {Map<string, number[]>} */
@@ -51,6 +53,7 @@ export class Data {
     if (name === "_points") this.points = decode(value);
     else if (name === "_attention") this.attentions = message(value);
     else if (name === "_sound") this.sounds = message(value);
+    else if (name === "_picture") this.pictures = message(value);
     else if (name === "_answer") this.answers = message(value);
     else {
       this.block = message(value);
@@ -133,6 +136,12 @@ export class Data {
     const at = this.sounds?.ids.indexOf(this.picked) ?? -1;
     if (this.model.sound) return this.model.sound(modality);
     return this.sounds?.of[modality]?.[at]?.v ?? null;
+  }
+
+  /** What the picked sample's real tokens show, (token, height, width, color). @param {string} modality */
+  pictureOf(modality) {
+    const at = this.pictures?.ids.indexOf(this.picked) ?? -1;
+    return this.pictures?.of[modality]?.[at] ?? null;
   }
 
   /** What the model says of the picked sample now. */

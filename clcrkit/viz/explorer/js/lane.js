@@ -3,10 +3,11 @@ import { Canvas, line, mark, pen, write } from "./canvas.js";
 import { term, walkTokens } from "./controls.js";
 import { h, hovered } from "./dom.js";
 import { clamp, fmt, signed, sum } from "./numbers.js";
+import { drawGain, drawPictures, GAIN, pictureHeight } from "./strips.js";
 import { cutOf } from "./tokens.js";
 
 /** @import {App} from "./app.js" */
-/** @import {Mute, Share, Tokens} from "./types.js" */
+/** @import {Mute, Share, Tokens, Values} from "./types.js" */
 
 // in CSS pixels: room on both sides, and the heights from the top down
 const LEFT = 58;
@@ -14,7 +15,6 @@ const RIGHT = 62;
 const TOP = 8;
 const HIGH = 66; // of the highest activation of the sample, or of 1 where that is more
 const BASE = TOP + HIGH;
-const GAIN = 26; // of the difference from another trace
 const TRUTH = 12;
 const STICKS = 24;
 const WIDEST = 42; // of one token
@@ -34,6 +34,8 @@ export class TokenLane {
     this.share = { budget: 0, cutoff: 0, allocation: [] };
     /** @type {number[] | null} */
     this.gain = null;
+    /** @type {Values | null} */
+    this.picture = null;
     this.mostEvidence = 1;
     this.highest = 1;
     this.step = 0; // width of one token
@@ -139,6 +141,8 @@ export class TokenLane {
     const { data } = this.app;
     this.tokens = data.tokens(this.modality, this.app.get("level"));
     if (this.tokens) this.share = data.share(this.tokens);
+    const picture = data.pictureOf(this.modality);
+    this.picture = picture?.shape[0] === this.tokens?.positions.length ? picture : null;
     this.gain = this.tokens && data.gain(this.tokens, this.share);
   }
 
@@ -164,7 +168,8 @@ export class TokenLane {
     const step = Math.min(WIDEST, ((canvas.el.clientWidth || 700) - LEFT - RIGHT) / tokens.positions.length);
     this.hasText = widest > 0;
     this.every = Math.max(1, Math.ceil((widest * 6.6 + 6) / step));
-    const strip = tokens.bins ? stripHeight(tokens.bins) + 3 : 0;
+    const picture = this.picture ? pictureHeight(this.picture, step) + 3 : 0;
+    const strip = (tokens.bins ? stripHeight(tokens.bins) + 3 : 0) + picture;
     const gain = this.gain ? GAIN : 0;
     canvas.setHeight(BASE + 6 + gain + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
     canvas.paint();
@@ -208,9 +213,10 @@ export class TokenLane {
     ctx.font = theme.font(11);
     this.drawBars(ctx, tokens);
     this.drawCutoff(ctx, n * this.step);
+    const row = { left: LEFT, step: this.step };
     let below = BASE + 6;
     if (this.gain) {
-      this.drawGain(ctx, this.gain, below);
+      drawGain(ctx, this.app, this.gain, row, below);
       below += GAIN;
     }
     if (tokens.truth) {
@@ -222,6 +228,10 @@ export class TokenLane {
     if (tokens.features) {
       this.drawFeatures(ctx, tokens.features, tokens.bins, below);
       below += stripHeight(tokens.bins) + 3;
+    }
+    if (this.picture) {
+      drawPictures(ctx, this.app, this.picture, row, below);
+      below += pictureHeight(this.picture, this.step) + 3;
     }
     if (this.hasText) this.drawTexts(ctx, tokens.text, below + 11);
     const pointed = this.app.tokenOf(this.modality);
@@ -296,29 +306,6 @@ export class TokenLane {
     ctx.font = theme.font(11, true);
     write(ctx, `λ ${fmt(cutoff)}`, LEFT + width + 8, clamp(y + 4, TOP + 8, BASE), "left", theme.warning);
     ctx.font = theme.font(11);
-  }
-
-  /**
-   * What b gives more, up, or less, down.
-   * @param {CanvasRenderingContext2D} ctx
-   * @param {number[]} gain
-   * @param {number} top
-   */
-  drawGain(ctx, gain, top) {
-    const { theme } = this.app;
-    const middle = top + GAIN / 2 - 1;
-    write(ctx, "b − a", LEFT - 8, middle + 4, "right", theme.ink(0.65));
-    ctx.fillStyle = theme.ink(0.7);
-    gain.forEach((v, i) => {
-      const height = clamp(v, -1, 1) * (GAIN / 2 - 2);
-      const width = Math.max(1, this.step * 0.6);
-      ctx.fillRect(LEFT + (i + 0.5) * this.step - width / 2, middle - Math.max(0, height), width, Math.abs(height));
-    });
-    pen(ctx, theme.ink(0.3), 1);
-    line(ctx, [
-      [LEFT - 4, middle],
-      [LEFT + gain.length * this.step, middle],
-    ]);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number[]} truth @param {number} top */

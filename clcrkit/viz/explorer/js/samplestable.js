@@ -15,7 +15,8 @@ export class SamplesTable {
   constructor(app) {
     this.app = app;
     const { columns } = app.data.table;
-    this.key = "";
+    /** What the slices drawn are of. @type {[rows: number[], by: Column] | null} */
+    this.filled = null;
     this.title = h("span");
     /** @type {number[]} */
     this.rows = [];
@@ -66,6 +67,8 @@ export class SamplesTable {
   fill() {
     const { app, rows, by } = this;
     const { table } = app.data;
+    if (this.filled?.[0] === rows && this.filled[1] === by) return;
+    this.filled = [rows, by];
     const errors = ["error", "error b"].flatMap((name) => table.columns.find((c) => c.name === name) ?? []);
     const slices = [{ name: "all of these", rows }, ...slicesOf(by, rows)];
     const metric = metricOf(table);

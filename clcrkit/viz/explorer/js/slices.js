@@ -18,7 +18,11 @@ export function slicesOf(column, rows) {
   if (column.kind === "category") {
     /** @type {Map<number, number[]>} */
     const found = new Map();
-    for (const i of rows) found.set(v[i], [...(found.get(v[i]) ?? []), i]);
+    for (const i of rows) {
+      const group = found.get(v[i]);
+      if (group) group.push(i);
+      else found.set(v[i], [i]);
+    }
     return [...found]
       .sort(([a], [b]) => a - b)
       .map(([value, rows]) => ({ name: column.names[value] ?? "unknown", rows }));

@@ -54,6 +54,7 @@ export interface Table {
   epochs: number;
   heads: number;
   audible: string[];
+  pictured: string[];
   spaces: string[];
   absent: string[];
   palette: Palette;
@@ -105,6 +106,11 @@ export interface Attention {
 }
 
 export interface Sound {
+  ids: string[];
+  of: Record<string, (Values | null)[]>;
+}
+
+export interface Picture {
   ids: string[];
   of: Record<string, (Values | null)[]>;
 }
@@ -174,6 +180,7 @@ export interface State {
   _block: Block | Record<string, never>;
   _attention: Attention | Record<string, never>;
   _sound: Sound | Record<string, never>;
+  _picture: Picture | Record<string, never>;
   _answer: Answer | Record<string, never>;
   _compared: Comparison | Record<string, never>;
   _probes: Record<string, ProbeRow[]>;
