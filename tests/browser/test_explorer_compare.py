@@ -17,6 +17,7 @@ from clcrkit import viz
 from clcrkit.viz.explorer import comparison
 from tests.browser.conftest import Lab, Watched, axe
 from tests.browser.explorer_driver import changed, ink, settled, shots
+from tests.browser.test_explorer_reach import CUT, SCROLLS, SMALL
 
 SET_UP = """
 import ipywidgets, torch
@@ -184,7 +185,13 @@ def test_page_fits(offline: Watched, written: Path, scheme: Any, width: int) -> 
     page.goto(written.as_uri())
     settled(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
+    page.locator(".clcr-drawer summary").click()
+    page.get_by_label("Drawn as").select_option("all")
+    page.wait_for_timeout(300)
     page.screenshot(path=str(shots() / f"compare-{scheme}-{width}.png"), full_page=True)
+    if width == 400:
+        for script in (CUT, SCROLLS, SMALL):
+            assert page.evaluate(script) == []
     offline.assert_quiet()
 
 

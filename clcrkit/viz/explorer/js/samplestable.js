@@ -33,19 +33,17 @@ export class SamplesTable {
     const slice = h("select", { "aria-label": "Slice by", onchange }, ...options);
     this.slices = h("div", { class: "clcr-listing clcr-slices" });
     this.listing = new Listing(app, "Samples", columns);
-    this.el = h(
-      "details",
-      { class: "clcr-drawer", ontoggle: () => this.update() },
-      h("summary", {}, this.title),
-      h(
-        "div",
-        { class: "clcr-controls" },
-        h("label", { class: "clcr-control" }, h("span", { text: "Slice by" }), slice),
-        button("download CSV", () => this.download()),
-      ),
-      this.slices,
-      this.listing.el,
+    const download = button("download CSV", () => this.download());
+    download.setAttribute("aria-label", "download CSV");
+    const controls = h(
+      "div",
+      { class: "clcr-controls" },
+      h("label", { class: "clcr-control" }, h("span", { text: "Slice by" }), slice),
+      download,
     );
+    this.body = h("div", { hidden: true }, controls, this.slices, this.listing.el);
+    const head = h("summary", {}, this.title);
+    this.el = h("details", { class: "clcr-drawer", ontoggle: () => this.update() }, head, this.body);
   }
 
   update() {
@@ -58,6 +56,7 @@ export class SamplesTable {
     const all = counted(app.data.ids.length);
     const some = selection.length ? `the ${counted(this.rows.length)} selected of ${all}` : `all ${all}`;
     this.title.textContent = `Samples as a table: ${some}`;
+    this.body.hidden = !this.el.open;
     if (!this.el.open) return;
     this.listing.update(this.rows);
     this.fill();
