@@ -29,7 +29,8 @@ TOKEN_BYTES = 4_000_000
 ATTENTION_BYTES = 4_000_000
 SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz; the first sample's sound is kept whatever its size
 PICTURE_BYTES = 1_000_000  # likewise; room is made for it only where there are pictures
-_HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470}  # pixels, at a notebook's width
+# pixels, at a notebook's width
+_HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470, "comparison": 540}
 _AT_ONCE = 64  # samples in one forward pass at most,
 _WEIGHTS_AT_ONCE = 20_000_000  # and attention weights, unless one sample alone has more
 _PATIENCE: Any = {"delay": 2, "leave": False}  # a bar is shown of what takes more than two seconds
@@ -140,7 +141,7 @@ def opening(explorer: Explorer) -> dict[str, Any]:
 
 def embedded(text: str, views: Sequence[str]) -> str:
     """A page inside a page, for notebooks that are written as HTML: in a frame, with its own style and scripts."""
-    height = 90 + sum(_HEIGHTS[view] for view in set(views))
+    height = 130 + sum(_HEIGHTS[view] for view in set(views))
     if {"subspaces", "gates"} <= set(views):  # side by side
         height -= _HEIGHTS["gates"]
     return (

@@ -198,7 +198,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts a whole page."""
         if os.environ.get("CLCRKIT_EMBED_PAGES"):
-            page = html.embedded(self.page(), self.views)
+            page = html.embedded(self.page(), [*self.views, *(["comparison"] if self.compare else [])])
             return {"text/plain": repr(self), "text/html": page, "image/svg+xml": svg.picture(self)}, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
