@@ -145,7 +145,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "predict": (t.predict, {"model": x.model, "source": x.batch, "batch_size": 4}),
         "predict_proba": (t.predict_proba, {"model": x.model, "source": x.shards, "batch_size": 4}),
         "save": (t.save, {"model": x.model, "path": "again.safetensors"}),
-        "Explorer": (Explorer, {**view, "model": x.model, "views": ("gates",), "epochs": ()}),
+        "Explorer": (Explorer, {**view, "model": x.model, "views": ("gates",), "epochs": (), "compare": x.trace}),
         "attention": (attention, {**view, "model": x.model, "picked": 100}),
         "budget": (budget, {**view, "model": None, "gamma": 1.0}),
         "gates": (gates, {**view, "level": 1}),

@@ -54,6 +54,7 @@ FLOOR_DB = -70.0  # what 0 means in the sound file; 255 means 0 dB
 PIXEL_NOISE = 0.3  # standard deviation, of a pixel that goes from 0 to 1
 HIDDEN_ROW = 0.15  # chance that a row of the scan is blank
 SOUND_NOISE_DB = (-45.0, -15.0)  # noise power in a cell, against the loudest cell; drawn for each utterance
+DIM = 0.35  # of the rows of a picture that are another token's
 LOST_FRAME = 0.1  # chance that a frame of sound reads as silence
 TYPING_ERROR = 0.65  # expected for each letter of the word
 
@@ -77,7 +78,8 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
     ids into `vocabulary["language"]`; 0 is padding. Attributes: voice, language, speed and pitch of the utterance
     (named in `attribute_names`), scan (its number in scikit-learn's data), utterance (its number in the sound
     file), typing_errors (how many were made). Scan and utterance are of one digit, word and utterance of one
-    language; a scan is used at most twice, an utterance once. `sound` plays the frames (`sing`).
+    language; a scan is used at most twice, an utterance once. `sound` plays the frames (`sing`), `picture` shows the
+    rows (`show_rows`).
 
     Raises ConfigError for settings outside their range, DataError where the sound file is missing or damaged.
     """
@@ -115,6 +117,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
         attribute_names={name: tuple(map(str, sound[f"{name}_names"])) for name in NAMED},
         vocabulary={"language": LETTERS},
         sound={"acoustic": partial(sing, tuple(parts.values()))},
+        picture={"vision": partial(show_rows, tuple(parts.values()))},
         describe={"vision": describe_rows, "acoustic": describe_times, "language": _describe_letters},
     )
 
@@ -122,13 +125,7 @@ def digits(noise: float = 1.0, size: int = LARGEST, seed: int = 0) -> Split:
 def sing(parts: Sequence[Batch], sample: int) -> tuple[Float[ndarray, "time"], int]:
     """What the model gets of a sample's sound, noise included: one sine for each band, as loud as the band says; and
     its rate in Hz. Raises DataError for an id that no part holds."""
-    for part in parts:
-        row = (part.ids == sample).nonzero()
-        if len(row):
-            break
-    else:
-        raise DataError(f"sample: no id {sample} in the digits")
-    frames = part.tokens["acoustic"][row[0, 0]][part.masks["acoustic"][row[0, 0]]].double().numpy()
+    frames = _real_tokens(parts, sample, "acoustic")
     loud = np.where(frames > 0, 10 ** (-FLOOR_DB * (frames - 1) / 20), 0).repeat(RATE * HOP_MS // 1000, axis=0)
     lowest, highest = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
     mel = np.linspace(lowest, highest, frames.shape[1] + 2)[1:-1]
@@ -136,6 +133,22 @@ def sing(parts: Sequence[Batch], sample: int) -> tuple[Float[ndarray, "time"], i
     tones = np.sin(2 * np.pi * 700 * (10 ** (mel / 2595) - 1) * time + np.arange(len(mel)) ** 2)
     waveform = (loud * tones).sum(axis=1)
     return (0.5 * waveform / max(abs(waveform).max(), 1e-6)).astype(np.float32), RATE
+
+
+def show_rows(parts: Sequence[Batch], sample: int) -> Float[ndarray, "token row column"]:
+    """What the model gets of a sample's scan, noise included: the scan once for each row, which is bright, the other
+    rows dim. Raises DataError for an id that no part holds."""
+    rows = _real_tokens(parts, sample, "vision")
+    return rows[None] * np.where(np.eye(len(rows), dtype=bool), 1, DIM)[:, :, None]
+
+
+def _real_tokens(parts: Sequence[Batch], sample: int, modality: str) -> Float[ndarray, "token feature"]:
+    for part in parts:
+        found = (part.ids == sample).nonzero()
+        if len(found):
+            row = int(found[0, 0])
+            return part.tokens[modality][row][part.masks[modality][row]].double().numpy()
+    raise DataError(f"sample: no id {sample} in the digits")
 
 
 def load_scans() -> tuple[Float[ndarray, "scan row column"], Int64[ndarray, "scan"]]:

@@ -31,6 +31,9 @@ class Split:
                      short text for each token; what pictures write beside a token
     sound            for a modality: a function from a sample's id to what it sounds like, a waveform of float32
                      from -1 to 1 and its rate in Hz; what the explorer plays
+    picture          for a modality: a function from a sample's id to what each of its real tokens shows, such as
+                     frames or patches: uint8, or float from 0 to 1, (token, height, width), grey, or with 3 colours
+                     last; what the explorer draws below the tokens
     """
 
     train: Batch
@@ -41,6 +44,7 @@ class Split:
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     describe: Mapping[str, Callable[[Tensor], list[str]]] = field(default_factory=dict)
     sound: Mapping[str, Callable[[int], tuple[Float[ndarray, "sample"], int]]] = field(default_factory=dict)
+    picture: Mapping[str, Callable[[int], Shaped[ndarray, "token height width *color"]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in PARTS:

@@ -47,8 +47,8 @@ def convert(
 
     source: a Split, or by part the samples: a Batch, anything with `__len__` and `select`, or an iterable of Batches
     (a generator is enough). `label_names` and `attribute_names` come from a Split; else they may be given. A Split's
-    functions (`describe`, `sound`) cannot be written. Only one shard (`shard_bytes` of tokens) and the piece that is
-    being read are in memory at a time.
+    functions (`describe`, `sound`, `picture`) cannot be written. Only one shard (`shard_bytes` of tokens) and the
+    piece that is being read are in memory at a time.
 
     Called again with the same source, a conversion that was killed goes on after its last complete shard (an iterable
     is run through from its start) and ends in the same files, byte for byte; a finished folder is left as it is. One

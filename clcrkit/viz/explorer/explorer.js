@@ -38,11 +38,16 @@ he token.",levelgate:"Level gate ω: how much each level counts in the codes. Th
 oint.",modalitygate:"Modality gate: how much each modality gives to the shared code. The gates sum to 1.",privategate:"P\
 rivate gate η: how far each modality's private summary is let in; each lies between 0 and 1 on its own.",space:"Shared:\
  what modalities can exchange. Private: what each keeps. The codes are what the prediction is made from.",projection:"Th\
-e two directions drawn. PCA keeps the largest spread; UMAP keeps neighbours, not distances.",zoom:"Enlarge the picture a\
-round its points. Off, the range is fixed, so that pictures can be compared.",probe:"A linear classifier reads each targ\
-et from this space, cross-validated. Only what stands above its shuffled control is really there.",shuffled:"The same cl\
-assifier trained on shuffled labels: what the number of samples alone would give.",selection:"Click a point, or draw a l\
-oop around several. Shift adds to the selection; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
+e two directions drawn. PCA keeps the largest spread; UMAP keeps neighbours, not distances.",trace:"Trace a is the one o\
+f all other views; b, with which it is compared, is turned to lie nearest to it.",compare:"Two traces of the same sample\
+s: a, which the other views show, and b. Differences are b minus a.",changed:"Select the samples whose prediction change\
+d; the others are dimmed, and ‹ › step through these.",difference:"For each gate and budget share, b minus a. Bar: t\
+he middle 80 % of the samples; tick: their mean; ring: the picked one.",gain:"Difference in allocation, b minus a: above\
+ the line b gives the token more than a does.",zoom:"Enlarge the picture around its points. Off, the range is fixed, so \
+that pictures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated. Only what\
+ stands above its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels: what the \
+number of samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to the selectio\
+n; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
 const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
 "pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
 "blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
@@ -56,13 +61,14 @@ cr-control clcr-check"},h("input",{type:"checkbox",onchange}),term(app,"zoom","z
 el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener("keydown",event=>{const last=count()-1;
 if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,ArrowLeft:now<0?0:now-1,Home:0,End:last};
 const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.max(0,next));app.point({modality:modality(),
-i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var counted=count=>count.
-toLocaleString("en");var clamp=(x,low,high)=>Math.min(high,Math.max(low,x));function sum(values){let total=0;for(const v of values)
-total+=v;return total}function extent(values){let low=Number.POSITIVE_INFINITY;let high=Number.NEGATIVE_INFINITY;for(const v of values){
-if(v<low)low=v;if(v>high)high=v}return[low,high]}function quantile(sorted,q){if(!sorted.length)return Number.NaN;const at=(sorted.
-length-1)*q;const low=Math.floor(at);return sorted[low]+(at-low)*((sorted[low+1]??sorted[low])-sorted[low])}function nearestIndex(values,x){
-let best=0;values.forEach((v,i)=>{if(Math.abs(v-x)<Math.abs(values[best]-x))best=i});return best}function scattered(i){let x=Math.
-imul(i+1,2654435761)>>>0;x=Math.imul(x^x>>>15,2246822519)>>>0;return((x^x>>>13)>>>0)/4294967296}function project(activation,budget){
+i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
+.5*10**-digits?"+":"")+fmt(x,digits).replace("-","−");var counted=count=>count.toLocaleString("en");var clamp=(x,low,high)=>Math.
+min(high,Math.max(low,x));function sum(values){let total=0;for(const v of values)total+=v;return total}function extent(values){
+let low=Number.POSITIVE_INFINITY;let high=Number.NEGATIVE_INFINITY;for(const v of values){if(v<low)low=v;if(v>high)high=
+v}return[low,high]}function quantile(sorted,q){if(!sorted.length)return Number.NaN;const at=(sorted.length-1)*q;const low=Math.
+floor(at);return sorted[low]+(at-low)*((sorted[low+1]??sorted[low])-sorted[low])}function nearestIndex(values,x){let best=0;
+values.forEach((v,i)=>{if(Math.abs(v-x)<Math.abs(values[best]-x))best=i});return best}function scattered(i){let x=Math.imul(
+i+1,2654435761)>>>0;x=Math.imul(x^x>>>15,2246822519)>>>0;return((x^x>>>13)>>>0)/4294967296}function project(activation,budget){
 const spent=cut=>activation.reduce((total,a)=>total+clamp(a-cut,0,1),0);let low=0;let high=0;if(spent(0)>budget+1e-9){high=
 Math.max(...activation);for(let i=0;i<50;i++){const middle=(low+high)/2;if(spent(middle)>budget)low=middle;else high=middle}}
 return{cutoff:high,allocation:activation.map(a=>clamp(a-high,0,1))}}function softmax(logits){const most=Math.max(...logits);
@@ -96,24 +102,26 @@ map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins
 positions,evidence:take(lane.evidence),activation:take(lane.activation).map((a,i)=>muted[i]?0:a),muted,text:positions.map(
 t=>block.texts[lane.text.v[row*length+t]]),truth:lane.truth?take(lane.truth):null,bins,features:lane.features&&bins?strips(
 lane.features,row,positions):null,threshold:block.threshold?block.threshold.v[row*levels+level]:null,scale:block.scale?block.
-scale.v[row*levels+level]:1,budget:lane.budget.v[row*levels+level]}}function strips(features,row,positions){const[,length,
-bins]=features.shape;const bytes=new Uint8Array(positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<bins;b++)
-bytes[i*bins+b]=features.v[(row*length+t)*bins+b]});return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)return{
-budget:tokens.budget,cutoff:0,allocation:tokens.activation};const budget=tokens.budget*gamma;return{budget,...project(tokens.
-activation,budget)}}function cutOf(tokens,cutoff){return tokens.threshold===null?null:tokens.threshold+cutoff/tokens.scale}
-function weightsOf(attention,sample,modality,level,head,tokensAt){const tokens=tokensAt(modality);const listener=attention.
-of[modality];const{pool}=attention;const at=attention.levels.indexOf(level);if(!tokens||!listener||at<0)return null;const row=attention.
-ids.indexOf(sample);const[,levels,heads,length,width]=listener.weights.shape;const speakers=[];let offset=0;for(const[other,
-width2]of listener.others){const its=tokensAt(other);its?.positions.forEach((position,i)=>{speakers.push({modality:other,
-i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});offset+=width2}if(!speakers.length)return null;const rows=tokens.
-positions.length;const columns=speakers.length;const weights=new Float32Array(rows*columns);const chosen=head<0?Array.from(
-{length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*heads+
-h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++){weights[i*columns+
-j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
-let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
-most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
-if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
-part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+scale.v[row*levels+level]:1,budget:lane.budget.v[row*levels+level],other:lane.other&&lane.other_budget?{activation:take(
+lane.other),budget:lane.other_budget.v[row*levels+level]}:null}}function strips(features,row,positions){const[,length,bins]=features.
+shape;const bytes=new Uint8Array(positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<bins;b++)bytes[i*bins+b]=
+features.v[(row*length+t)*bins+b]});return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)return{budget:tokens.budget,
+cutoff:0,allocation:tokens.activation};const budget=tokens.budget*gamma;return{budget,...project(tokens.activation,budget)}}
+function gainOf(tokens,share,gamma,sparse){if(!tokens.other)return null;const{allocation}=shareOf({...tokens,...tokens.other},
+gamma,sparse);return allocation.map((part,i)=>part-share.allocation[i])}function cutOf(tokens,cutoff){return tokens.threshold===
+null?null:tokens.threshold+cutoff/tokens.scale}function weightsOf(attention,sample,modality,level,head,tokensAt){const tokens=tokensAt(
+modality);const listener=attention.of[modality];const{pool}=attention;const at=attention.levels.indexOf(level);if(!tokens||
+!listener||at<0)return null;const row=attention.ids.indexOf(sample);const[,levels,heads,length,width]=listener.weights.shape;
+const speakers=[];let offset=0;for(const[other,width2]of listener.others){const its=tokensAt(other);its?.positions.forEach(
+(position,i)=>{speakers.push({modality:other,i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});offset+=
+width2}if(!speakers.length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(
+rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){
+const line2=((row*levels+at)*heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<
+columns;j++){weights[i*columns+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,
+weights}}function strongest(weights,most){let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;
+total+=v;if(v>peak)peak=v}const least=all>most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;
+for(let q=0;q<weights.length;q++){if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=
+weights[q]}return{links,all,peak,part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
 function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
 min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
 speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
@@ -142,91 +150,124 @@ app.theme.ink(.12);ctx.fillRect(x,bottom,width,6);ctx.fillStyle=colorOf(app,spea
 4+22*(heard[j]/loudest));if(theirs!==j)return;pen(ctx,app.theme.ink(1),1.5);ctx.strokeRect(x-1,bottom-1,width+2,30)})}function writeTexts(ctx,texts,x,step,y,focus,color){
 const widest=Math.max(...texts.map(text=>text.length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/
 step));texts.forEach((text,i)=>{const inTheWay=focus>=0&&Math.abs(i-focus)<every;if(i===focus||i%every===0&&!inTheWay)write(
-ctx,text,x(i),y,"center",color)})}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.weighted=true;this.data=null;this.
-places=null;this.cell=null;const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","Exchange attention","a\
-ttention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listening tokens.";this.canvas=
-new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});this.note=note("",
-"clcr-links-note");main.append(this.note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.
-data.table;const modes=[["auto","links or heat map"],["links","links"],["heat","heat map"]].map(([value,text])=>h("optio\
-n",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=
-isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);return[picker(app,"modalit\
-y","Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-co\
-ntrol"},h("span",{text:"Drawn as"}),h("select",{"aria-label":"Drawn as",onchange:onMode},...modes)),h("label",{class:"cl\
-cr-control clcr-check"},h("input",{type:"checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by a\
-llocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>
-1)parent.append(note(`To fit the page, attention is averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||
-ids.length>=all)return;const text=note(`This page keeps the attention of ${counted(ids.length)} of its ${counted(all)} s\
-amples. `);const next=button("next sample with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});
-text.append(next);parent.append(text)}listen(){const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.
-under(...this.canvas.at(event));app.point(under?.token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(
-under));else app.untip();if(this.cell)this.canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});
-const count=()=>this.data?.rows??0;const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.
-describe({token:{modality:modality(),i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.
-rows*data.speakers.length>LONG}under(x,y){const{data,places}=this;if(!data||!places)return null;const modality=this.app.
-get("modality");const j=data.speakers.findIndex((_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){
-const t=Math.floor((y-places.top)/places.rowHeight);return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}
-if(y<90){const t=Math.floor((x-places.left)/places.listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=
-150||j<0)return null;return{token:{modality:data.speakers[j].modality,i:data.speakers[j].i}}}describe({token,cell}){const{
-data}=this;if(!data)return[];const{tokens,share,speakers,weights,drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality}\
- ${position}${text?` (${text})`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,
-tokens.positions[t],tokens.text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(
-speakers[j])}`,`attention ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}
-const{i}=token;if(token.modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);
-return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.
-map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,
-1)} % to ${speaker(s)}`);const lines=[`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.
-allocation[i]>0?lines:[...lines,"not funded: nothing of this reaches it"]}update(){const{app}=this;const waiting=app.data.
-kernel&&!app.data.attentionIsHere;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;const weights=app.data.
-weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=!this.data;if(!this.data){this.
-note.textContent=this.whyNone();return}this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
-this.canvas.paint();this.note.textContent=this.noteOf(this.data)}toDraw(weights){const{rows,speakers}=weights;const share=this.
-app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
-length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
-const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
-...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;
-if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has n\
-o exchange, so nobody listens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or \
-every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.
-weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens \
-of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);
-const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent}\
- % of the weight. `;const every=all===0?`No link: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.
-length<all?some:every}Width: ${what}. Bars above: allocation α of each listener; bars below: how much each token is hear\
-d. Point at a token to follow it.`}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.
-places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,this.cell)}else{this.places=linkPlaces(
-data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+ctx,text,x(i),y,"center",color)})}function multiples(app,toDraw,open){const{levels,heads}=app.data.table;const modality=app.get("modality");const all=levels.
+map((_,level)=>Array.from({length:heads},(_2,head)=>{const weights=app.data.weights(modality,level,head);return weights&&
+toDraw(weights)}));const peak=Math.max(...all.flat().map(data=>data?.peak??0));const rows=levels.map((name,level)=>{const maps=all[level].
+map((data,head)=>{if(!data)return"";const shown=level===app.get("level")&&head===app.get("head");const label=`${name}, h\
+ead ${head+1}`;const map=pixels(app,{...data,peak});map.className="clcr-thumbnail";return h("button",{type:"button","ari\
+a-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,head)},map,speakersOf(app,data),h("span",{text:`\
+head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,peak}}function speakersOf(app,{
+speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).length/speakers.length;const color=app.
+theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*part}%;background:${color}`})});return h(
+"span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.weighted=true;this.asked=false;this.
+data=null;this.places=null;this.cell=null;this.modes=h("select",{"aria-label":"Drawn as"});const main=h("div",{class:"cl\
+cr-main"});this.el=panel(app,"attention","Exchange attention","attention",this.controls(),[main]);const label="Who liste\
+ns to whom. Arrow keys move between listening tokens.";this.canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.
+data)this.draw(ctx,this.data,width,height)});this.grid=h("div",{class:"clcr-multiples",hidden:true});this.note=note("","\
+clcr-links-note");main.append(this.grid,this.note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,
+heads}=app.data.table;const modes=[["auto","links or heat map"],["links","links"],["heat","heat map"],["all","all heads \
+and levels"]].map(([value,text])=>h("option",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};
+const onWeighted=event=>{this.weighted=isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`he\
+ad ${i+1}`]);this.modes.append(...modes);this.modes.addEventListener("change",onMode);return[picker(app,"modality","List\
+ener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-control"},
+h("span",{text:"Drawn as"}),this.modes),h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",checked:true,
+onchange:onWeighted}),term(app,"weighted","weighted by allocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.
+data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention is averaged o\
+ver blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`This page keep\
+s the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample with attenti\
+on",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){
+const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.under(...this.canvas.at(event));app.point(under?.
+token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(under));else app.untip();if(this.cell)this.
+canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});const count=()=>this.data?.rows??0;
+const modality=()=>app.get("modality");walkTokens(app,el,count,modality,i=>{app.say(this.describe({token:{modality:modality(),
+i}}).join(". "))})}isHeat(data){return this.mode==="heat"||this.mode==="auto"&&data.rows*data.speakers.length>LONG}under(x,y){
+const{data,places}=this;if(!data||!places)return null;const modality=this.app.get("modality");const j=data.speakers.findIndex(
+(_,at)=>Math.abs(places.k(at)-x)<=places.speakers/2);if(this.isHeat(data)){const t=Math.floor((y-places.top)/places.rowHeight);
+return t>=0&&t<data.rows&&j>=0?{token:{modality,i:t},cell:[t,j]}:null}if(y<90){const t=Math.floor((x-places.left)/places.
+listeners);return t>=0&&t<data.rows?{token:{modality,i:t}}:null}if(y<=150||j<0)return null;return{token:{modality:data.speakers[j].
+modality,i:data.speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data)return[];const{tokens,share,speakers,weights,
+drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality} ${position}${text?` (${text}\
+)`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,tokens.positions[t],tokens.
+text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(speakers[j])}`,`attent\
+ion ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}const{i}=token;if(token.
+modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);return j<0?[]:[speaker(speakers[j]),
+`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.map((s,j)=>({s,weight:weights[i*columns+
+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,1)} % to ${speaker(s)}`);const lines=[
+`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,
+"not funded: nothing of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;
+const here=isAll?app.data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;this.el.classList.
+toggle("clcr-waiting",waiting);if(waiting&&isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)
+return;this.grid.hidden=!isAll;const weights=app.data.weights(app.get("modality"));this.data=weights&&this.toDraw(weights);
+this.canvas.el.hidden=!this.data||isAll;if(!this.data){this.grid.replaceChildren();this.note.textContent=this.whyNone();
+return}if(isAll)return this.showAll();this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
+this.canvas.paint();this.note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.
+mode="heat";this.modes.value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.
+toDraw(weights),open);this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("moda\
+lity")}, listening; columns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A\
+ click opens one.`}toDraw(weights){const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(
+weights.weights.length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.
+weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*
+speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,
+share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote(
+"attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
+app.get("modality");return`In this sample ${modality} or every other modality is missing, so there is no attention to sh\
+ow.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.
+isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Da\
+rkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.
+length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No l\
+ink: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}.\
+ Bars above: allocation α of each listener; bars below: how much each token is heard. Point at a token to follow it.`}draw(ctx,data,width,height){
+ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
+this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);const width=Math.max(1,
+step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+.5)*step-width/2,middle-Math.max(
+0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],[left+gain.length*step,middle]])}
+var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({shape},step){const[,height,width]=shape;const room=sharing(
+step)*step-2;const times=Math.min(room/width,HIGHEST/height);return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(
+images,step).high;function drawPictures(ctx,{theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{
+room,wide,high}=sizeOf(images,step);const strip=stripOf(images);write(ctx,"picture",left-8,top+high/2+4,"right",theme.ink(
+.65));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=wide<width;for(let i=0;i<tokens;i+=sharing(step)){
+const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,height,x,top,wide,high)}ctx.imageSmoothingEnabled=
+smooth}function stripOf(images){const cached=strips2.get(images);if(cached)return cached;const{shape,v}=images;const[tokens,
+height,width,colors]=shape;const image=new ImageData(tokens*width,height);image.data.fill(255);for(let i=0;i<tokens;i++){
+for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+y)*width+x)*colors;const to=4*(y*tokens*width+i*
+width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}const canvas=document.createElement("canvas");canvas.
+width=image.width;canvas.height=height;contextOf(canvas).putImageData(image,0,0);strips2.set(images,canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
-index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.mostEvidence=1;this.highest=1;this.step=0;this.
-every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=app.data.table.audible.includes(
-modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):null;const head=h("div",
-{class:"clcr-lane-head"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-modality":modality},head);parent.
-append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter mutes one.`;this.canvas=new Canvas(
-app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();this.listenToKeys()}listenToPointer(){
-const{app,modality}=this;const{el}=this.canvas;const over=event=>{const i=this.under(event);app.point(i<0?null:{modality,
-i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(el,over,()=>app.leave());el.addEventListener("click",
-event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;const{el}=this.canvas;const count=()=>this.
-tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.getBoundingClientRect();const lines=this.
-describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},lines);app.say(lines.join(". "))});el.addEventListener(
-"keydown",event=>{const now=app.tokenOf(modality);if(!(event.key==="Enter"||event.key===" ")||now<0)return;this.mute(now);
-event.preventDefault()})}under(event){const i=Math.floor((this.canvas.at(event)[0]-LEFT3)/this.step);return this.tokens&&
-this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;if(i<0||!this.tokens)return;if(!app.get("li\
-ve"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[this.modality,app.get("level"),this.
-tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.some((part,k)=>part!==token[k]));
-app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,share}=this;if(!tokens)return[];
-const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.text[i]?`: ${tokens.
-text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(tokens.evidence[i])}${cut===
-null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activation v = ${fmt(v)}, cut-off λ =\
- ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);else if(tokens.
-muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(share.cutoff-v,3)}`);if(truth)lines.
-push(truth[i]?"known to carry shared evidence at this level":"known distractor at this level");return lines}read(){const{
-data}=this.app;this.tokens=data.tokens(this.modality,this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens)}update(here,mostEvidence,highest){
-const{app,tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.el.hidden=!here;canvas.el.hidden=
-!tokens;if(this.listen)this.updateListen(this.listen);this.caption.replaceChildren(h("i",{class:"clcr-dot",style:`backgr\
-ound:${app.theme.modality(this.index)}`}),h("strong",{text:this.modality}));if(!tokens)return this.caption.append(" this\
- modality is missing in this sample");this.caption.append(...this.captionOf(tokens));const widest=Math.max(...tokens.text.
-map(text=>text.length));const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.positions.length);
-this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));const strip=tokens.bins?stripHeight(tokens.bins)+
-3:0;canvas.setHeight(BASE+6+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){
+index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.mostEvidence=1;
+this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=
+app.data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):
+null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-moda\
+lity":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter m\
+utes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();
+this.listenToKeys()}listenToPointer(){const{app,modality}=this;const{el}=this.canvas;const over=event=>{const i=this.under(
+event);app.point(i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(el,over,()=>app.
+leave());el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;const{
+el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.getBoundingClientRect();
+const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},lines);app.say(lines.join(
+". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.key==="Enter"||event.key===" ")||
+now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.canvas.at(event)[0]-LEFT3)/this.
+step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;if(i<0||!this.tokens)
+return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[this.modality,
+app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.some((part,k)=>part!==
+token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,share}=this;if(!tokens)
+return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.text[i]?
+`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(tokens.
+evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activation v = ${fmt(
+v)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);else if(tokens.
+muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(share.cutoff-v,3)}`);if(this.gain)
+lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(truth[i]?"known to carry shared evidence \
+at this level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
+this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.pictureOf(this.modality);this.
+picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&data.gain(this.tokens,this.
+share)}update(here,mostEvidence,highest){const{app,tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;
+this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.replaceChildren(
+h("i",{class:"clcr-dot",style:`background:${app.theme.modality(this.index)}`}),h("strong",{text:this.modality}));if(!tokens)
+return this.caption.append(" this modality is missing in this sample");this.caption.append(...this.captionOf(tokens));const widest=Math.
+max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.
+positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));const picture=this.picture?
+pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(tokens.bins)+3:0)+picture;const gain=this.gain?
+GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){
 const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.
 data.kernel?"the sound is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=
 !this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-labe\
@@ -237,30 +278,32 @@ cutoff}=this.share;const[n,spent]=[tokens.positions.length,sum(allocation)];cons
 funded`}),h("span",{},term(app,"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"partic\
 ipation","r"),` ${fmt(spent/n)}`),h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){
 const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.
-font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);let below=BASE+6;if(tokens.truth){this.drawTruth(
-ctx,tokens.truth,below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(
-ctx,tokens.features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,
-below+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-
-TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;
-const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.
-length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,
-"right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,
-TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[
-x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(
-x,y(low),width,BASE-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);
-ctx.fillRect(x,top,width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});
-pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,
-2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{
-cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,
-1.6);line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+
-8,clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.
-fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,
-Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
-const{step,mostEvidence}=this;const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-
-v/mostEvidence*STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.
-forEach((e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===
-null||!(cut>0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*
-step+4,y(cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
+font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below=BASE+
+6;if(this.gain){drawGain(ctx,this.app,this.gain,row,below);below+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,
+below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
+features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.picture){drawPictures(ctx,this.app,this.picture,row,
+below);below+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
+app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-TOP3+(this.hasText?16:
+4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
+app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
+ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(
+.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+
+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+
+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-
+y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,
+width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(
+.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[
+1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>
+0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[
+LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),
+"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);
+truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));
+ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;
+const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;
+write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{
+const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>
+0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(
+cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
 bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.ramp(value/255);ctx.fillRect(
 LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){
 for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
@@ -299,20 +342,21 @@ left:${this.percent(traced[i])}%`})),h("span",{class:"clcr-number",text:isValue?
 if(now.length>MOST)this.el.append(note(`the ${MOST} likeliest of ${now.length}`));if(isValue&&truth.size)this.el.append(
 note(`true value ${[...truth][0]}`));this.el.append(note(answer.note+(truth.size&&!isValue?", ✓ is true":""),"clcr-sai\
 d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation v"],["line","cutoff","cut-off λ"],["s\
-tick","evidence","evidence e"],["dots","cut","cut"]];var Budget=class{constructor(app){this.app=app;const{data}=app;const main=h(
-"div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.el=panel(app,"budget","Token budget","\
-budget",[],[main,side]);const key=KEY.map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),
-term(app,word,label)));this.missing=note("","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.
-lanes=data.table.modalities.map((m,i)=>new TokenLane(app,main,m,i));if(!data.complete){const[all,audible]=[data.ids.length,
-data.sounds?.ids.length??0];if(data.table.audible.length)this.limit(main,"sound",audible,all);this.limit(main,"tokens",data.
-blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its activation becomes \
-0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(app);side.append(
-term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Participation r, all samp\
-les"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.append(note(`This\
- page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;const here=app.
-data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)return;
-this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.
-missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
+tick","evidence","evidence e"],["dots","cut","cut"]];var GAIN2=["ink","gain","b − a"];var Budget=class{constructor(app){
+this.app=app;const{data}=app;const main=h("div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.
+el=panel(app,"budget","Token budget","budget",[],[main,side]);const words=data.compared?[...KEY,GAIN2]:KEY;const key=words.
+map(([swatch,word,label])=>h("span",{},h("i",{class:`clcr-swatch clcr-${swatch}`}),term(app,word,label)));this.missing=note(
+"","clcr-missing");main.append(h("p",{class:"clcr-key"},...key),this.missing);this.lanes=data.table.modalities.map((m,i)=>new TokenLane(
+app,main,m,i));if(!data.complete){const all=data.ids.length;if(data.table.audible.length)this.limit(main,"sound",data.sounds?.
+ids.length??0,all);if(data.table.pictured.length)this.limit(main,"pictures",data.pictures?.ids.length??0,all);this.limit(
+main,"tokens",data.blockRows.size,all)}main.append(note(app.get("live")?"Click a token (or Enter on it) to mute it: its \
+activation becomes 0 and the model runs again.":"Point at a token to read its numbers."));this.predictions=new Predictions(
+app);side.append(term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Particip\
+ation r, all samples"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.
+append(note(`This page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;
+const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)
+return;this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));
+this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
 lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
 lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
 highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
@@ -321,27 +365,96 @@ app;const column=this.column;if(!column){const index=data.table.modalities.index
 modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
 value);const[low,high]=this.reach(column);const part=Math.round(31*clamp((value-low)/(high-low||1),0,1))/31;return{color:theme.
 ramp(.05+.9*part),shape:"circle"}}category(column,value){const{theme}=this.app;const{categories,right}=theme.shades;if(value<
-0)return{color:theme.ink(.35),shape:"circle"};if(column.name==="error"&&value===0)return{color:right,shape:"circle"};if(column.
-name==="error")return{color:categories[4],shape:SHAPES[(value+1)%SHAPES.length]};return{color:categories[value%categories.
-length],shape:SHAPES[value%SHAPES.length]}}reach(column){const cached=this.reaches.get(column);if(cached)return cached;const sorted=Array.
-from(column.values.v).filter(Number.isFinite).sort((a,b)=>a-b);const reach=[quantile(sorted,.01),quantile(sorted,.99)];this.
-reaches.set(column,reach);return reach}groups(){const column=this.column;const{data,theme}=this.app;if(column?.kind!=="c\
-ategory"){const look={color:theme.ink(.6),shape:"circle"};return[{name:"all samples",rows:data.ids.map((_,i)=>i),look}]}
-const rows=column.names.map(()=>[]);Array.from(column.values.v).forEach((v,i)=>{if(v>=0)rows[v].push(i)});return column.
-names.map((name,v)=>({name,rows:rows[v],look:this.category(column,v)})).filter(group=>group.rows.length)}fillLegend(parent){
-const{app}=this;const key=[app.get("color"),app.theme.name,app.get("space"),app.get("modality")].join("|");if(parent.dataset.
-key===key)return;parent.dataset.key=key;parent.replaceChildren(h("span",{class:"clcr-legend-title",text:app.get("color")}));
-const column=this.column;if(!column)this.fillModalities(parent);else if(column.kind==="number")this.fillRamp(parent,column);else
-for(const group of this.groups())parent.append(this.item(group.look,group.name,group.rows))}item(look,label,rows){const icon=this.
-app.theme.sprite(look,5,2);const picture=h("img",{alt:"",src:icon.toDataURL(),width:icon.width/2,height:icon.height/2});
-const text=h("span",{text:label});if(!rows)return h("span",{},picture,text);const title=`select all ${rows.length} of ${label}`;
-const onclick=event=>this.app.select(rows,event.shiftKey);return h("button",{type:"button",title,onclick},picture,text)}fillModalities(parent){
-const{app}=this;const{modalities}=app.data.table;const shared=app.get("space")==="shared";for(const m of shared?modalities:
-[app.get("modality")]){const i=modalities.indexOf(m);parent.append(this.item({color:app.theme.modality(i),shape:shared?SHAPES[i%
-SHAPES.length]:"circle"},m))}if(!shared){parent.append(note("all modalities together: only in the shared space, which th\
-ey have in common"))}}fillRamp(parent,column){const[low,high]=this.reach(column);const stops=[.05,.25,.5,.75,.95].map(t=>this.
-app.theme.ramp(t));parent.append(h("div",{class:"clcr-rampbar",style:`background:linear-gradient(90deg,${stops.join(",")}\
-)`}),h("div",{class:"clcr-rampends"},h("span",{text:fmt(low)}),h("span",{text:fmt(high)})))}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
+0)return{color:theme.ink(.35),shape:"circle"};const isError=column.name==="error"||column.name==="error b";if(isError&&value===
+0)return{color:right,shape:"circle"};if(isError)return{color:categories[4],shape:SHAPES[(value+1)%SHAPES.length]};return{
+color:categories[value%categories.length],shape:SHAPES[value%SHAPES.length]}}reach(column){const cached=this.reaches.get(
+column);if(cached)return cached;const sorted=Array.from(column.values.v).filter(Number.isFinite).sort((a,b)=>a-b);const reach=[
+quantile(sorted,.01),quantile(sorted,.99)];this.reaches.set(column,reach);return reach}groups(){const column=this.column;
+const{data,theme}=this.app;if(column?.kind!=="category"){const look={color:theme.ink(.6),shape:"circle"};return[{name:"a\
+ll samples",rows:data.ids.map((_,i)=>i),look}]}const rows=column.names.map(()=>[]);Array.from(column.values.v).forEach((v,i)=>{
+if(v>=0)rows[v].push(i)});return column.names.map((name,v)=>({name,rows:rows[v],look:this.category(column,v)})).filter(group=>group.
+rows.length)}fillLegend(parent){const{app}=this;const key=[app.get("color"),app.theme.name,app.get("space"),app.get("mod\
+ality")].join("|");if(parent.dataset.key===key)return;parent.dataset.key=key;parent.replaceChildren(h("span",{class:"clc\
+r-legend-title",text:app.get("color")}));const column=this.column;if(!column)this.fillModalities(parent);else if(column.
+kind==="number")this.fillRamp(parent,column);else for(const group of this.groups())parent.append(this.item(group.look,group.
+name,group.rows))}item(look,label,rows){const icon=this.app.theme.sprite(look,5,2);const picture=h("img",{alt:"",src:icon.
+toDataURL(),width:icon.width/2,height:icon.height/2});const text=h("span",{text:label});if(!rows)return h("span",{},picture,
+text);const title=`select all ${rows.length} of ${label}`;const onclick=event=>this.app.select(rows,event.shiftKey);return h(
+"button",{type:"button",title,onclick},picture,text)}fillModalities(parent){const{app}=this;const{modalities}=app.data.table;
+const shared=app.get("space")==="shared";for(const m of shared?modalities:[app.get("modality")]){const i=modalities.indexOf(
+m);parent.append(this.item({color:app.theme.modality(i),shape:shared?SHAPES[i%SHAPES.length]:"circle"},m))}if(!shared){parent.
+append(note("all modalities together: only in the shared space, which they have in common"))}}fillRamp(parent,column){const[
+low,high]=this.reach(column);const stops=[.05,.25,.5,.75,.95].map(t=>this.app.theme.ramp(t));parent.append(h("div",{class:"\
+clcr-rampbar",style:`background:linear-gradient(90deg,${stops.join(",")})`}),h("div",{class:"clcr-rampends"},h("span",{text:fmt(
+low)}),h("span",{text:fmt(high)})))}};var LEFT5=74;var RIGHT5=46;var HEAD2=16;var ROW2=14;function differencesOf(table,compared){const found=[];const count=table.
+ids.length;const add=(group,name,modality,a,b,at)=>{if(!b)return;const width=a.shape[1];const here=modality<0?null:table.
+present[table.modalities[modality]].v;const values=Float32Array.from({length:count},(_,i)=>here&&!here[i]?Number.NaN:b.v[i*
+width+at]-a.v[i*width+at]);const sorted=Array.from(values).filter(Number.isFinite).sort((p,q)=>p-q);if(!sorted.length)return;
+const[low,high]=[.1,.9].map(q=>quantile(sorted,q));found.push({group,name,modality,values,low,high,mean:sum(sorted)/sorted.
+length})};table.levels.forEach((name,at)=>{add("level gate ω",name,-1,table.level_gate,compared.level_gate,at)});table.
+modalities.forEach((name,at)=>{add("modality gate",name,at,table.modality_gate,compared.modality_gate,at)});table.modalities.
+forEach((name,at)=>{add("private gate η",name,at,table.private_gate,compared.private_gate,at)});table.modalities.forEach(
+(m,at)=>{table.levels.forEach((name,level)=>{add(`participation r, ${m}`,name,at,table.participation[m],compared.participation[m],
+level)})});return found}var Differences=class{constructor(app,parent,compared){this.app=app;this.all=differencesOf(app.data.
+table,compared);this.places=[];let y=2;let group="";for(const difference of this.all){if(difference.group!==group)y+=HEAD2;
+group=difference.group;this.places.push({y,difference});y+=ROW2}const label="Gates and budgets, b minus a: the middle 80\
+ % and the mean of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,y+20,label,(ctx,width,height)=>this.
+draw(ctx,width,height));this.canvas.el.hidden=!this.all.length;const over=event=>{const at=this.canvas.at(event)[1];const under=this.
+places.find(place=>at>=place.y&&at<place.y+ROW2);if(under)app.tip(event,this.describe(under.difference));else app.untip()};
+hovered(this.canvas.el,over,()=>app.untip())}describe({group,name,values,low,high,mean}){const{data}=this.app;return[`${group}\
+, ${name}: b − a`,`mean of all samples ${signed(mean,3)}`,`middle 80 %: ${signed(low,3)} to ${signed(high,3)}`,`id ${data.
+picked}: ${signed(values[data.row],3)}`]}update(){this.canvas.paint()}draw(ctx,width,height){const{theme,data}=this.app;
+const reach=Math.max(1e-6,...this.all.map(d=>Math.max(-d.low,d.high,Math.abs(d.values[data.row]||0))));const half=(width-
+LEFT5-RIGHT5)/2;const zero=LEFT5+half;const x=v=>zero+clamp(v/reach,-1,1)*(half-5);ctx.font=theme.font(11);let group="";
+for(const{y,difference}of this.places){const{name,modality,values,low,high,mean}=difference;if(difference.group!==group)
+write(ctx,difference.group,0,y-4,"left",theme.ink(.85));group=difference.group;write(ctx,name,LEFT5-6,y+10,"right",theme.
+ink(.65));ctx.fillStyle=theme.ink(.06);ctx.fillRect(LEFT5,y+2,2*half,9);ctx.fillStyle=modality<0?theme.ink(.7):theme.modality(
+modality);ctx.globalAlpha=.45;ctx.fillRect(x(low),y+2,Math.max(1,x(high)-x(low)),9);ctx.globalAlpha=1;ctx.fillRect(x(mean)-
+1,y+1,2.5,11);write(ctx,signed(mean,3),width,y+10,"right",theme.ink(.85));if(!Number.isFinite(values[data.row]))continue;
+mark(ctx,"circle",x(values[data.row]),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,theme.ink(1),1.8);ctx.stroke()}
+pen(ctx,theme.ink(.45),1);line(ctx,[[zero,HEAD2],[zero,height-16]]);write(ctx,`−${fmt(reach)}`,LEFT5,height-5,"left",theme.
+ink(.65));write(ctx,"0",zero,height-5,"center",theme.ink(.65));write(ctx,`+${fmt(reach)}`,LEFT5+2*half,height-5,"right",
+theme.ink(.65));write(ctx,"○ picked",LEFT5-6,height-5,"right",theme.ink(.65));write(ctx,"mean",width,height-5,"right",
+theme.ink(.65))}};var LINES=10;var NARROW=4;var Listing=class{constructor(app,label,columns){this.app=app;this.columns=columns;this.rows=[];
+this.from=0;this.key="";this.body=h("tbody");const heads=["id",...columns.map(c=>c.name)].map((text,i)=>h("th",{scope:"c\
+ol",title:text,text,class:i>NARROW?"clcr-roomy":null}));this.range=h("span");this.back=button("‹",()=>this.turn(-LINES));
+this.on=button("›",()=>this.turn(LINES));this.back.setAttribute("aria-label",`${label}: earlier lines`);this.on.setAttribute(
+"aria-label",`${label}: further lines`);this.pages=h("div",{class:"clcr-row clcr-pages"},this.back,this.range,this.on);this.
+el=h("div",{class:"clcr-listing"},h("table",{"aria-label":label},h("thead",{},h("tr",{},...heads)),this.body),this.pages)}turn(by){
+this.from=clamp(this.from+by,0,Math.max(0,this.rows.length-1));this.from-=this.from%LINES;this.update(this.rows)}update(rows){
+const{app}=this;if(rows!==this.rows)this.from=0;this.rows=rows;const picked=app.data.row;const key=`${this.from} ${picked}\
+ ${rows.length} ${rows[0]} ${rows.at(-1)}`;this.pages.hidden=rows.length<=LINES;if(key===this.key)return;this.key=key;const shown=rows.
+slice(this.from,this.from+LINES);this.range.textContent=`${this.from+1} to ${this.from+shown.length} of ${counted(rows.length)}`;
+this.back.disabled=this.from===0;this.on.disabled=this.from+LINES>=rows.length;const focused=this.body.contains(document.
+activeElement)?document.activeElement?.textContent:null;this.body.replaceChildren(...shown.map(row=>this.line(row,row===
+picked)));if(focused)this.buttons().find(b=>b.textContent===focused)?.focus()}buttons(){return Array.from(this.body.querySelectorAll(
+"button"))}line(row,isPicked){const{app}=this;const id=button(app.data.ids[row],()=>app.show(app.data.ids[row]));id.setAttribute(
+"aria-label",`pick id ${app.data.ids[row]}`);const cells=this.columns.map((c,i)=>{const whole=c.kind==="number"&&Number.
+isInteger(c.values.v[row])&&!c.names.length;const text=whole?String(c.values.v[row]):app.data.valueOf(c,row);return h("t\
+d",{title:text,text,class:i>=NARROW?"clcr-roomy":null})});return h("tr",{"aria-current":isPicked?"true":null},h("th",{scope:"\
+row"},id),...cells)}};var VERDICT="a or b";var LISTED=new Set(["label","prediction","prediction b","error","error b",VERDICT]);var Comparison=class{constructor(app,compared){
+this.app=app;this.compared=compared;const{table}=app.data;const{shift,changed}=compared;this.changed=app.data.ids.flatMap(
+(_,i)=>changed.v[i]?[i]:[]).sort((i,j)=>shift.v[j]-shift.v[i]);const onchange=event=>app.select(isTicked(event)?this.changed:
+[]);this.only=h("input",{type:"checkbox",disabled:!this.changed.length,onchange});const box=h("label",{class:"clcr-contr\
+ol clcr-check"},this.only,term(app,"changed","changed only"));const main=h("div",{class:"clcr-main"});const side=h("div",
+{class:"clcr-side clcr-wider"});this.el=panel(app,"comparison","Trace a against b","compare",[box],[main,side]);this.picked=
+h("p",{class:"clcr-said-both","aria-live":"polite"});this.legend=h("div",{class:"clcr-legend clcr-flat"});this.theme="";
+const columns=table.columns.filter(c=>LISTED.has(c.name)&&!(c.name.startsWith("error")&&c.names.length));this.listing=new Listing(
+app,"Changed predictions",columns);main.append(h("p",{class:"clcr-says",text:compared.says}),this.legend,this.picked,this.
+listing.el);this.listing.el.hidden=!this.changed.length;if(compared.lacks.length)main.append(note(`Not compared: ${compared.
+lacks.join("; ")}.`));side.append(term(app,"difference","Differences, b − a"));this.differences=new Differences(app,side,
+compared);if(!this.differences.all.length)side.append(note("no gates or budgets that both have"))}answer(outputs){const{
+task,outputs:names}=this.app.data.table;const{row}=this.app.data;const parts=readings(outputs.subarray(row*names.length,
+(row+1)*names.length),task);if(task==="regression")return fmt(parts[0],3);if(task==="multilabel")return names.filter((_,i)=>parts[i]>
+.5).join(", ")||"none";const best=parts.indexOf(Math.max(...parts));return`${names[best]} (${fmt(100*parts[best],0)} %)`}update(){
+const{app}=this;const{data}=app;const[a,b]=[data.table.prediction.v,this.compared.prediction.v].map(v=>this.answer(v));const truth=[
+...data.truthOf(data.row)].join(", ");this.picked.textContent=`id ${data.picked}: a says ${a}, b says ${b}${truth?`; the\
+ label is ${truth}`:""}.`;const selected=app.get("selection");const isAll=selected.length===this.changed.length&&this.changed.
+every(i=>app.selected.has(i));this.only.checked=isAll&&selected.length>0;this.fillLegend();this.listing.update(this.changed);
+this.differences.update()}fillLegend(){const{app}=this;if(this.theme===app.theme.name)return;this.theme=app.theme.name;const column=app.
+data.table.columns.find(c=>c.name===VERDICT);if(!column)return;const rows=column.names.map((_,v)=>app.data.ids.flatMap((_2,i)=>column.
+values.v[i]===v?[i]:[]));const items=column.names.flatMap((name,v)=>rows[v].length?[app.colouring.item(app.colouring.category(
+column,v),`${name} ${rows[v].length}`,rows[v])]:[]);this.legend.replaceChildren(...items)}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
 void 0&&value.data!==void 0;function unpack({dtype,scale,data}){const bytes=data instanceof ArrayBuffer?new Uint8Array(data):
 new Uint8Array(data.buffer,data.byteOffset,data.byteLength);const raw=new TYPES[dtype](bytes.slice().buffer);return scale?
 Float32Array.from(raw,x=>x*scale):raw}async function inflate(text,format){const letters=atob(text);const bytes=new Uint8Array(
@@ -351,35 +464,39 @@ map(decode);if(!value||typeof value!=="object"||ArrayBuffer.isView(value))return
 data:null,v:unpack(value)};return Object.fromEntries(Object.entries(value).map(([key,inner])=>[key,decode(inner)]))}function revive(value,blob){
 if(Array.isArray(value))return value.map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.
 fromEntries(Object.entries(value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.
-data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_answer"];var Data=class{constructor(model,driver){
-this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=this.kernel||Boolean(model.complete);this.
-table=decode(model.get("_table"));this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};
-this.block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)
-this.take(name)}take(name){const value=this.model.get(name);if(name==="_points")this.points=decode(value);else if(name===
-"_attention")this.attentions=message(value);else if(name==="_sound")this.sounds=message(value);else if(name==="_answer")
-this.answers=message(value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){
-return this.model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(
-this.picked)??-1}pointsOf(modality){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.
-points[kind]?.[this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_c\
-ode")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.table.sparse?this.
-model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){return shareOf(
-tokens,this.model.get("gamma"),this.table.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.
-attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.
-includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}weights(modality){const level=this.model.
-get("level");const head=this.model.get("head");return this.attention&&weightsOf(this.attention,this.picked,modality,level,
-head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.
-model.sound(modality);return this.sounds?.of[modality]?.[at]?.v??null}answer(){const{model,row}=this;const waits=model.get(
-"live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.
-table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){const key=`${modality}/${level}`;
-const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.table;const values=this.
-ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-
-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.
-values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.
-table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.
-table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith(
-"label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.
-filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){
-return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_picture","_ans\
+wer"];var Data=class{constructor(model,driver){this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=
+this.kernel||Boolean(model.complete);this.table=decode(model.get("_table"));this.compared=model.get("_compared")?.says?decode(
+model.get("_compared")):null;this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.
+block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.pictures=null;this.answers=null;this.ranges=
+new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);if(name==="_points")this.
+points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name==="_sound")this.sounds=message(
+value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.answers=message(value);else{
+this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get(
+"picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality,other=false){
+const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[(other?"b/":"")+this.
+spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_code")?space:`${space}\
+/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.table.sparse?this.model.get("muted"):[];
+return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){return shareOf(tokens,this.model.
+get("gamma"),this.table.sparse)}gain(tokens,share){return this.compared&&gainOf(tokens,share,this.model.get("gamma"),this.
+compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){
+const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.
+model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.attentionIsHere&&this.attention?.levels.length===
+this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.get("head")){return this.attention&&
+weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.
+ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
+v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
+null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
+get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
+table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
+const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
+const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
+task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
+ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
+name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
+slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -440,17 +557,17 @@ describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.star
 if(!this.start)return;const{app,points,loop}=this;this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(points.
 x[i],points.y[i],loop));app.select([...new Set(within)],event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));
 if(under>=0)app.select([points.sample[under]],event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.
-select([])}}};var LEFT5=88;var RIGHT5=16;var ROW2=42;var xOf=(gate,width)=>LEFT5+clamp(gate,0,1)*(width-LEFT5-RIGHT5);var PrivateGates=class{constructor(gates,parent){
+select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
-ality.";this.cloud=new Cloud(this.app,parent,ROW2*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
+ality.";this.cloud=new Cloud(this.app,parent,ROW3*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([
-values,ghost])=>modalities.map((_,m)=>[xOf(values[m],width),21+ROW2*m,ghost]))})}update(){this.cloud.update()}place(width){
+values,ghost])=>modalities.map((_,m)=>[xOf(values[m],width),21+ROW3*m,ghost]))})}update(){this.cloud.update()}place(width){
 const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const places=[];const sample=[];const layer=[];
 modalities.forEach((modality,m)=>{for(let i=0;i<ids.length;i++){if(!present[modality].v[i])continue;const gate=private_gate.
-v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW2*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return cloudPoints(
+v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW3*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return cloudPoints(
 places,sample,layer)}frame(ctx,width,height){const{theme,data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach(
-(name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(xOf(0,width),2+ROW2*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,
-70,25+ROW2*m,"right",theme.ink(.85))});for(const v of[0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(
+(name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(xOf(0,width),2+ROW3*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,
+70,25+ROW3*m,"right",theme.ink(.85))});for(const v of[0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(
 .65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
 names=names;this.values=this.app.data.table[gate].v;const corners=names.join(", ");const label=`${title}: each sample is\
  a point between ${corners}; the nearer a corner, the more it counts.`;this.cloud=new Cloud(this.app,parent,236,label,{key:()=>`${gate}${gates.
@@ -485,7 +602,49 @@ app}=this;const key=`${app.get("color")}|${app.theme.name}`;const cached=this.gr
 groups;const{v,shape}=app.data.table[gate];const k=shape[1];const groups=app.colouring.groups().map(group=>{const mean=Array.
 from({length:k},(_,j)=>sum(group.rows.map(i=>v[i*k+j]))/group.rows.length);return{...group,mean}});this.groups.set(gate,
 {key,groups});return groups}update(){for(const part of this.parts)part.update();if(this.legend)this.app.colouring.fillLegend(
-this.legend)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
+this.legend)}};var quoted=text=>/[",\r\n]/.test(text)?`"${text.replaceAll('"','""')}"`:text;function cellOf({kind,names,values},row){const v=values.
+v[row];if(kind==="category")return names[v]??"";if(names[row])return names[row];return String(values.v instanceof Float32Array&&
+!Number.isInteger(v)?Number(v.toPrecision(7)):v)}function csvOf(ids,columns,rows){const lines=[["id",...columns.map(c=>c.
+name)],...rows.map(i=>[ids[i],...columns.map(c=>cellOf(c,i))])];return lines.map(line2=>`${line2.map(quoted).join(",")}\r\
+
+`).join("")}var QUANTILES=4;function slicesOf(column,rows){const{v}=column.values;if(column.kind==="category"){const found=new Map;for(const i of rows){
+const group=found.get(v[i]);if(group)group.push(i);else found.set(v[i],[i])}return[...found].sort(([a],[b])=>a-b).map(([
+value,rows2])=>({name:column.names[value]??"unknown",rows:rows2}))}const sorted=rows.map(i=>v[i]).filter(Number.isFinite).
+sort((a,b)=>a-b);const cuts=Array.from({length:QUANTILES+1},(_,k)=>quantile(sorted,k/QUANTILES));const parts=cuts.slice(
+1).map((high,k)=>{const low=cuts[k];const last=k===QUANTILES-1;return{name:`${fmt(low)} to ${last?"":"below "}${fmt(high)}`,
+rows:rows.filter(i=>v[i]>=low&&(v[i]<high||last&&v[i]===high))}});return parts.filter(part=>part.rows.length)}var metricOf=({
+task})=>task==="regression"?"mean error":"accuracy";function score({task,outputs},error,rows){const total=rows.reduce((all,i)=>all+
+error.values.v[i],0);const n=rows.length;if(task==="regression")return{value:total/n};if(task==="multilabel")return{value:1-
+total/n/outputs.length};return{value:1-total/n,ends:wilson(n-total,n)}}function wilson(hits,n){const z=1.959964;const share=hits/
+n;const middle=(share+z*z/(2*n))/(1+z*z/n);const half=z/(1+z*z/n)*Math.sqrt(share*(1-share)/n+z*z/(4*n*n));return[Math.max(
+0,middle-half),Math.min(1,middle+half)]}var MOST3=30;var SamplesTable=class{constructor(app){this.app=app;const{columns}=app.data.table;this.filled=null;this.title=
+h("span");this.rows=[];this.of=null;const options=columns.map(c=>h("option",{value:c.name,text:c.name}));this.by=columns[0];
+const onchange=event=>{const name=inputValue(event);this.by=columns.find(c=>c.name===name)??this.by;this.update()};const slice=h(
+"select",{"aria-label":"Slice by",onchange},...options);this.slices=h("div",{class:"clcr-listing clcr-slices"});this.listing=
+new Listing(app,"Samples",columns);const download=button("download CSV",()=>this.download());download.setAttribute("aria\
+-label","download CSV");const controls=h("div",{class:"clcr-controls"},h("label",{class:"clcr-control"},h("span",{text:"\
+Slice by"}),slice),download);this.body=h("div",{hidden:true},controls,this.slices,this.listing.el);const head=h("summary",
+{},this.title);this.el=h("details",{class:"clcr-drawer",ontoggle:()=>this.update()},head,this.body)}update(){const{app}=this;
+const selection=app.get("selection");if(this.of!==selection){this.of=selection;this.rows=selection.length?[...app.selected].
+filter(i=>i>=0):app.data.ids.map((_,i)=>i)}const all=counted(app.data.ids.length);const some=selection.length?`the ${counted(
+this.rows.length)} selected of ${all}`:`all ${all}`;this.title.textContent=`Samples as a table: ${some}`;this.body.hidden=
+!this.el.open;if(!this.el.open)return;this.listing.update(this.rows);this.fill()}fill(){const{app,rows,by}=this;const{table}=app.
+data;if(this.filled?.[0]===rows&&this.filled[1]===by)return;this.filled=[rows,by];const errors=["error","error b"].flatMap(
+name=>table.columns.find(c=>c.name===name)??[]);const slices=[{name:"all of these",rows},...slicesOf(by,rows)];const metric=metricOf(
+table);const heads=errors.map((_,i)=>errors.length>1?`${metric} ${"ab"[i]}`:metric);const lines=slices.slice(0,MOST3).map(
+slice=>{const onclick=event=>app.select(slice.rows,event.shiftKey);const name=h("button",{type:"button",text:slice.name,
+title:`select ${slice.name}`,onclick});const cells=errors.map(error=>h("td",{text:this.says(error,slice.rows)}));return h(
+"tr",{},h("th",{scope:"row"},name),h("td",{text:counted(slice.rows.length)}),...cells)});const titles=[by.name,"samples",
+...heads].map(text=>h("th",{scope:"col",text}));const focused=this.slices.contains(document.activeElement)?document.activeElement?.
+textContent:null;this.slices.replaceChildren(h("table",{"aria-label":"Slices"},h("thead",{},h("tr",{},...titles)),h("tbo\
+dy",{},...lines)),note([errors.length?"":"Without labels nothing is right or wrong.",table.task==="classification"&&errors.
+length?"In brackets: Wilson's 95 % interval.":"",slices.length>MOST3?`${slices.length-MOST3} more slices are not shown.`:
+""].join(" ")));const again=Array.from(this.slices.querySelectorAll("button")).find(b=>b.textContent===focused);if(focused)
+again?.focus()}says(error,rows){const{value,ends}=score(this.app.data.table,error,rows);return ends?`${fmt(value)} (${fmt(
+ends[0])} to ${fmt(ends[1])})`:fmt(value,3)}download(){const{ids,table}=this.app.data;const text=`\uFEFF${csvOf(ids,table.
+columns,this.rows)}`;const href=URL.createObjectURL(new Blob([text],{type:"text/csv;charset=utf-8"}));h("a",{href,download:"\
+samples.csv"}).click();setTimeout(()=>URL.revokeObjectURL(href),1e4);this.app.say(`${this.rows.length} samples written t\
+o samples.csv`)}};var Player=class{constructor(app){this.app=app;this.playing=null}toggle(modality){const again=this.playing?.modality===modality;
 this.stop();const file=this.app.data.soundOf(modality);if(again||!file)return;const link=URL.createObjectURL(new Blob([file],
 {type:"audio/wav"}));const audio=new Audio(link);const playing={modality,sample:this.app.get("picked"),audio,link};this.
 playing=playing;const over=()=>{if(this.playing===playing)this.stop()};audio.addEventListener("ended",over);audio.play().
@@ -511,44 +670,54 @@ ria-label":`${target}: accuracy ${fmt(accuracy)}, ${control}`},h("i",{style:`wid
 text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),bar))}this.el.append(rows.length?h("p",{class:"\
 clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
-vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.origin=[0,0];this.
-toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
-ality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(
-app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.
-modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),
-"projection"),zoom];this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,
-400,"Samples in the chosen space. Arrow keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place(
-[width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.
-modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=
-h("div",{class:"clcr-legend"});this.probes=new Probes(app);side.append(this.legend,this.probes.el);this.note=note("");main.
-append(this.note);this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){
-const{data}=this.app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.
-points).some(kind=>kind.startsWith(name)))}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.
-app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="shared"?app.data.
-table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();const place=app.data.answer().
+vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.other=false;this.
+origin=[0,0];this.toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});
+const colors=["modality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));
+const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modali\
+ty","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection",
+"Projection",this.projections(),"projection"),...app.data.compared?[this.traces()]:[],zoom];this.el=panel(app,"subspaces",
+"Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys ste\
+p through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.
+frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:
+app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
+app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(
+app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap",
+"UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}traces(){const onchange=event=>{
+this.other=inputValue(event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));
+return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}get byModality(){
+return this.app.get("color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}get shown(){const{
+app}=this;return this.byModality&&app.get("space")==="shared"?app.data.table.modalities:[app.get("modality")]}marks(){const{
+app}=this;const dots=this.cloud.picked();if(this.other)return[...this.placesAsTraced(),...dots];const place=app.data.answer().
 place;if(!place||app.get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-1)return dots;const level=app.get(
 "level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;
 if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/
 2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[...dots.filter(moved).
-map(([x,y])=>[x,y,true]),...marks]}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("proj\
-ection")}/${app.data.spaceKey(modality)}`;return[space,Boolean(app.data.pointsOf(modality)),app.get("epoch"),this.byModality,
-this.zoom].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
+map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;const start=(data.table.epochs-1)*data.ids.length*
+2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(m);if(!points||!this.isCode&&!data.table.present[m].
+v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/(2*points.reach));return[[...this.toCanvas([x,y]),true]]})}key(){
+const{app}=this;const modality=app.get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;
+const here=Boolean(app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),this.byModality,this.zoom,
+this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
 map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=fit;let places=[];const sample=[];
-const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m);if(!points)continue;const start=app.get("epo\
-ch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
-places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);layer.push(table.modalities.indexOf(
-m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);
-const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);this.toCanvas=place=>move(fit(place))}
-return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;pen(ctx,theme.
-ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("pro\
-jection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,
-4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.
-contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle(
-"clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20\
- s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.
-epochs?.update()}noteText(){const{app}=this;const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} l\
-evel`;const range=this.zoom?"Enlarged around these points.":"One range for all levels and modalities of a space.";return`${counted(
-app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m,this.other);if(!points)continue;const start=this.
+other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].
+v[i])continue;places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);layer.push(table.
+modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.
+map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);this.toCanvas=place=>move(
+fit(place))}return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;
+pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.
+app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑\
+ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&
+this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.
+toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes \
+some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);
+this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();const level=this.isCode?"":` · ${app.
+data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"One range for all lev\
+els and modalities of a space.";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to\
+ select.`}otherNote(){const{data}=this.app;const found=data.compared?.distance[data.spaceKey(this.app.get("modality"))];
+if(!found)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole to lie nearest to a (P\
+rocrustes): ${fmt(found[0])} of the spread is left over, ${fmt(found[1])} with its samples shuffled. Small ring: where a\
+ has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
@@ -604,35 +773,37 @@ push(()=>this.theme.close());for(const name of MESSAGES){this.on(name,()=>{this.
 this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"alert",hidden:true});this.status=h("div",{
 class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip",role:"tooltip",hidden:true});this.toolbar=
 new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
-this));const single=!(shown.includes("subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?
-" clcr-single":""}`},...this.views.map(view=>view.el));const{absent}=this.data.table;const lacks=absent.length?note(`Thi\
-s model names no ${absent.join(", ")}, which is left out.`):"";root.replaceChildren(this.toolbar.el,this.error,grid,lacks,
-this.tipBox,this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});
-root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").length)this.
-select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.entries(values))
-this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;this.model.
-on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=
-0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)run()}update(){
-const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=new Set(
-selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.update();
-const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.pickers){
-const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
-views)view.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.
-map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;
-const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-
-4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.
-untip()}describe(row,layer){const{table,ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.
-modalities[layer]}`:"";const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,
-...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.
-length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.
-has(id))]}const changes={selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:
-null;if(ids.length&&(!ids.includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];
-if(changes.picked!==picked&&this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length}\
- selected, id ${changes.picked??picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==
-void 0)return this.select([row]);this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){
-const selection=this.get("selection");const many=selection.length>1;const list=many?selection:this.data.ids;const next=list[(list.
-indexOf(this.get("picked"))+by+list.length)%list.length];if(many)this.set(this.get("muted").length?{picked:next,muted:[]}:
-{picked:next});else this.pickId(next)}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.
+this));if(this.data.compared)this.views.unshift(new Comparison(this,this.data.compared));const single=!(shown.includes("\
+subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?" clcr-single":""}`},...this.views.map(
+view=>view.el));this.samples=new SamplesTable(this);const{absent}=this.data.table;const lacks=absent.length?note(`This m\
+odel names no ${absent.join(", ")}, which is left out.`):"";root.replaceChildren(this.toolbar.el,this.error,grid,this.samples.
+el,lacks,this.tipBox,this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{
+capture:true});root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selectio\
+n").length)this.select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.
+entries(values))this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;
+this.model.on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(
+()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)
+run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=
+new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.
+update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.
+pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
+views)view.update();this.samples.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();
+const items=lines.map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.
+tipBox.hidden=false;const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(
+4,box.width-width-4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.
+point(null);this.untip()}describe(row,layer){const{table,ids}=this.data;const modality=layer!=null&&this.get("color")===
+"modality"?`, ${table.modalities[layer]}`:"";const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(
+c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){
+const now=this.get("selection");const leaves=ids.length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.
+filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.has(id))]}const changes={selection:ids};const picked=this.get("pi\
+cked");const single=rows.length===1?this.data.ids[rows[0]]:null;if(ids.length&&(!ids.includes(picked)||single!==null)){changes.
+picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&this.get("muted").length)changes.muted=
+[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??picked} picked`:"selection cleare\
+d")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);this.toolbar.idBox.value=this.
+get("picked");this.say(`no sample ${id}`)}stepSample(by){const selection=this.get("selection");const list=selection.length>
+1?selection:this.data.ids;this.show(list[(list.indexOf(this.get("picked"))+by+list.length)%list.length])}show(id){const selection=this.
+get("selection");if(selection.length<2||!selection.includes(id))this.pickId(id);else this.set(this.get("muted").length?{
+picked:id,muted:[]}:{picked:id})}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.
 key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.
 i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.
 i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],

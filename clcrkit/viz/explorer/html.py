@@ -8,7 +8,7 @@ import html
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, product, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,9 @@ MAX_MB = 15.0  # of a page. Of so large a one, the room in bytes before compress
 TOKEN_BYTES = 4_000_000
 ATTENTION_BYTES = 4_000_000
 SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz; the first sample's sound is kept whatever its size
-_HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470}  # pixels, at a notebook's width
+PICTURE_BYTES = 1_000_000  # likewise; room is made for it only where there are pictures
+# pixels, at a notebook's width
+_HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470, "comparison": 540}
 _AT_ONCE = 64  # samples in one forward pass at most,
 _WEIGHTS_AT_ONCE = 20_000_000  # and attention weights, unless one sample alone has more
 _PATIENCE: Any = {"delay": 2, "leave": False}  # a bar is shown of what takes more than two seconds
@@ -117,7 +119,7 @@ def page(explorer: Explorer, gammas: Sequence[float], max_mb: float, live: bool)
         free = 0.75 * (max_mb * 1e6 - _size([still, css, script(), network])) - _size(
             [state["_table"], state["_points"]]
         )
-        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES
+        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES + PICTURE_BYTES * bool(state["_table"]["pictured"])
         state |= _tokens(explorer, [] if live else gammas, min(max_mb / MAX_MB, max(free, 0) / full), live)
     elif live:
         state["_inputs"] = inputs(explorer.model, explorer.trace, range(len(explorer.trace)))  # type: ignore[arg-type]
@@ -133,16 +135,17 @@ def opening(explorer: Explorer) -> dict[str, Any]:
     state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
     state |= explorer.get_state(["views", *payload.SETTINGS])
     state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
+    state["_compared"] = explorer.payload.comparison()
     return state | (_spaces(explorer) if "subspaces" in explorer.views else {})
 
 
 def embedded(text: str, views: Sequence[str]) -> str:
     """A page inside a page, for notebooks that are written as HTML: in a frame, with its own style and scripts."""
-    height = 90 + sum(_HEIGHTS[view] for view in set(views))
+    height = 130 + sum(_HEIGHTS[view] for view in set(views))
     if {"subspaces", "gates"} <= set(views):  # side by side
         height -= _HEIGHTS["gates"]
     return (
-        '<iframe title="clcrkit explorer" sandbox="allow-scripts" '
+        '<iframe title="clcrkit explorer" sandbox="allow-scripts allow-downloads" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
     )
 
@@ -158,7 +161,7 @@ def _spaces(explorer: Explorer) -> dict[str, Any]:
 
 
 def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool) -> dict[str, Any]:
-    """Tokens, attention, sound and the model's answers, for as many samples as there is room for: a part of all."""
+    """All that is kept of single samples, answers included, for as many as there is room for: a part of all."""
     trace, source = explorer.trace, explorer.payload
     # the picked sample, the selection, then the rest, so that any first part is evenly spread
     spread = np.random.default_rng(0).permutation(len(trace)).tolist()
@@ -169,7 +172,9 @@ def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool
     rows = order[: max(1, int(part * TOKEN_BYTES / one))]
     state: dict[str, Any] = {"_block": source.block(rows, fine=False)}
     if "budget" in explorer.views and source.table()["audible"]:
-        state["_sound"] = _sound(explorer, rows, part * SOUND_BYTES)
+        state["_sound"] = _as_many_as_fit(explorer.payload.sound, rows, part * SOUND_BYTES)
+    if "budget" in explorer.views and source.table()["pictured"]:
+        state["_picture"] = _as_many_as_fit(explorer.payload.picture, rows, part * PICTURE_BYTES)
     if "attention" in explorer.views:
         state["_attention"] = _attention(explorer, rows, part * ATTENTION_BYTES)
     if live:
@@ -204,11 +209,11 @@ def _attention(explorer: Explorer, rows: Sequence[int], room: float) -> payload.
     return source.attention(rows[:count], levels, trace.modalities, pool)
 
 
-def _sound(explorer: Explorer, rows: Sequence[int], room: float) -> payload.Sound:
-    """The sound of as many of these samples, in this order, as there is room for."""
-    sizes = accumulate(_size(explorer.payload.sound([row])) for row in rows)
+def _as_many_as_fit(make: Callable[[Sequence[int]], Any], rows: Sequence[int], room: float) -> Any:
+    """The sound or pictures of as many of these samples, in this order, as there is room for; of the first always."""
+    sizes = accumulate(_size(make([row])) for row in rows)
     count = sum(1 for _ in takewhile(lambda size: size <= room, sizes))
-    return explorer.payload.sound(rows[: max(1, count)])
+    return make(rows[: max(1, count)])
 
 
 def _size(value: Any) -> int:

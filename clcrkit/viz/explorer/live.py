@@ -9,7 +9,7 @@ from clcrkit.errors import ConfigError
 from clcrkit.model import CLCR
 from clcrkit.onnx_export import onnx_bytes
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import payload, spaces
+from clcrkit.viz.explorer import packing, payload, spaces
 from clcrkit.viz.explorer.runtime import Runtime, pack, runtime
 
 Network = tuple[Runtime, str]  # what runs a model, and the model as ONNX, packed
@@ -31,15 +31,15 @@ def inputs(model: CLCR, trace: Trace, rows: Sequence[int]) -> payload.Inputs:
     for space in spaces.SPACES:
         for level, modality, place in spaces.planes(trace, space, "pca", 0, trace.modalities[0]):
             rank = spaces.space_values(trace, space, level, modality or trace.modalities[0]).shape[1]
-            maps[spaces.space_key(space, level, modality)] = payload.pack(spaces.linear_map(place, rank))
+            maps[spaces.space_key(space, level, modality)] = packing.pack(spaces.linear_map(place, rank))
     lengths = {m: mask.shape[1] // repeats for m, mask in batch.masks.items()}
     return {
-        "ids": payload.ids_of(batch),
+        "ids": packing.ids_of(batch),
         "repeats": repeats,
         "tokens": {
-            m: payload.pack(x[:, : lengths[m]], "f4" if x.is_floating_point() else "i4")
+            m: packing.pack(x[:, : lengths[m]], "f4" if x.is_floating_point() else "i4")
             for m, x in batch.tokens.items()
         },
-        "masks": {m: payload.pack(x[:, : lengths[m]], "u1") for m, x in batch.masks.items()},
+        "masks": {m: packing.pack(x[:, : lengths[m]], "u1") for m, x in batch.masks.items()},
         "maps": maps,
     }

@@ -7,35 +7,25 @@ JavaScript holds no whole number above 2**53 exactly.
 """
 
 # annotations are not strings here: as strings they would hide NotRequired from __optional_keys__
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
-from numpy import ndarray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
-from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
+from clcrkit.errors import DataError
 from clcrkit.patching import level_names
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import samples, spaces
+from clcrkit.viz.explorer import comparison, samples, spaces
+from clcrkit.viz.explorer.packing import Packed, Points, ids_of, pack, pack_points, pack_steps, pooled, width_of
+from clcrkit.viz.explorer.pictures import thumbnails
 from clcrkit.viz.explorer.sound import wav
 from clcrkit.viz.explorer.spaces import ProbeRow
 from clcrkit.viz.explorer.tokens import feature_ranges, features, token_texts
 from clcrkit.viz.palette import EXPLORER, Palette
-
-
-class Packed(TypedDict):
-    """One array: dtype f4, f8, i4, u2 or u1."""
-
-    dtype: str
-    shape: list[int]
-    scale: NotRequired[float]
-    data: bytes
 
 
 class Column(TypedDict):
@@ -60,6 +50,7 @@ class Table(TypedDict):
     epochs: int
     heads: int  # 0 where there is no exchange
     audible: list[str]  # modalities whose samples can be played
+    pictured: list[str]  # modalities whose tokens have pictures
     spaces: list[str]  # those of `spaces.SPACES` that the model names
     absent: list[str]  # what else of a trace the model does not name, in words
     palette: Palette
@@ -72,12 +63,6 @@ class Table(TypedDict):
     present: dict[str, Packed]  # by modality: (sample)
 
 
-class Points(Packed):
-    """Where samples lie, (epoch, sample, 2): from 0 to twice `reach`, which is common to all spaces of the kind."""
-
-    reach: float
-
-
 class Lane(TypedDict):
     """The tokens of one modality."""
 
@@ -88,6 +73,8 @@ class Lane(TypedDict):
     text: Packed  # (sample, token): positions in the block's texts
     truth: NotRequired[Packed]  # (sample, level, token)
     features: NotRequired[Packed]  # (sample, token, bin), 0 to 255
+    other: NotRequired[Packed]  # (sample, level, token): the activation in the trace that this one is compared with
+    other_budget: NotRequired[Packed]  # (sample, level), at gamma 1, likewise
 
 
 class Block(TypedDict):
@@ -128,6 +115,13 @@ class Sound(TypedDict):
     of: dict[str, list[Packed | None]]  # by modality
 
 
+class Picture(TypedDict):
+    """What the real tokens of some samples show, None where the modality is missing."""
+
+    ids: list[str]  # (sample)
+    of: dict[str, list[Packed | None]]  # by modality: (token, height, width, color), 0 to 255
+
+
 class Answer(TypedDict):
     """What the model says of some samples at each gamma: arrays (sample, gamma, ...)."""
 
@@ -151,10 +145,27 @@ class Inputs(TypedDict):
     maps: dict[str, Packed]  # by `spaces.space_key`: what `spaces.linear_map` says of its PCA
 
 
+class Comparison(TypedDict):
+    """The trace that this one is compared with, b. Gates are there where both have them; see `comparison`."""
+
+    says: str
+    lacks: list[str]
+    sparse: bool
+    changed: Packed  # (sample)
+    shift: Packed  # (sample)
+    distance: dict[str, list[float]]  # by `spaces.space_key`: Procrustes distance, and with samples shuffled
+    prediction: Packed  # (sample, output)
+    level_gate: NotRequired[Packed]  # (sample, level)
+    modality_gate: NotRequired[Packed]  # (sample, modality)
+    private_gate: NotRequired[Packed]  # (sample, modality)
+    participation: dict[str, Packed]  # by modality: (sample, level)
+
+
 class Request(TypedDict):
-    """What the browser asks for: a probe of [space, level, modality]."""
+    """What the browser asks for: a probe of [space, level, modality]; the attention of all levels from now on."""
 
     probe: NotRequired[list[Any]]
+    levels: NotRequired[bool]
 
 
 class State(TypedDict):
@@ -179,56 +190,14 @@ class State(TypedDict):
     _block: Block | dict[str, Any]
     _attention: Attention | dict[str, Any]
     _sound: Sound | dict[str, Any]
+    _picture: Picture | dict[str, Any]
     _answer: Answer | dict[str, Any]
+    _compared: Comparison | dict[str, Any]
     _probes: dict[str, list[ProbeRow]]  # by `spaces.space_key`
 
 
 SETTINGS = tuple(name for name in State.__annotations__ if name not in ("views", "error", "live") and name[0] != "_")
 """What a cell and the browser may both set."""
-
-
-def pack(array: Any, dtype: str = "f4", scale: float | None = None) -> Packed:
-    """One array for the way to the browser. dtype: f4, f8, i4, u2, u1. With `scale`, whole steps of it travel."""
-    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    steps = values if scale is None else np.rint(values / scale)
-    data = np.ascontiguousarray(steps, dtype=f"<{dtype}").tobytes()
-    packed: Packed = {"dtype": dtype, "shape": list(values.shape), "data": data}
-    return packed if scale is None else {**packed, "scale": scale}
-
-
-def ids_of(batch: Batch, rows: Any = slice(None)) -> list[str]:
-    """The ids of the samples at these positions, as they travel."""
-    return [str(i) for i in batch.ids[rows].tolist()]
-
-
-def _width(values: Shaped[ndarray, "sample"]) -> str:
-    """Whole numbers that four bytes cannot hold take eight."""
-    return "f8" if np.abs(values).max(initial=0) > 2**24 else "f4"
-
-
-def pack_steps(array: Tensor) -> Packed:
-    """Non-negative values in 65,536 steps of two bytes each."""
-    return pack(array, "u2", scale=max(float(array.numpy().max(initial=0)), 1e-6) / 65535)
-
-
-def pooled(
-    weights: Float[Tensor, "head _ _"], listens: Bool[Tensor, "_"], speaks: Bool[Tensor, "_"], pool: int
-) -> Float[Tensor, "head _ _"]:
-    """The mean weight between real tokens, in blocks of pool x pool: (head, listening block, speaking block)."""
-    if pool == 1:
-        return weights
-    rows, columns = weights.shape[1:]
-    real = (listens[:rows, None] & speaks[:columns]).float()
-    # the mean over whole blocks of both, whose quotient is the mean over what is real
-    spread, count = (avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) for x in (weights * real, real[None]))
-    return spread / count.clamp(min=1e-12)
-
-
-def pack_points(positions: Mapping[str, Any]) -> dict[str, Points]:
-    """Positions on axes common to all these spaces, so that motion keeps its size."""
-    reach = max((float(np.abs(p).max()) for p in positions.values()), default=0.0) or 1.0
-    scale = 2 * reach / 65535
-    return {key: {**pack(p + reach, "u2", scale), "reach": reach} for key, p in positions.items()}
 
 
 def answer(passes: Iterable[Trace], gammas: Sequence[float]) -> Answer:
@@ -250,8 +219,10 @@ def answer(passes: Iterable[Trace], gammas: Sequence[float]) -> Answer:
 class Payload:
     """Makes the messages about one trace. `points` and `probes` grow with what was asked for."""
 
-    def __init__(self, trace: Trace, epochs: Sequence[Trace] = (), split: Split | None = None) -> None:
-        self.trace, self.epochs, self.split = trace, epochs, split
+    def __init__(
+        self, trace: Trace, epochs: Sequence[Trace] = (), split: Split | None = None, other: Trace | None = None
+    ) -> None:
+        self.trace, self.epochs, self.split, self.other = trace, epochs, split, other
         self.points: dict[str, dict[str, Points]] = {}
         self.probes: dict[str, list[ProbeRow]] = {}
         self.heads = next((a.shape[2] for a in trace.attention.values()), 0)
@@ -271,12 +242,13 @@ class Payload:
             "epochs": len(self.epochs) + 1,
             "heads": self.heads,
             "audible": [m for m in trace.modalities if split and m in split.sound],
+            "pictured": [m for m in trace.modalities if split and m in split.picture],
             "spaces": list(spaces.named_spaces(trace)),
             "absent": [name.replace("_", " ") for name in trace.absent],
             "palette": EXPLORER,
             "columns": [
-                {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, _width(c.values))}
-                for c in samples.columns(trace, split)
+                {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, width_of(c.values))}
+                for c in samples.columns(trace, split, self.other)
             ],
             "prediction": pack(trace.prediction.float()),
             "level_gate": pack(trace.level_gate.float()),
@@ -290,7 +262,7 @@ class Payload:
         """Fit this projection of the space, unless it is there."""
         kind = f"{projection}/{space}"
         if spaces.space_key(space, level, modality) not in self.points.get(kind, {}):
-            positions = spaces.positions(self.trace, self.epochs, space, projection, level, modality)
+            positions = spaces.positions(self.trace, self.epochs, space, projection, level, modality, self.other)
             self.points[kind] = self.points.get(kind, {}) | pack_points(positions)
 
     def add_probes(self, space: str, level: int, modality: str) -> None:
@@ -299,12 +271,33 @@ class Payload:
         if key not in self.probes:
             self.probes[key] = spaces.probe_rows(self.trace, self.split, space, level, modality)
 
+    def comparison(self) -> Comparison | dict[str, Any]:
+        """The other trace beside this one; empty where there is none."""
+        trace, other = self.trace, self.other
+        if other is None:
+            return {}
+        verdict, gates = comparison.verdict(trace, other), comparison.gates(trace, other)
+        budgeted = comparison.token_wise(trace, other)
+        turned = [spaces.turned(trace, other, space) for space in spaces.named_spaces(trace)]
+        return {
+            "says": comparison.sentence(trace, other),
+            "lacks": comparison.lacks(trace, other),
+            "sparse": other.sparse,
+            "changed": pack(verdict.changed, "u1"),
+            "shift": pack(verdict.shift),
+            "distance": {key: distances for part in turned for key, (_, distances) in part.items()},
+            "prediction": pack(other.prediction.float()),
+            **{name: pack(gate) for name, gate in gates.items()},
+            "participation": {m: pack(other.participation[m].float()) for m in budgeted},
+        }
+
     def block(self, rows: Sequence[int], fine: bool = True) -> Block:
         """Tokens of the samples at these positions. fine=False halves the size by 65,536 steps for each array."""
         trace, chosen = self.trace, torch.tensor(list(rows))
         exactly = pack if fine else pack_steps
         lanes: dict[str, Lane] = {}
         texts: dict[str, int] = {"": 0}
+        compared = comparison.token_wise(trace, self.other) if self.other else []
         for m in trace.modalities:
             mask, length = trace.batch.masks[m][chosen], self.length(m, rows)
             text = [
@@ -317,6 +310,9 @@ class Payload:
                 "budget": pack(trace.rho[chosen].float() * mask.sum(1, keepdim=True)),
                 "text": pack(text, "i4"),
             }
+            if self.other and m in compared:
+                lanes[m]["other"] = exactly(self.other.activation[m][chosen, :, :length].float())
+                lanes[m]["other_budget"] = pack(self.other.rho[chosen].float() * mask.sum(1, keepdim=True))
             if m in trace.batch.evidence:
                 lanes[m]["truth"] = pack(trace.batch.evidence[m][chosen, :, :length], "u1")
             if m in self._ranges:
@@ -371,3 +367,19 @@ class Payload:
                 waves = (waveform(int(trace.batch.ids[i])) if trace.batch.masks[m][i].any() else None for i in rows)
                 files[m] = [None if w is None else pack(np.frombuffer(wav(*w), np.uint8), "u1") for w in waves]
         return {"ids": ids_of(trace.batch, list(rows)), "of": files}
+
+    def picture(self, rows: Sequence[int]) -> Picture:
+        """What the tokens of the samples at these positions show, by modality that has pictures."""
+        trace = self.trace
+        images: dict[str, list[Packed | None]] = {}
+        for m, look in (self.split.picture if self.split else {}).items():
+            if m in trace.modalities:
+                images[m] = [self._images(m, look, i) if trace.batch.masks[m][i].any() else None for i in rows]
+        return {"ids": ids_of(trace.batch, list(rows)), "of": images}
+
+    def _images(self, modality: str, look: Any, row: int) -> Packed:
+        sample, tokens = int(self.trace.batch.ids[row]), int(self.trace.batch.masks[modality][row].sum())
+        try:
+            return pack(thumbnails(look(sample), tokens), "u1")
+        except DataError as error:
+            raise DataError(f"picture of {modality}, id {sample}: {error}") from error

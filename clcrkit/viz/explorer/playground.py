@@ -59,7 +59,7 @@ def playground(model: CLCR, split: Split, path: str | os.PathLike[str]) -> Path:
             "left_out": left_out,
         },
     }
-    state["_table"]["audible"] = []  # the workbench has the button
+    state["_table"]["audible"] = state["_table"]["pictured"] = []  # the workbench has both, as the reader changes them
     css = html.style() + (Path(html.__file__).parent / "playground.css").read_text(encoding="utf-8")
     network = live.model_for_page(model, split.label_names)
     page = html.document("The CLCR playground", css, svg.picture(explorer), state, _START, network)

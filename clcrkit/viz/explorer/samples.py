@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Shaped
 from numpy import ndarray
 
 from clcrkit.datasets.split import Split
 from clcrkit.trace import Trace
+from clcrkit.viz.explorer import comparison
 
 _CATEGORIES = 40  # an attribute with more values than this is shown as a number, not as groups
 
@@ -43,21 +45,42 @@ def output_names(trace: Trace, split: Split | None) -> list[str]:
     return [str(names[i]) if i < len(names) else str(i) for i in range(count)]
 
 
-def columns(trace: Trace, split: Split | None) -> list[Column]:
-    """Label, prediction and error (where there are labels), then each attribute."""
+def columns(trace: Trace, split: Split | None, other: Trace | None = None) -> list[Column]:
+    """Label, prediction and error (where there are labels), the same of another trace, then each attribute."""
     make = {"classification": _classes, "multilabel": _several_labels, "regression": _values}[trace.task]
-    return [*make(trace, output_names(trace, split)), *_attributes(trace, split)]
+    names = output_names(trace, split)
+    answers = make(trace, names)
+    if other is not None:
+        said = [replace(c, name=f"{c.name} b") for c in make(other, names) if c.answer]
+        verdict = comparison.verdict(trace, other)
+        answers += [*said, _category(comparison.VERDICT, verdict.of, verdict.names, answer=True)]
+    return [*answers, *_attributes(trace, split)]
+
+
+def frame(columns: Sequence[Column], ids: Sequence[int], rows: Sequence[int]) -> pd.DataFrame:
+    """The samples at these positions, indexed by id, with a column for each of `columns`.
+
+    Groups are their names, None where unknown; numbers that floats cannot hold are Python's integers.
+    """
+
+    def values(c: Column) -> Any:
+        if c.kind == "category":
+            return [c.names[v] if v >= 0 else None for v in c.values[list(rows)].tolist()]
+        return [int(c.names[i]) for i in rows] if c.names else c.values[list(rows)]
+
+    index = pd.Index([ids[i] for i in rows], name="id")
+    return pd.DataFrame({c.name: pd.Series(values(c), index, dtype=None) for c in columns}, index)
 
 
 def _category(name: str, values: Any, names: Sequence[str], answer: bool = False) -> Column:
     return Column(name, "category", np.asarray(values, dtype=int), list(map(str, names)), answer)
 
 
-def _number(name: str, values: Any) -> Column:
+def _number(name: str, values: Any, answer: bool = False) -> Column:
     values = np.asarray(values)
     exact = values.astype(np.float64)
     digits = values.dtype.kind == "i" and not np.array_equal(exact.astype(object), values.astype(object))
-    return Column(name, "number", exact, [str(v) for v in values] if digits else [])
+    return Column(name, "number", exact, [str(v) for v in values] if digits else [], answer)
 
 
 def _classes(trace: Trace, names: list[str]) -> list[Column]:
@@ -85,8 +108,9 @@ def _several_labels(trace: Trace, names: list[str]) -> list[Column]:
 def _values(trace: Trace, names: list[str]) -> list[Column]:
     labels, prediction = trace.batch.labels, trace.prediction.float()[:, 0]
     if labels is None:
-        return [_number("prediction", prediction)]
-    return [_number("label", labels), _number("prediction", prediction), _number("error", (prediction - labels).abs())]
+        return [_number("prediction", prediction, answer=True)]
+    error = _number("error", (prediction - labels).abs(), answer=True)
+    return [_number("label", labels), _number("prediction", prediction, answer=True), error]
 
 
 def _attributes(trace: Trace, split: Split | None) -> list[Column]:
@@ -95,7 +119,8 @@ def _attributes(trace: Trace, split: Split | None) -> list[Column]:
     for key, tensor in trace.batch.attributes.items():
         values, names = tensor.numpy(), known.get(key)
         # columns of our own have these names, so that colours, legends and probes know them
-        ours = key in ("modality", "label", "prediction", "error") or key.startswith(("label ", "prediction "))
+        ours = key in ("modality", "label", "prediction", "error", "error b", comparison.VERDICT)
+        ours = ours or key.startswith(("label ", "prediction "))
         name = f"attribute {key}" if ours else key
         distinct, position = np.unique(values, return_inverse=True)
         if names and values.min() >= -1 and values.max() < len(names):

@@ -9,13 +9,14 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
 from clcrkit.analysis import projections
 from clcrkit.datasets.split import Split
 from clcrkit.trace import Trace
+from clcrkit.viz.explorer import comparison
 from clcrkit.viz.explorer.samples import columns
 
 SPACES = ("shared", "private", "shared_code", "private_code")
@@ -59,14 +60,51 @@ def space_values(trace: Trace, space: str, level: int, modality: str) -> Float[n
 
 
 def positions(
-    trace: Trace, epochs: Sequence[Trace], space: str, method: str, level: int, modality: str
+    trace: Trace,
+    epochs: Sequence[Trace],
+    space: str,
+    method: str,
+    level: int,
+    modality: str,
+    other: Trace | None = None,
 ) -> dict[str, Float[ndarray, "epoch sample 2"]]:
-    """Where all samples lie in spaces of one kind, by `space_key`; the trace itself is the last epoch. See `planes`."""
-    steps = [*epochs, trace]
-    return {
-        space_key(space, at, m): np.stack([place(space_values(step, space, at, m)) for step in steps])
-        for at, m, place in planes(trace, space, method, level, modality)
-    }
+    """Where all samples lie in spaces of one kind, by `space_key`; the trace itself is the last epoch. See `planes`.
+
+    Where the other trace, turned as `comparison.turn` says, has them in the same plane, is under "b/" and the key.
+    """
+    steps, moved = [*epochs, trace], turned(trace, other, space) if other else {}
+    found = {}
+    for at, m, place in planes(trace, space, method, level, modality):
+        key = space_key(space, at, m)
+        found[key] = np.stack([place(space_values(step, space, at, m)) for step in steps])
+        if key in moved:
+            found[f"b/{key}"] = place(moved[key][0])[None]
+    return found
+
+
+def turned(trace: Trace, other: Trace, space: str) -> dict[str, tuple[Float[ndarray, "sample rank"], list[float]]]:
+    """The other trace's coordinates in every space of one kind that both have, and the distances: `comparison.turn`.
+
+    The modalities of a level share its frame, so that one turn is found for all of them.
+    """
+    groups: dict[tuple[int, str], list[tuple[int, str]]] = {}
+    both = [where for where in all_spaces(trace) if where in all_spaces(other)]
+    for kind, level, modality in both:
+        if kind == space and (kind.endswith("_code") or comparison.same_levels(trace, other)):
+            groups.setdefault((level, modality if kind == "private" else ""), []).append((level, modality))
+    found = {}
+    for group in groups.values():
+        a, b = (np.concatenate([space_values(t, space, *where) for where in group]) for t in (trace, other))
+        rows = np.concatenate([_present(trace, m) & _present(other, m) for _, m in group])
+        placed, distances = comparison.turn(a, b, rows.tolist())
+        for where, part in zip(group, np.split(placed, len(group)), strict=True):
+            found[space_key(space, *where)] = part, distances
+    return found
+
+
+def _present(trace: Trace, modality: str) -> Bool[ndarray, "sample"]:
+    """A code is there in every sample."""
+    return trace.batch.masks[modality].any(1).numpy() if modality else np.ones(len(trace), dtype=bool)
 
 
 def planes(

@@ -6,6 +6,7 @@ Coordinates are whole numbers, so that the same trace gives the same text.
 from __future__ import annotations
 
 import html
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 
 from clcrkit.trace import Trace
 from clcrkit.viz import palette
-from clcrkit.viz.explorer.payload import pooled
+from clcrkit.viz.explorer import comparison
+from clcrkit.viz.explorer.packing import pooled
 from clcrkit.viz.explorer.reallocation import reallocated
 from clcrkit.viz.explorer.samples import columns
 
@@ -30,10 +32,13 @@ _WIDTH, _HEIGHT = 340, 250
 def picture(explorer: Explorer) -> str:
     """The explorer's views side by side, as they are now, in one <svg>."""
     draw = {"subspaces": _subspaces, "budget": _budget, "attention": _attention, "gates": _gates}
+    drawings = [draw[view](explorer) for view in explorer.views]
+    if explorer.compare is not None:
+        drawings.append(_comparison(explorer, explorer.compare))
     panels = []
-    for i, view in enumerate(explorer.views):
+    for i, drawn in enumerate(drawings):
         x, y = (i % 2) * (_WIDTH + 20), (i // 2) * (_HEIGHT + 14)
-        panels.append(f'<g transform="translate({x},{y})">{"".join(draw[view](explorer))}</g>')
+        panels.append(f'<g transform="translate({x},{y})">{"".join(drawn)}</g>')
     columns, rows = min(2, len(panels)), (len(panels) + 1) // 2
     width, height = columns * (_WIDTH + 20), rows * (_HEIGHT + 14)
     return (
@@ -54,7 +59,7 @@ def _title(text: str) -> str:
 
 def _fills(explorer: Explorer) -> list[str]:
     """A colour for each sample, as the explorer's groups have them; grey where there are no groups."""
-    for column in columns(explorer.trace, explorer.split):
+    for column in columns(explorer.trace, explorer.split, explorer.compare):
         if column.name == explorer.color and column.kind == "category":
             return [_COLORS[int(v) % len(_COLORS)] if v >= 0 else palette.UNKNOWN for v in column.values]
     return [palette.GREY] * len(explorer.trace)
@@ -77,6 +82,20 @@ def _subspaces(explorer: Explorer) -> list[str]:
     where = "" if is_code else f", {explorer.levels[explorer.level]}, {explorer.modality}"
     title = f"Subspaces: {explorer.space.replace('_', ' ')}{where} ({explorer.projection.upper()})"
     return [_title(title), *_dots(explorer, places)]
+
+
+def _comparison(explorer: Explorer, other: Trace) -> list[str]:
+    """What became of the predictions: how many samples each verdict has."""
+    found = comparison.verdict(explorer.trace, other)
+    drawn = [_title("Trace a against b")]
+    lines = textwrap.wrap(comparison.sentence(explorer.trace, other), 56)
+    drawn += [_text(4, 40 + 16 * i, line) for i, line in enumerate(lines)]
+    counts, top = np.bincount(found.of, minlength=len(found.names)), 52 + 16 * len(lines)
+    for i, (name, count) in enumerate(zip(found.names, counts, strict=True)):
+        y, width, fill = top + 22 * i, 150 * count / max(counts), _COLORS[i % len(_COLORS)]
+        drawn += [_text(136, y + 12, name, text_anchor="end"), _text(150 + width, y + 12, str(count))]
+        drawn.append(f'<rect x="144" y="{y}" width="{width:.0f}" height="14" fill="{fill}"/>')
+    return drawn
 
 
 def _now(explorer: Explorer) -> Trace:

@@ -27,16 +27,11 @@ from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import write_text
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import html, payload, spaces, svg
+from clcrkit.viz.explorer import comparison, html, payload, samples, spaces, svg
 from clcrkit.viz.explorer.reallocation import reallocated
+from clcrkit.viz.explorer.views import VIEWS, views_of
 
-VIEWS = ("subspaces", "budget", "attention", "gates")
 GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_NEEDS = {
-    "budget": ("allocation",),
-    "attention": ("attention",),
-    "gates": ("level_gate", "modality_gate", "private_gate"),
-}  # of a trace, by view; the subspaces need one space
 _HERE = Path(__file__).parent
 
 
@@ -89,9 +84,13 @@ class Explorer(anywidget.AnyWidget):
     trace   what to look at (arrays only)
     model   for live what-if: gamma and muted tokens re-run it on the picked sample; it also names the labels where
             `split` and the trace's batch do not
-    split   the data set, for the names of labels and attributes, what each token is, and how samples sound
+    split   the data set, for the names of labels and attributes, what each token is, how samples sound and look
     views   which of VIEWS to show, in this order; by default all for which the trace has what they show
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
+    compare another trace of the same samples, b: of another model, seed, ablation or checkpoint. Samples are matched
+            by id. Shown are the predictions that changed, budgets and gates as differences (b - a), and b's clouds,
+            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common). What one of
+            the two has not is left out, with a word
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
     of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
@@ -125,7 +124,9 @@ class Explorer(anywidget.AnyWidget):
     _block = t.Dict().tag(sync=True)
     _attention = t.Dict().tag(sync=True)
     _sound = t.Dict().tag(sync=True)
+    _picture = t.Dict().tag(sync=True)
     _answer = t.Dict().tag(sync=True)
+    _compared = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
 
     @checked
@@ -137,6 +138,7 @@ class Explorer(anywidget.AnyWidget):
         *,
         views: Iterable[str] = VIEWS,
         epochs: Sequence[Trace] = (),
+        compare: Trace | None = None,
         **state: Any,
     ) -> None:
         if not len(trace):
@@ -144,14 +146,16 @@ class Explorer(anywidget.AnyWidget):
         for i, step in enumerate(epochs):
             if not torch.equal(step.batch.ids.cpu(), trace.batch.ids.cpu()):
                 raise DataError(f"epochs: trace {i} holds other samples than `trace`; all need the same ids in order")
-        views = _views_of(trace, list(views))
+        views = views_of(trace, list(views))
         self.trace, self.model, self.split = trace.to("cpu"), model, split
         if not self.trace.batch.label_names:
             names = getattr(getattr(model, "config", None), "label_names", ())
             self.trace = replace(self.trace, batch=replace(self.trace.batch, label_names=names))
         self.epochs = [step.to("cpu") for step in epochs]
-        self.payload = payload.Payload(self.trace, self.epochs, split)
+        self.compare = None if compare is None else comparison.aligned(self.trace, compare.to("cpu"))
+        self.payload = payload.Payload(self.trace, self.epochs, split, self.compare)
         self._failed = ""  # the callback whose error is shown
+        self._every_level = False  # has the browser asked for the attention of all levels?
         self._drawn: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
         table = self.payload.table()
@@ -167,17 +171,18 @@ class Explorer(anywidget.AnyWidget):
             "epoch": len(epochs),
             "picked": int(trace.batch.ids[0]),
         }
-        unknown = set(state) - set(payload.SETTINGS)
-        if unknown:
+        if unknown := set(state) - set(payload.SETTINGS):
             there = ", ".join(payload.SETTINGS)
             raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {there}")
         if len(state.get("selection", ())):
             started["picked"] = int(state["selection"][0])
         try:
-            super().__init__(**(started | state), live=model is not None, _table=table)
+            super().__init__(
+                **(started | state), live=model is not None, _table=table, _compared=self.payload.comparison()
+            )
         except t.TraitError as error:
             raise ConfigError(str(error)) from None
-        self.observe(self._follow, names=["selection"])
+        self.observe(self._follow, "selection")
         self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
         self.observe(self._project, names=["space", "projection", "level", "modality"])
         self.on_msg(self._asked)
@@ -193,7 +198,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The widget, with a still picture where no script runs; CLCRKIT_EMBED_PAGES=1 puts a whole page."""
         if os.environ.get("CLCRKIT_EMBED_PAGES"):
-            page = html.embedded(self.page(), self.views)
+            page = html.embedded(self.page(), [*self.views, *(["comparison"] if self.compare else [])])
             return {"text/plain": repr(self), "text/html": page, "image/svg+xml": svg.picture(self)}, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
@@ -233,6 +238,12 @@ class Explorer(anywidget.AnyWidget):
         self.payload.add_probes(*asked)
         return self.payload.probes[spaces.space_key(*asked)]
 
+    def table(self) -> Any:
+        """The selected samples, or all if none is selected, as a pandas DataFrame: what the explorer's CSV file holds.
+        Indexed by id, with a column for label, prediction, error and each attribute; groups are their names."""
+        rows = [self.trace.row(i) for i in self.selection] or range(len(self.trace))
+        return samples.frame(samples.columns(self.trace, self.split, self.compare), self.trace.batch.ids.tolist(), rows)
+
     def page(self, gammas: Sequence[float] = GAMMAS, max_mb: float = html.MAX_MB, *, live: bool = False) -> str:
         """The explorer as one HTML page, with its present state, that needs no kernel and no network.
 
@@ -244,7 +255,7 @@ class Explorer(anywidget.AnyWidget):
         for a negative gamma, or a `max_mb` that is not above 0.
 
         live: the model, a CLCR, runs in the page, which is some 8 MB larger for it: any gamma and any muted tokens of
-        the samples whose tokens are kept, and no `gammas`. npm fetches onnxruntime-web for it, once; raises DataError
+        the samples whose tokens are kept, no `gammas`. npm fetches onnxruntime-web for it, once; raises DataError
         where it cannot, ConfigError where the model is no CLCR.
         """
         return html.page(self, gammas, max_mb, live)
@@ -284,6 +295,9 @@ class Explorer(anywidget.AnyWidget):
         if "probe" in content:
             self.payload.add_probes(*content["probe"])
             self._probes = dict(self.payload.probes)
+        if content.get("levels"):
+            self._every_level, self._drawn = True, ()
+            self._send_tokens()
 
     def _send_points(self) -> None:
         self.payload.add_points(self.space, self.projection, self.level, self.modality)
@@ -296,15 +310,22 @@ class Explorer(anywidget.AnyWidget):
             if self._block.get("ids") != shown_ids:
                 self._block = dict(self.payload.block([row]))
             if "attention" in shown:
-                self._attention = dict(self.payload.attention([row], [self.level], [self.modality]))
+                levels = range(len(self.levels)) if self._every_level else [self.level]
+                self._attention = dict(self.payload.attention([row], levels, [self.modality]))
             self._drawn = (self.picked, self.level, self.modality)
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:
             self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
             self._answered = asked
-        # last, so that a recording that cannot be read keeps nothing else from the browser
-        if "budget" in shown and self._table["audible"] and self._sound.get("ids") != shown_ids:
-            self._sound = dict(self.payload.sound([row]))
+        # last, so that a file that cannot be read keeps nothing else from the browser
+        if "budget" not in shown:
+            return
+        try:
+            if self._table["pictured"] and self._picture.get("ids") != shown_ids:
+                self._picture = dict(self.payload.picture([row]))
+        finally:
+            if self._table["audible"] and self._sound.get("ids") != shown_ids:
+                self._sound = dict(self.payload.sound([row]))
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
@@ -376,34 +397,3 @@ class Explorer(anywidget.AnyWidget):
                 there = f"levels 0 to {levels - 1} and tokens 0 to {tokens - 1} are there"
                 raise ConfigError(f"muted: {modality} level {level} token {token}, but {there}")
         return proposal["value"]
-
-
-def _views_of(trace: Trace, views: list[str]) -> list[str]:
-    """The views for which the trace has what they show. Raises ConfigError where one was asked for, or none is left."""
-    lacks = {view: [name for name in names if name in trace.absent] for view, names in _NEEDS.items()}
-    lacks["subspaces"] = [] if spaces.named_spaces(trace) else ["shared or private summary or code"]
-    left = [view for view in views if not lacks.get(view)]
-    if left != views and (views != list(VIEWS) or not left):
-        missing = next(view for view in views if view not in left)
-        raise ConfigError(f"views: {missing}, but this trace names no {' and no '.join(lacks[missing])}")
-    return left
-
-
-def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
-    """The first view alone: every sample in the shared or private space of any level and modality."""
-    return Explorer(trace, split=split, views=("subspaces",), **state)
-
-
-def budget(trace: Trace, model: Rerunnable | None = None, split: Split | None = None, **state: Any) -> Explorer:
-    """The second view alone: which tokens of the picked sample the budget funds, and why."""
-    return Explorer(trace, model, split, views=("budget",), **state)
-
-
-def attention(trace: Trace, model: Rerunnable | None = None, split: Split | None = None, **state: Any) -> Explorer:
-    """The third view alone: which tokens of the picked sample listened to which."""
-    return Explorer(trace, model, split, views=("attention",), **state)
-
-
-def gates(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:
-    """The fourth view alone: how levels and modalities are weighed, for all samples."""
-    return Explorer(trace, split=split, views=("gates",), **state)

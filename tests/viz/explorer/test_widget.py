@@ -12,6 +12,7 @@ import torch
 
 from clcrkit import CLCR, Batch, ConfigError, DataError, Trace, viz
 from clcrkit.datasets.split import Split
+from clcrkit.viz.explorer.samples import Column, frame
 from tests.viz.explorer.conftest import page_state, sent, unpacked
 
 
@@ -178,3 +179,28 @@ def test_now_works_on_samples_that_lack_a_modality(trace: Trace, model: CLCR) ->
         assert explorer.error == ""
         assert not explorer.now().allocation[m].any()
         assert torch.isfinite(explorer.now().prediction).all()
+
+
+def test_the_table_is_what_is_selected(trace: Trace, split: Split) -> None:
+    explorer = viz.Explorer(trace, split=split)
+    everything = explorer.table()
+    assert list(everything.columns) == ["label", "prediction", "error", "speaker"]
+    assert everything.index.tolist() == trace.batch.ids.tolist()
+    labels = trace.batch.labels
+    assert labels is not None
+    assert everything["label"].tolist() == [("no", "yes", "maybe")[i] for i in labels.tolist()]
+    right = (everything["label"] == everything["prediction"]).map({True: "right", False: "wrong"})
+    assert everything["error"].tolist() == right.tolist()
+    explorer.selection = [117, 105]
+    assert explorer.table().equals(everything.loc[[117, 105]])
+    large = Column("time", "number", np.array([2.0**60, 2.0**60]), [str(2**60), str(2**60 + 1)])
+    assert frame([large], [7, 8], [1]).to_dict() == {"time": {8: 2**60 + 1}}  # as floats they would be one number
+
+
+def test_the_browser_may_ask_for_all_levels_of_attention(trace: Trace) -> None:
+    explorer = viz.Explorer(trace)
+    assert sent(explorer, "_attention")["levels"] == [2]
+    explorer._handle_custom_msg({"levels": True}, [])
+    assert sent(explorer, "_attention")["levels"] == [0, 1, 2]
+    explorer.picked = 104
+    assert (sent(explorer, "_attention")["ids"], sent(explorer, "_attention")["levels"]) == (["104"], [0, 1, 2])

@@ -2,10 +2,12 @@
 import { Attention } from "./attention.js";
 import { Budget } from "./budget.js";
 import { Colouring } from "./colouring.js";
+import { Comparison } from "./comparison.js";
 import { Data, MESSAGES } from "./data.js";
 import { h, note } from "./dom.js";
 import { Gates } from "./gates.js";
 import { clamp } from "./numbers.js";
+import { SamplesTable } from "./samplestable.js";
 import { Player } from "./sound.js";
 import { Subspaces } from "./subspaces.js";
 import { Theme } from "./theme.js";
@@ -63,11 +65,13 @@ export class App {
     this.views = Object.keys(VIEWS)
       .filter((name) => shown.includes(name))
       .map((name) => new VIEWS[name](this));
+    if (this.data.compared) this.views.unshift(new Comparison(this, this.data.compared));
     const single = !(shown.includes("subspaces") && shown.includes("gates"));
     const grid = h("div", { class: `clcr-grid${single ? " clcr-single" : ""}` }, ...this.views.map((view) => view.el));
+    this.samples = new SamplesTable(this);
     const { absent } = this.data.table;
     const lacks = absent.length ? note(`This model names no ${absent.join(", ")}, which is left out.`) : "";
-    root.replaceChildren(this.toolbar.el, this.error, grid, lacks, this.tipBox, this.status);
+    root.replaceChildren(this.toolbar.el, this.error, grid, this.samples.el, lacks, this.tipBox, this.status);
     // what another touch has opened
     root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });
     root.addEventListener("keydown", (event) => {
@@ -128,6 +132,7 @@ export class App {
     }
     this.toolbar.update();
     for (const view of this.views) view.update();
+    this.samples.update();
   }
 
   // -- saying things
@@ -200,11 +205,15 @@ export class App {
   /** Among the selected ones if there are several, else among all. @param {number} by */
   stepSample(by) {
     const selection = this.get("selection");
-    const many = selection.length > 1;
-    const list = many ? selection : this.data.ids;
-    const next = list[(list.indexOf(this.get("picked")) + by + list.length) % list.length];
-    if (many) this.set(this.get("muted").length ? { picked: next, muted: [] } : { picked: next });
-    else this.pickId(next);
+    const list = selection.length > 1 ? selection : this.data.ids;
+    this.show(list[(list.indexOf(this.get("picked")) + by + list.length) % list.length]);
+  }
+
+  /** Pick a sample; a selection of several that holds it stays. @param {string} id */
+  show(id) {
+    const selection = this.get("selection");
+    if (selection.length < 2 || !selection.includes(id)) this.pickId(id);
+    else this.set(this.get("muted").length ? { picked: id, muted: [] } : { picked: id });
   }
 
   /** @param {KeyboardEvent} event */

@@ -4,6 +4,7 @@ import { panel, picker, term, walkTokens } from "./controls.js";
 import { button, h, hovered, inputValue, isTicked, note } from "./dom.js";
 import { drawHeat, heatPlaces } from "./heatmap.js";
 import { drawLinks, linkPlaces, linksOf } from "./links.js";
+import { multiples } from "./multiples.js";
 import { clamp, counted, fmt } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
@@ -22,20 +23,24 @@ export class Attention {
     this.app = app;
     this.mode = "auto";
     this.weighted = true;
+    /** Was the kernel asked for all levels? */
+    this.asked = false;
     /** @type {Drawn | null} */
     this.data = null;
     /** @type {AttentionPlaces | null} */
     this.places = null;
     /** @type {[number, number] | null} */
     this.cell = null;
+    this.modes = h("select", { "aria-label": "Drawn as" });
     const main = h("div", { class: "clcr-main" });
     this.el = panel(app, "attention", "Exchange attention", "attention", this.controls(), [main]);
     const label = "Who listens to whom. Arrow keys move between listening tokens.";
     this.canvas = new Canvas(app, main, 250, label, (ctx, width, height) => {
       if (this.data) this.draw(ctx, this.data, width, height);
     });
+    this.grid = h("div", { class: "clcr-multiples", hidden: true });
     this.note = note("", "clcr-links-note");
-    main.append(this.note);
+    main.append(this.grid, this.note);
     this.limit(main);
     this.listen();
   }
@@ -47,6 +52,7 @@ export class Attention {
       ["auto", "links or heat map"],
       ["links", "links"],
       ["heat", "heat map"],
+      ["all", "all heads and levels"],
     ].map(([value, text]) => h("option", { value, text }));
     /** @param {Event} event */
     const onMode = (event) => {
@@ -60,6 +66,8 @@ export class Attention {
     };
     /** @type {[number, string][]} */
     const each = Array.from({ length: heads }, (_, i) => [i, `head ${i + 1}`]);
+    this.modes.append(...modes);
+    this.modes.addEventListener("change", onMode);
     return [
       picker(
         app,
@@ -68,12 +76,7 @@ export class Attention {
         modalities.map((m) => [m, m]),
       ),
       picker(app, "head", "Head", [[-1, "mean of all"], ...each]),
-      h(
-        "label",
-        { class: "clcr-control" },
-        h("span", { text: "Drawn as" }),
-        h("select", { "aria-label": "Drawn as", onchange: onMode }, ...modes),
-      ),
+      h("label", { class: "clcr-control" }, h("span", { text: "Drawn as" }), this.modes),
       h(
         "label",
         { class: "clcr-control clcr-check" },
@@ -183,19 +186,44 @@ export class Attention {
 
   update() {
     const { app } = this;
-    const waiting = app.data.kernel && !app.data.attentionIsHere;
+    const isAll = this.mode === "all" && app.data.table.heads > 0;
+    const here = isAll ? app.data.everyLevelIsHere : app.data.attentionIsHere;
+    const waiting = app.data.kernel && !here;
     this.el.classList.toggle("clcr-waiting", waiting);
+    if (waiting && isAll && !this.asked) {
+      app.model.send({ levels: true });
+      this.asked = true;
+    }
     if (waiting) return;
+    this.grid.hidden = !isAll;
     const weights = app.data.weights(app.get("modality"));
     this.data = weights && this.toDraw(weights);
-    this.canvas.el.hidden = !this.data;
+    this.canvas.el.hidden = !this.data || isAll;
     if (!this.data) {
+      this.grid.replaceChildren();
       this.note.textContent = this.whyNone();
       return;
     }
+    if (isAll) return this.showAll();
     this.canvas.setHeight(this.isHeat(this.data) ? clamp(this.data.rows * 7, 140, 340) + 60 : 250);
     this.canvas.paint();
     this.note.textContent = this.noteOf(this.data);
+  }
+
+  showAll() {
+    const { app } = this;
+    /** @param {number} level @param {number} head */
+    const open = (level, head) => {
+      this.mode = "heat";
+      this.modes.value = "heat";
+      app.set({ level, head });
+      this.modes.focus();
+    };
+    const { rows, peak } = multiples(app, (weights) => this.toDraw(weights), open);
+    this.grid.replaceChildren(...rows);
+    this.note.textContent =
+      `Rows of a map: tokens of ${app.get("modality")}, listening; columns: those of the others, whose colours are ` +
+      `below. One scale for all, darkest: ${fmt(peak, 3)}. A click opens one.`;
   }
 
   /** @param {Weights} weights @returns {Drawn} */

@@ -18,6 +18,9 @@ const KEY = [
   ["dots", "cut", "cut"],
 ];
 
+/** @type {typeof KEY[number]} */
+const GAIN = ["ink", "gain", "b − a"];
+
 export class Budget {
   /** @param {App} app */
   constructor(app) {
@@ -26,15 +29,17 @@ export class Budget {
     const main = h("div", { class: "clcr-main" });
     const side = h("div", { class: "clcr-side clcr-wide" });
     this.el = panel(app, "budget", "Token budget", "budget", [], [main, side]);
-    const key = KEY.map(([swatch, word, label]) =>
+    const words = data.compared ? [...KEY, GAIN] : KEY;
+    const key = words.map(([swatch, word, label]) =>
       h("span", {}, h("i", { class: `clcr-swatch clcr-${swatch}` }), term(app, word, label)),
     );
     this.missing = note("", "clcr-missing");
     main.append(h("p", { class: "clcr-key" }, ...key), this.missing);
     this.lanes = data.table.modalities.map((m, i) => new TokenLane(app, main, m, i));
     if (!data.complete) {
-      const [all, audible] = [data.ids.length, data.sounds?.ids.length ?? 0];
-      if (data.table.audible.length) this.limit(main, "sound", audible, all);
+      const all = data.ids.length;
+      if (data.table.audible.length) this.limit(main, "sound", data.sounds?.ids.length ?? 0, all);
+      if (data.table.pictured.length) this.limit(main, "pictures", data.pictures?.ids.length ?? 0, all);
       this.limit(main, "tokens", data.blockRows.size, all);
     }
     main.append(

@@ -41,8 +41,9 @@ export class Colouring {
     const { theme } = this.app;
     const { categories, right } = theme.shades;
     if (value < 0) return { color: theme.ink(0.35), shape: "circle" };
-    if (column.name === "error" && value === 0) return { color: right, shape: "circle" };
-    if (column.name === "error") return { color: categories[4], shape: SHAPES[(value + 1) % SHAPES.length] };
+    const isError = column.name === "error" || column.name === "error b";
+    if (isError && value === 0) return { color: right, shape: "circle" };
+    if (isError) return { color: categories[4], shape: SHAPES[(value + 1) % SHAPES.length] };
     return { color: categories[value % categories.length], shape: SHAPES[value % SHAPES.length] };
   }
 

@@ -2,15 +2,16 @@
 import { answerOf } from "./answers.js";
 import { decode } from "./decode.js";
 import { fmt, quantile } from "./numbers.js";
-import { shareOf, tokensOf, weightsOf } from "./tokens.js";
+import { gainOf, shareOf, tokensOf, weightsOf } from "./tokens.js";
 
-/** @import {Answer, Attention, Block, Column, Driver, Model, Points, Sound, Table, Tokens} from "./types.js" */
+/** @import {Answer, Attention, Block, Column, Comparison, Driver, Model, Points} from "./types.js" */
+/** @import {Picture, Share, Sound, Table, Tokens} from "./types.js" */
 
 /** An empty message is none. @template T @param {any} value @returns {T | null} */
 const message = (value) => (value?.ids ? decode(value) : null);
 
 /** The names of the messages that may arrive at any time. */
-export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_answer"]);
+export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_picture", "_answer"]);
 
 export class Data {
   /** @param {Model} model @param {Driver} driver */
@@ -23,6 +24,8 @@ export class Data {
     this.complete = this.kernel || Boolean(model.complete);
     /** @type {Table} */
     this.table = decode(model.get("_table"));
+    /** The trace that this one is compared with. @type {Comparison | null} */
+    this.compared = model.get("_compared")?.says ? decode(model.get("_compared")) : null;
     this.ids = this.table.ids;
     this.rowOf = new Map(this.ids.map((id, i) => [id, i]));
     /** @type {Record<string, Record<string, Points>>} */
@@ -35,6 +38,8 @@ export class Data {
     this.attentions = null;
     /** @type {Sound | null} */
     this.sounds = null;
+    /** @type {Picture | null} */
+    this.pictures = null;
     /** @type {Answer | null} */
     this.answers = null;
     /** @type {Map<string, number[]>} */
@@ -48,6 +53,7 @@ export class Data {
     if (name === "_points") this.points = decode(value);
     else if (name === "_attention") this.attentions = message(value);
     else if (name === "_sound") this.sounds = message(value);
+    else if (name === "_picture") this.pictures = message(value);
     else if (name === "_answer") this.answers = message(value);
     else {
       this.block = message(value);
@@ -72,10 +78,11 @@ export class Data {
   /**
    * Where the samples lie at the present level, for a modality; undefined until the kernel has sent it.
    * @param {string} modality
+   * @param {boolean} [other] in the trace that this one is compared with?
    */
-  pointsOf(modality) {
+  pointsOf(modality, other = false) {
     const kind = `${this.model.get("projection")}/${this.model.get("space")}`;
-    return this.points[kind]?.[this.spaceKey(modality)];
+    return this.points[kind]?.[(other ? "b/" : "") + this.spaceKey(modality)];
   }
 
   /** The name of the present space, for a modality. @param {string} modality */
@@ -95,6 +102,11 @@ export class Data {
     return shareOf(tokens, this.model.get("gamma"), this.table.sparse);
   }
 
+  /** What the other trace gives to each token more. @param {Tokens} tokens @param {Share} share */
+  gain(tokens, share) {
+    return this.compared && gainOf(tokens, share, this.model.get("gamma"), this.compared.sparse);
+  }
+
   /** The attention message, if it holds the picked sample. */
   get attention() {
     return this.attentions?.ids.includes(this.picked) ? this.attentions : null;
@@ -107,10 +119,13 @@ export class Data {
     return Boolean(a?.levels.includes(level) && a.asked.includes(this.model.get("modality")) && this.blockRow >= 0);
   }
 
-  /** @param {string} modality */
-  weights(modality) {
-    const level = this.model.get("level");
-    const head = this.model.get("head");
+  /** Has the kernel sent the attention of all levels? */
+  get everyLevelIsHere() {
+    return this.attentionIsHere && this.attention?.levels.length === this.table.levels.length;
+  }
+
+  /** @param {string} modality @param {number} [level] @param {number} [head] */
+  weights(modality, level = this.model.get("level"), head = this.model.get("head")) {
     return (
       this.attention && weightsOf(this.attention, this.picked, modality, level, head, (m) => this.tokens(m, level))
     );
@@ -121,6 +136,12 @@ export class Data {
     const at = this.sounds?.ids.indexOf(this.picked) ?? -1;
     if (this.model.sound) return this.model.sound(modality);
     return this.sounds?.of[modality]?.[at]?.v ?? null;
+  }
+
+  /** What the picked sample's real tokens show, (token, height, width, color). @param {string} modality */
+  pictureOf(modality) {
+    const at = this.pictures?.ids.indexOf(this.picked) ?? -1;
+    return this.pictures?.of[modality]?.[at] ?? null;
   }
 
   /** What the model says of the picked sample now. */

@@ -20,6 +20,13 @@ export const EXPLAIN = {
   space:
     "Shared: what modalities can exchange. Private: what each keeps. The codes are what the prediction is made from.",
   projection: "The two directions drawn. PCA keeps the largest spread; UMAP keeps neighbours, not distances.",
+  trace: "Trace a is the one of all other views; b, with which it is compared, is turned to lie nearest to it.",
+  compare: "Two traces of the same samples: a, which the other views show, and b. Differences are b minus a.",
+  changed: "Select the samples whose prediction changed; the others are dimmed, and ‹ › step through these.",
+  difference:
+    "For each gate and budget share, b minus a. Bar: the middle 80 % of the samples; tick: their mean; " +
+    "ring: the picked one.",
+  gain: "Difference in allocation, b minus a: above the line b gives the token more than a does.",
   zoom: "Enlarge the picture around its points. Off, the range is fixed, so that pictures can be compared.",
   probe:
     "A linear classifier reads each target from this space, cross-validated. " +

@@ -64,8 +64,12 @@ export function drawHeat(ctx, app, data, places, width, height, cell) {
   frame(ctx, app, data, places, width - LEFT - RIGHT, bottom, cell);
 }
 
-/** One pixel for each pair of tokens; the root makes weak ones visible. @param {App} app @param {Drawn} data */
-function pixels(app, { drawn, peak, rows, speakers }) {
+/**
+ * One pixel for each pair of tokens; the root makes weak ones visible.
+ * @param {App} app
+ * @param {Pick<Drawn, "drawn" | "peak" | "rows" | "speakers">} data
+ */
+export function pixels(app, { drawn, peak, rows, speakers }) {
   const { paperRGB, shades } = app.theme;
   const strong = rgbOf(shades.heat);
   const image = new ImageData(speakers.length, rows);

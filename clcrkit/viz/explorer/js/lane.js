@@ -2,11 +2,12 @@
 import { Canvas, line, mark, pen, write } from "./canvas.js";
 import { term, walkTokens } from "./controls.js";
 import { h, hovered } from "./dom.js";
-import { clamp, fmt, sum } from "./numbers.js";
+import { clamp, fmt, signed, sum } from "./numbers.js";
+import { drawGain, drawPictures, GAIN, pictureHeight } from "./strips.js";
 import { cutOf } from "./tokens.js";
 
 /** @import {App} from "./app.js" */
-/** @import {Mute, Share, Tokens} from "./types.js" */
+/** @import {Mute, Share, Tokens, Values} from "./types.js" */
 
 // in CSS pixels: room on both sides, and the heights from the top down
 const LEFT = 58;
@@ -31,6 +32,10 @@ export class TokenLane {
     this.tokens = null;
     /** @type {Share} */
     this.share = { budget: 0, cutoff: 0, allocation: [] };
+    /** @type {number[] | null} */
+    this.gain = null;
+    /** @type {Values | null} */
+    this.picture = null;
     this.mostEvidence = 1;
     this.highest = 1;
     this.step = 0; // width of one token
@@ -126,6 +131,7 @@ export class TokenLane {
     if (share.allocation[i] > 0) lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);
     else if (tokens.muted[i]) lines.push("allocation α = 0");
     else lines.push(`cut off: short of λ by ${fmt(share.cutoff - v, 3)}`);
+    if (this.gain) lines.push(`allocation b − a = ${signed(this.gain[i])}`);
     if (truth) lines.push(truth[i] ? "known to carry shared evidence at this level" : "known distractor at this level");
     return lines;
   }
@@ -135,6 +141,9 @@ export class TokenLane {
     const { data } = this.app;
     this.tokens = data.tokens(this.modality, this.app.get("level"));
     if (this.tokens) this.share = data.share(this.tokens);
+    const picture = data.pictureOf(this.modality);
+    this.picture = picture?.shape[0] === this.tokens?.positions.length ? picture : null;
+    this.gain = this.tokens && data.gain(this.tokens, this.share);
   }
 
   /**
@@ -159,8 +168,10 @@ export class TokenLane {
     const step = Math.min(WIDEST, ((canvas.el.clientWidth || 700) - LEFT - RIGHT) / tokens.positions.length);
     this.hasText = widest > 0;
     this.every = Math.max(1, Math.ceil((widest * 6.6 + 6) / step));
-    const strip = tokens.bins ? stripHeight(tokens.bins) + 3 : 0;
-    canvas.setHeight(BASE + 6 + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
+    const picture = this.picture ? pictureHeight(this.picture, step) + 3 : 0;
+    const strip = (tokens.bins ? stripHeight(tokens.bins) + 3 : 0) + picture;
+    const gain = this.gain ? GAIN : 0;
+    canvas.setHeight(BASE + 6 + gain + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
     canvas.paint();
   }
 
@@ -202,7 +213,12 @@ export class TokenLane {
     ctx.font = theme.font(11);
     this.drawBars(ctx, tokens);
     this.drawCutoff(ctx, n * this.step);
+    const row = { left: LEFT, step: this.step };
     let below = BASE + 6;
+    if (this.gain) {
+      drawGain(ctx, this.app, this.gain, row, below);
+      below += GAIN;
+    }
     if (tokens.truth) {
       this.drawTruth(ctx, tokens.truth, below);
       below += TRUTH;
@@ -212,6 +228,10 @@ export class TokenLane {
     if (tokens.features) {
       this.drawFeatures(ctx, tokens.features, tokens.bins, below);
       below += stripHeight(tokens.bins) + 3;
+    }
+    if (this.picture) {
+      drawPictures(ctx, this.app, this.picture, row, below);
+      below += pictureHeight(this.picture, this.step) + 3;
     }
     if (this.hasText) this.drawTexts(ctx, tokens.text, below + 11);
     const pointed = this.app.tokenOf(this.modality);

@@ -6,6 +6,9 @@ export function fmt(x, digits = 2) {
   return Number.isFinite(x) ? x.toFixed(digits).replace(/^-(0(\.0+)?)$/, "$1") : "–";
 }
 
+/** A difference. @param {number} x @param {number} [digits] */
+export const signed = (x, digits = 2) => (x >= 0.5 * 10 ** -digits ? "+" : "") + fmt(x, digits).replace("-", "−");
+
 /** Thousands are set apart. @param {number} count */
 export const counted = (count) => count.toLocaleString("en");
 

@@ -2,11 +2,11 @@
 import { line, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
 import { SHAPES } from "./colouring.js";
-import { panel, picker, zoomBox } from "./controls.js";
-import { h, note } from "./dom.js";
+import { panel, picker, term, zoomBox } from "./controls.js";
+import { h, inputValue, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
 import { cloudPoints, enlarge } from "./geometry.js";
-import { counted } from "./numbers.js";
+import { counted, fmt } from "./numbers.js";
 import { Probes } from "./probes.js";
 
 /** @import {App} from "./app.js" */
@@ -26,6 +26,7 @@ export class Subspaces {
     this.app = app;
     const { table } = app.data;
     this.zoom = false;
+    this.other = false; // is it the other trace's cloud?
     /** @type {Place} */
     this.origin = [0, 0];
     /** From parts of the plot's range to the canvas. @type {(place: Place) => Place} */
@@ -52,6 +53,7 @@ export class Subspaces {
         colors.map((c) => [c, c]),
       ),
       picker(app, "projection", "Projection", this.projections(), "projection"),
+      ...(app.data.compared ? [this.traces()] : []),
       zoom,
     ];
     this.el = panel(app, "subspaces", "Subspaces", "space", controls, [main, side]);
@@ -86,6 +88,22 @@ export class Subspaces {
     return all.filter(([name]) => data.kernel || Object.keys(data.points).some((kind) => kind.startsWith(name)));
   }
 
+  /** Which of the two traces is drawn. */
+  traces() {
+    /** @param {Event} event */
+    const onchange = (event) => {
+      this.other = inputValue(event) === "b";
+      this.app.refresh();
+    };
+    const options = ["a", "b"].map((value) => h("option", { value, text: value }));
+    return h(
+      "label",
+      { class: "clcr-control" },
+      term(this.app, "trace", "Trace"),
+      h("select", { "aria-label": "Trace", onchange }, ...options),
+    );
+  }
+
   get byModality() {
     return this.app.get("color") === "modality";
   }
@@ -104,6 +122,7 @@ export class Subspaces {
   marks() {
     const { app } = this;
     const dots = this.cloud.picked();
+    if (this.other) return [...this.placesAsTraced(), ...dots];
     const place = app.data.answer().place;
     if (!place || app.get("projection") !== "pca" || app.get("epoch") < app.data.table.epochs - 1) return dots;
     const level = app.get("level");
@@ -119,11 +138,24 @@ export class Subspaces {
     return [...dots.filter(moved).map(([x, y]) => /** @type {[number, number, boolean]} */ ([x, y, true])), ...marks];
   }
 
+  /** Where a has the picked sample, while b's cloud is drawn. @returns {[number, number, boolean][]} */
+  placesAsTraced() {
+    const { data } = this.app;
+    const start = (data.table.epochs - 1) * data.ids.length * 2 + 2 * data.row;
+    return this.shown.flatMap((m) => {
+      const points = data.pointsOf(m);
+      if (!points || (!this.isCode && !data.table.present[m].v[data.row])) return [];
+      const [x, y] = [0, 1].map((axis) => points.v[start + axis] / (2 * points.reach));
+      return [/** @type {[number, number, boolean]} */ ([...this.toCanvas([x, y]), true])];
+    });
+  }
+
   key() {
     const { app } = this;
     const modality = app.get("modality");
     const space = `${app.get("projection")}/${app.data.spaceKey(modality)}`;
-    return [space, Boolean(app.data.pointsOf(modality)), app.get("epoch"), this.byModality, this.zoom].join();
+    const here = Boolean(app.data.pointsOf(modality, this.other));
+    return [space, here, app.get("epoch"), this.byModality, this.zoom, this.other].join();
   }
 
   /** @param {Place} size @returns {CloudPoints} */
@@ -143,9 +175,9 @@ export class Subspaces {
     /** @type {number[]} */
     const layer = [];
     for (const m of this.shown) {
-      const points = app.data.pointsOf(m);
+      const points = app.data.pointsOf(m, this.other);
       if (!points) continue;
-      const start = app.get("epoch") * ids.length * 2;
+      const start = this.other ? 0 : app.get("epoch") * ids.length * 2;
       const width = 2 * points.reach;
       for (let i = 0; i < ids.length; i++) {
         if (!this.isCode && !table.present[m].v[i]) continue;
@@ -203,8 +235,19 @@ export class Subspaces {
 
   noteText() {
     const { app } = this;
+    if (this.other) return this.otherNote();
     const level = this.isCode ? "" : ` · ${app.data.table.levels[app.get("level")]} level`;
     const range = this.zoom ? "Enlarged around these points." : "One range for all levels and modalities of a space.";
     return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`;
+  }
+
+  otherNote() {
+    const { data } = this.app;
+    const found = data.compared?.distance[data.spaceKey(this.app.get("modality"))];
+    if (!found) return "The other trace has no such space.";
+    return (
+      `Trace b, turned and scaled as a whole to lie nearest to a (Procrustes): ${fmt(found[0])} of the spread is ` +
+      `left over, ${fmt(found[1])} with its samples shuffled. Small ring: where a has the picked sample.`
+    );
   }
 }

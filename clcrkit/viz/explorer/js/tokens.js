@@ -38,6 +38,10 @@ export function tokensOf(block, row, modality, level, mutes) {
     threshold: block.threshold ? block.threshold.v[row * levels + level] : null,
     scale: block.scale ? block.scale.v[row * levels + level] : 1,
     budget: lane.budget.v[row * levels + level],
+    other:
+      lane.other && lane.other_budget
+        ? { activation: take(lane.other), budget: lane.other_budget.v[row * levels + level] }
+        : null,
   };
 }
 
@@ -67,6 +71,19 @@ export function shareOf(tokens, gamma, sparse) {
   if (!sparse) return { budget: tokens.budget, cutoff: 0, allocation: tokens.activation };
   const budget = tokens.budget * gamma;
   return { budget, ...project(tokens.activation, budget) };
+}
+
+/**
+ * What each token gets in the other trace, less what it gets in this one; null where there is none.
+ * @param {Tokens} tokens
+ * @param {Share} share
+ * @param {number} gamma
+ * @param {boolean} sparse has the other one a budget?
+ */
+export function gainOf(tokens, share, gamma, sparse) {
+  if (!tokens.other) return null;
+  const { allocation } = shareOf({ ...tokens, ...tokens.other }, gamma, sparse);
+  return allocation.map((part, i) => part - share.allocation[i]);
 }
 
 /**

@@ -54,6 +54,7 @@ export interface Table {
   epochs: number;
   heads: number;
   audible: string[];
+  pictured: string[];
   spaces: string[];
   absent: string[];
   palette: Palette;
@@ -78,6 +79,8 @@ export interface Lane {
   text: Values;
   truth?: Values;
   features?: Values;
+  other?: Values;
+  other_budget?: Values;
 }
 
 export interface Block {
@@ -107,6 +110,11 @@ export interface Sound {
   of: Record<string, (Values | null)[]>;
 }
 
+export interface Picture {
+  ids: string[];
+  of: Record<string, (Values | null)[]>;
+}
+
 export interface Answer {
   ids: string[];
   gammas: number[];
@@ -116,6 +124,20 @@ export interface Answer {
   level_gate: Values;
   modality_gate: Values;
   private_gate: Values;
+}
+
+export interface Comparison {
+  says: string;
+  lacks: string[];
+  sparse: boolean;
+  changed: Values;
+  shift: Values;
+  distance: Record<string, [left: number, shuffled: number]>;
+  prediction: Values;
+  level_gate?: Values;
+  modality_gate?: Values;
+  private_gate?: Values;
+  participation: Record<string, Values>;
 }
 
 export interface Inputs {
@@ -135,6 +157,7 @@ export interface ProbeRow {
 
 export interface Request {
   probe?: [space: string, level: number, modality: string];
+  levels?: boolean;
 }
 
 export interface State {
@@ -157,7 +180,9 @@ export interface State {
   _block: Block | Record<string, never>;
   _attention: Attention | Record<string, never>;
   _sound: Sound | Record<string, never>;
+  _picture: Picture | Record<string, never>;
   _answer: Answer | Record<string, never>;
+  _compared: Comparison | Record<string, never>;
   _probes: Record<string, ProbeRow[]>;
 }
 
@@ -273,6 +298,8 @@ export interface Tokens {
   threshold: number | null;
   scale: number;
   budget: number;
+  /** Of the trace that this one is compared with, where it has them. */
+  other: { activation: number[]; budget: number } | null;
 }
 
 /** What the budget gives to the tokens of a lane. */
