@@ -2,7 +2,8 @@
 
 One training serves several tables, so a trial is trained once and `measure` returns all that its data allow. Where the
 factors of the label are known (asynchrony, the worlds), places are swapped and scored (`analysis.interchange`) and each
-token's share is set against what muting it does (`analysis.funding`); elsewhere there are probes, CKA and partial
+token's share is set against what muting it does (`analysis.funding`), among all tokens and among those with a share, as
+without one muting does nothing; elsewhere there are probes, CKA and partial
 information. The test part is cut to SAMPLES, since every swap is a pass of its own.
 """
 
@@ -141,7 +142,9 @@ def measure(trial: Trial, model: CLCR | Baseline, test: Batch) -> Frames:
         frames["interchange"] = pd.concat(parts, ignore_index=True).dropna(subset="accuracy")
     if isinstance(model, CLCR):
         if known or trial.setup.name == "world: budget":
-            frames["payoff"] = payoff(token_effects(model, test.select(slice(TOKEN_SAMPLES))))
+            moved = token_effects(model, test.select(slice(TOKEN_SAMPLES)))
+            funded = payoff(moved[moved["allocation"] > 0]).assign(tokens="funded")
+            frames["payoff"] = pd.concat([payoff(moved).assign(tokens="all"), funded], ignore_index=True)
         if trial.setup.name in READ:
             trace = model.trace(test)
             factors = {"label": torch.from_numpy(_classes(test.labels, test.labels))}
