@@ -61,7 +61,7 @@ class Table(TypedDict):
     heads: int  # 0 where there is no exchange
     audible: list[str]  # modalities whose samples can be played
     spaces: list[str]  # those of `spaces.SPACES` that the model names
-    absent: list[str]  # what else of a trace the model does not name, in words
+    absent: list[str]  # fields of a trace that the model does not name
     palette: Palette
     columns: list[Column]
     prediction: Packed  # (sample, output)
@@ -272,7 +272,7 @@ class Payload:
             "heads": self.heads,
             "audible": [m for m in trace.modalities if split and m in split.sound],
             "spaces": list(spaces.named_spaces(trace)),
-            "absent": [name.replace("_", " ") for name in trace.absent],
+            "absent": list(trace.absent),
             "palette": EXPLORER,
             "columns": [
                 {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, _width(c.values))}

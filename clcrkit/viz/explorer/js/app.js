@@ -4,6 +4,7 @@ import { Budget } from "./budget.js";
 import { Colouring } from "./colouring.js";
 import { Data, MESSAGES } from "./data.js";
 import { h, note } from "./dom.js";
+import { leftOut } from "./explain.js";
 import { Gates } from "./gates.js";
 import { clamp } from "./numbers.js";
 import { Player } from "./sound.js";
@@ -66,7 +67,7 @@ export class App {
     const single = !(shown.includes("subspaces") && shown.includes("gates"));
     const grid = h("div", { class: `clcr-grid${single ? " clcr-single" : ""}` }, ...this.views.map((view) => view.el));
     const { absent } = this.data.table;
-    const lacks = absent.length ? note(`This model names no ${absent.join(", ")}, which is left out.`) : "";
+    const lacks = absent.length ? note(leftOut(absent)) : "";
     root.replaceChildren(this.toolbar.el, this.error, grid, lacks, this.tipBox, this.status);
     // what another touch has opened
     root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });

@@ -307,6 +307,7 @@ export interface Weights {
 export interface Drawn extends Weights {
   share: Share;
   others: string[];
+  budgeted: boolean;
   drawn: Float32Array;
   peak: number;
   heard: Float64Array;
