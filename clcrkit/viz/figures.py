@@ -108,7 +108,7 @@ def interchange(table: pd.DataFrame) -> go.Figure:
 
     from clcrkit.analysis.interchange import interchange_matrix
 
-    titles = {"accuracy": "another value", "control": "control: same"}  # of the source
+    titles = {"accuracy": "source: another value", "control": "control: same value"}
     figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=list(titles.values()), horizontal_spacing=0.04)
     for place, column in enumerate(titles, 1):
         heat = matrix(interchange_matrix(table, column), "", "share of pairs with the swapped outcome").data[0]
