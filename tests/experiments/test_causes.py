@@ -34,6 +34,7 @@ KNOWN = [small(trial) for trial in causes.PLANS["interchange"]((0,))]
 @pytest.mark.parametrize("trial", KNOWN, ids=lambda t: f"{t.setup.name} {t.model}")
 def test_outcomes_are_the_labels_and_places_are_there(trial: Trial):
     test = trial.setup.split(0).test
+    assert test.labels is not None
     known = causes.questions(trial.setup.name, test)
     for name, factors, outcome in known:
         if name == "label":
