@@ -108,15 +108,17 @@ def interchange(table: pd.DataFrame) -> go.Figure:
 
     from clcrkit.analysis.interchange import interchange_matrix
 
-    titles = {"accuracy": "the source has another value", "control": "control: the source has the same value"}
+    titles = {"accuracy": "source: another value", "control": "control: same value"}
     figure = make_subplots(1, 2, shared_yaxes=True, subplot_titles=list(titles.values()), horizontal_spacing=0.04)
     for place, column in enumerate(titles, 1):
         heat = matrix(interchange_matrix(table, column), "", "share of pairs with the swapped outcome").data[0]
-        figure.add_trace(heat.update(showscale=place == 2), row=1, col=place)
+        heat.update(showscale=place == 2, colorbar_title_side="right")  # above, it takes the panels' width
+        figure.add_trace(heat, row=1, col=place)
+    figure.update_annotations(font_size=12)
     figure.update_yaxes(autorange="reversed").update_xaxes(title_text="factor swapped")
     figure.update_yaxes(title_text="place swapped", row=1, col=1)
     rows = table["place"].nunique()
-    return figure.update_layout(height=190 + 26 * rows, margin_t=50, template=THEME)
+    return figure.update_layout(height=210 + 26 * rows, margin_t=70, template=THEME)
 
 
 def _add_lines(figure: go.Figure, table: pd.DataFrame, group: str, x: str, y: str, place: dict[str, int]) -> None:

@@ -194,5 +194,11 @@ def test_a_page_of_another_model_leaves_out_what_it_has_not(offline: Watched, tm
     page.goto(viz.Explorer(model.trace(test)).export(tmp_path / "page.html").as_uri())
     settled(page)
     expect(page.locator(".clcr-panel")).to_have_count(2)
-    expect(page.get_by_text("This model names no allocation, shared, private")).to_be_visible()
+    lacks = page.get_by_text("This model has no budget, shared coordinates, private coordinates")
+    expect(lacks).to_be_visible()
+    assert "_" not in lacks.inner_text()
+    attention = page.locator(".clcr-attention")
+    assert "allocation" not in attention.inner_text()  # neither the caption nor a control
+    assert "Bars below" in attention.inner_text()
+    offline.shoot("page-another-model")
     assert page.locator(".clcr-subspaces select").first.locator("option").all_inner_texts() == ["shared summary"]

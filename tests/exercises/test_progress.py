@@ -52,7 +52,7 @@ def test_without_the_variable_it_lies_beside_the_lessons(monkeypatch: pytest.Mon
 
 def test_the_course_is_what_the_notebooks_hold() -> None:
     lessons = progress.course()
-    assert len(lessons) == 15  # the tour asks, too
+    assert len(lessons) == 16  # the tour asks, too
     assert lessons[3].title == "3. Subspaces"
     assert "longer than the token" in lessons[3].predictions
     assert "lesson_03.shadow" in lessons[3].exercises
@@ -115,7 +115,7 @@ def test_the_certificate_prints_what_was_done(tmp_path: Path) -> None:
         progress.note("exercises", name, True)
     page = certificate("Ada <Lovelace>", tmp_path / "c.html", date(2026, 1, 2)).read_text()
     assert "Ada &lt;Lovelace&gt;" in page
-    assert "has completed 1 of 15 lessons." in page
+    assert "has completed 1 of 16 lessons." in page
     assert "<td>4 of 4</td><td>5 of 5</td>" in page
     assert "2026-01-02" in page
     assert "@page" in page

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from clcrkit import ConfigError, DataError
-from clcrkit.experiments import stored
+from clcrkit.experiments import causes, stored
 from clcrkit.experiments.plans import PAPER, RATES, SEEDS, SETUPS, TABLES
 from clcrkit.experiments.trials import Trial
 from clcrkit.training import TrainConfig
@@ -48,7 +48,7 @@ def test_a_table_is_stored_with_what_made_it(tmp_path: Path):
 
 def test_the_command_knows_its_tables(capsys: pytest.CaptureFixture[str]):
     make_tables.main([])
-    assert capsys.readouterr().out.split() == list(TABLES)
+    assert capsys.readouterr().out.split() == [*TABLES, *causes.PLANS]
     with pytest.raises(ConfigError, match="digitz: no such table"):
         make_tables.main(["digitz"])
 

@@ -47,7 +47,12 @@ he middle 80 % of the samples; tick: their mean; ring: the picked one.",gain:"Di
 that pictures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated. Only what\
  stands above its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels: what the \
 number of samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to the selectio\
-n; Esc clears it."};function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
+n; Esc clears it."};var FIELDS={allocation:"budget",tokens:"tokens",shared:"shared coordinates",private:"private coordin\
+ates",exchanged:"exchange",attention:"attention",shared_summary:"shared summaries",private_summary:"private summaries",level_gate:"\
+level gates",modality_gate:"modality gates",private_gate:"private gates",shared_code:"shared code",private_code:"private\
+ code"};function leftOut(absent){const words=absent.map(name=>FIELDS[name]??name);const last=words.length>1?` or ${words[words.
+length-1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join("");return`This model has no ${first}${last} to \
+show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
 const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
 "pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
 "blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
@@ -141,16 +146,16 @@ ceiling=Math.max(...shown.map(q=>drawn[q]),1e-12)}shown.sort((p,q)=>drawn[p]-dra
 const v=drawn[q]/ceiling;const[x0,x1]=[places.x(Math.floor(q/columns)),places.k(q%columns)];pen(ctx,colorOf(app,speakers[q%
 columns].modality),.5+3.2*v);ctx.globalAlpha=.1+.8*v;ctx.beginPath();ctx.moveTo(x0,TOP2);ctx.bezierCurveTo(x0,middle,x1,
 middle,x1,bottom);ctx.stroke()}ctx.globalAlpha=1}var barWidth=place=>Math.max(1,place-(place>5?2:.5));function drawListeners(ctx,app,{
-tokens,rows,share},places,mine){const width=barWidth(places.listeners);for(let t=0;t<rows;t++){const x=places.x(t)-width/
-2;const part=22*share.allocation[t];ctx.fillStyle=app.theme.ink(.12);ctx.fillRect(x,TOP2-6,width,6);ctx.fillStyle=colorOf(
-app,tokens.modality);ctx.fillRect(x,TOP2-6-part,width,part+(part>0?6:0));if(mine!==t)continue;pen(ctx,app.theme.ink(1),1.5);
-ctx.strokeRect(x-1,TOP2-31,width+2,32)}}function drawSpeakers(ctx,app,{speakers,heard},places,bottom,theirs){const width=barWidth(
-places.speakers);const loudest=Math.max(...heard,1e-12);speakers.forEach((speaker,j)=>{const x=places.k(j)-width/2;ctx.fillStyle=
-app.theme.ink(.12);ctx.fillRect(x,bottom,width,6);ctx.fillStyle=colorOf(app,speaker.modality);ctx.fillRect(x,bottom,width,
-4+22*(heard[j]/loudest));if(theirs!==j)return;pen(ctx,app.theme.ink(1),1.5);ctx.strokeRect(x-1,bottom-1,width+2,30)})}function writeTexts(ctx,texts,x,step,y,focus,color){
-const widest=Math.max(...texts.map(text=>text.length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/
-step));texts.forEach((text,i)=>{const inTheWay=focus>=0&&Math.abs(i-focus)<every;if(i===focus||i%every===0&&!inTheWay)write(
-ctx,text,x(i),y,"center",color)})}function multiples(app,toDraw,open){const{levels,heads}=app.data.table;const modality=app.get("modality");const all=levels.
+tokens,rows,share,budgeted},places,mine){const width=barWidth(places.listeners);for(let t=0;t<rows;t++){const x=places.x(
+t)-width/2;const part=budgeted?22*share.allocation[t]:0;ctx.fillStyle=app.theme.ink(.12);ctx.fillRect(x,TOP2-6,width,6);
+ctx.fillStyle=colorOf(app,tokens.modality);ctx.fillRect(x,TOP2-6-part,width,part+(part>0?6:0));if(mine!==t)continue;pen(
+ctx,app.theme.ink(1),1.5);ctx.strokeRect(x-1,TOP2-31,width+2,32)}}function drawSpeakers(ctx,app,{speakers,heard},places,bottom,theirs){
+const width=barWidth(places.speakers);const loudest=Math.max(...heard,1e-12);speakers.forEach((speaker,j)=>{const x=places.
+k(j)-width/2;ctx.fillStyle=app.theme.ink(.12);ctx.fillRect(x,bottom,width,6);ctx.fillStyle=colorOf(app,speaker.modality);
+ctx.fillRect(x,bottom,width,4+22*(heard[j]/loudest));if(theirs!==j)return;pen(ctx,app.theme.ink(1),1.5);ctx.strokeRect(x-
+1,bottom-1,width+2,30)})}function writeTexts(ctx,texts,x,step,y,focus,color){const widest=Math.max(...texts.map(text=>text.
+length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/step));texts.forEach((text,i)=>{const inTheWay=focus>=
+0&&Math.abs(i-focus)<every;if(i===focus||i%every===0&&!inTheWay)write(ctx,text,x(i),y,"center",color)})}function multiples(app,toDraw,open){const{levels,heads}=app.data.table;const modality=app.get("modality");const all=levels.
 map((_,level)=>Array.from({length:heads},(_2,head)=>{const weights=app.data.weights(modality,level,head);return weights&&
 toDraw(weights)}));const peak=Math.max(...all.flat().map(data=>data?.peak??0));const rows=levels.map((name,level)=>{const maps=all[level].
 map((data,head)=>{if(!data)return"";const shown=level===app.get("level")&&head===app.get("head");const label=`${name}, h\
@@ -159,19 +164,20 @@ a-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,hea
 head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,peak}}function speakersOf(app,{
 speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).length/speakers.length;const color=app.
 theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*part}%;background:${color}`})});return h(
-"span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.weighted=true;this.asked=false;this.
-data=null;this.places=null;this.cell=null;this.modes=h("select",{"aria-label":"Drawn as"});const main=h("div",{class:"cl\
-cr-main"});this.el=panel(app,"attention","Exchange attention","attention",this.controls(),[main]);const label="Who liste\
-ns to whom. Arrow keys move between listening tokens.";this.canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.
-data)this.draw(ctx,this.data,width,height)});this.grid=h("div",{class:"clcr-multiples",hidden:true});this.note=note("","\
-clcr-links-note");main.append(this.grid,this.note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,
-heads}=app.data.table;const modes=[["auto","links or heat map"],["links","links"],["heat","heat map"],["all","all heads \
-and levels"]].map(([value,text])=>h("option",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};
-const onWeighted=event=>{this.weighted=isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`he\
-ad ${i+1}`]);this.modes.append(...modes);this.modes.addEventListener("change",onMode);return[picker(app,"modality","List\
-ener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-control"},
-h("span",{text:"Drawn as"}),this.modes),h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",checked:true,
-onchange:onWeighted}),term(app,"weighted","weighted by allocation"))]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.
+"span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.budgeted=!app.data.table.absent.includes(
+"allocation");this.weighted=this.budgeted;this.asked=false;this.data=null;this.places=null;this.cell=null;this.modes=h("\
+select",{"aria-label":"Drawn as"});const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","Exchange atten\
+tion","attention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listening tokens.";this.
+canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});this.grid=
+h("div",{class:"clcr-multiples",hidden:true});this.note=note("","clcr-links-note");main.append(this.grid,this.note);this.
+limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.data.table;const modes=[["auto","links \
+or heat map"],["links","links"],["heat","heat map"],["all","all heads and levels"]].map(([value,text])=>h("option",{value,
+text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=isTicked(
+event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);this.modes.append(...modes);this.modes.
+addEventListener("change",onMode);const weighted=h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",
+checked:true,onchange:onWeighted}),term(app,"weighted","weighted by allocation"));return[picker(app,"modality","Listener",
+modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-control"},h("spa\
+n",{text:"Drawn as"}),this.modes),...this.budgeted?[weighted]:[]]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.
 data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention is averaged o\
 ver blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`This page keep\
 s the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample with attenti\
@@ -189,36 +195,38 @@ modality,i:data.speakers[j].i}}}describe({token,cell}){const{data}=this;if(!data
 drawn}=data;const columns=speakers.length;const name=(modality,position,text)=>`${modality} ${position}${text?` (${text}\
 )`:""}`;const speaker=s=>name(s.modality,s.position,s.text);const listener=t=>name(tokens.modality,tokens.positions[t],tokens.
 text[t]);if(cell){const[t,j]=cell;const q=t*columns+j;return[`${listener(t)} listens to ${speaker(speakers[j])}`,`attent\
-ion ${fmt(weights[q],4)}`,`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]}const{i}=token;if(token.
-modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);return j<0?[]:[speaker(speakers[j]),
-`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.map((s,j)=>({s,weight:weights[i*columns+
-j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,1)} % to ${speaker(s)}`);const lines=[
-`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,
-"not funded: nothing of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;
-const here=isAll?app.data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;this.el.classList.
-toggle("clcr-waiting",waiting);if(waiting&&isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)
-return;this.grid.hidden=!isAll;const weights=app.data.weights(app.get("modality"));this.data=weights&&this.toDraw(weights);
-this.canvas.el.hidden=!this.data||isAll;if(!this.data){this.grid.replaceChildren();this.note.textContent=this.whyNone();
-return}if(isAll)return this.showAll();this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);
-this.canvas.paint();this.note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.
-mode="heat";this.modes.value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.
-toDraw(weights),open);this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("moda\
-lity")}, listening; columns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A\
- click opens one.`}toDraw(weights){const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(
-weights.weights.length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.
-weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*
-speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,
-share,others,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote(
-"attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
+ion ${fmt(weights[q],4)}`,...data.budgeted?[`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q],4)}`]:[]]}
+const{i}=token;if(token.modality!==tokens.modality){const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===i);
+return j<0?[]:[speaker(speakers[j]),`heard: ${fmt(data.heard[j],3)} in all (the sum of its links)`]}const most=speakers.
+map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).slice(0,3).map(({s,weight})=>`${fmt(100*weight,
+1)} % to ${speaker(s)}`);if(!data.budgeted)return[`${listener(i)} listens`,...most];const lines=[`${listener(i)} listens\
+, allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,"not funded: nothin\
+g of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;const here=isAll?app.
+data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;this.el.classList.toggle("clcr-waiti\
+ng",waiting);if(waiting&&isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)return;this.grid.hidden=
+!isAll;const weights=app.data.weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=
+!this.data||isAll;if(!this.data){this.grid.replaceChildren();this.note.textContent=this.whyNone();return}if(isAll)return this.
+showAll();this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.paint();this.
+note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.mode="heat";this.modes.
+value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.toDraw(weights),open);
+this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("modality")}, listening; co\
+lumns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A click opens one.`}toDraw(weights){
+const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.
+length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.
+allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+
+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,
+budgeted:this.budgeted,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.
+missingNote("attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
 app.get("modality");return`In this sample ${modality} or every other modality is missing, so there is no attention to sh\
 ow.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.
 isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Da\
 rkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.
 length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No l\
-ink: no token of ${who} is funded. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}.\
- Bars above: allocation α of each listener; bars below: how much each token is heard. Point at a token to follow it.`}draw(ctx,data,width,height){
-ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
-this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
+ink: ${this.budgeted?`no token of ${who} is funded`:"nothing is heard"}. `:`All ${all} links are drawn. `;return`${links.
+length<all?some:every}Width: ${what}. `+(this.budgeted?"Bars above: allocation α of each listener; bars below: ":"Bars \
+below: ")+"how much each token is heard. Point at a token to follow it."}draw(ctx,data,width,height){ctx.font=this.app.theme.
+font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,
+this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
 GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);const width=Math.max(1,
 step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+.5)*step-width/2,middle-Math.max(
 0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],[left+gain.length*step,middle]])}
@@ -775,38 +783,37 @@ class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip"
 new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
 this));if(this.data.compared)this.views.unshift(new Comparison(this,this.data.compared));const single=!(shown.includes("\
 subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?" clcr-single":""}`},...this.views.map(
-view=>view.el));this.samples=new SamplesTable(this);const{absent}=this.data.table;const lacks=absent.length?note(`This m\
-odel names no ${absent.join(", ")}, which is left out.`):"";root.replaceChildren(this.toolbar.el,this.error,grid,this.samples.
-el,lacks,this.tipBox,this.status);root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{
-capture:true});root.addEventListener("keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selectio\
-n").length)this.select([])});this.refresh()}get(name){return this.model.get(name)}set(values){for(const[name,value]of Object.
-entries(values))this.model.set(name,value);this.model.save_changes();this.refresh()}on(name,run){const event=`change:${name}`;
-this.model.on(event,run);this.cleanups.push(()=>this.model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(
-()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)
-run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=
-new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.
-update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.
-pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}this.toolbar.update();for(const view of this.
-views)view.update();this.samples.update()}say(text){this.status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();
-const items=lines.map((text,i)=>h(i||lines.length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.
-tipBox.hidden=false;const width=this.tipBox.offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(
-4,box.width-width-4))}px`;this.tipBox.style.top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.
-point(null);this.untip()}describe(row,layer){const{table,ids}=this.data;const modality=layer!=null&&this.get("color")===
-"modality"?`, ${table.modalities[layer]}`:"";const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(
-c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){
-const now=this.get("selection");const leaves=ids.length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.
-filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.has(id))]}const changes={selection:ids};const picked=this.get("pi\
-cked");const single=rows.length===1?this.data.ids[rows[0]]:null;if(ids.length&&(!ids.includes(picked)||single!==null)){changes.
-picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&this.get("muted").length)changes.muted=
-[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??picked} picked`:"selection cleare\
-d")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);this.toolbar.idBox.value=this.
-get("picked");this.say(`no sample ${id}`)}stepSample(by){const selection=this.get("selection");const list=selection.length>
-1?selection:this.data.ids;this.show(list[(list.indexOf(this.get("picked"))+by+list.length)%list.length])}show(id){const selection=this.
-get("selection");if(selection.length<2||!selection.includes(id))this.pickId(id);else this.set(this.get("muted").length?{
-picked:id,muted:[]}:{picked:id})}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.
-key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.
-i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.
-i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
+view=>view.el));this.samples=new SamplesTable(this);const{absent}=this.data.table;const lacks=absent.length?note(leftOut(
+absent)):"";root.replaceChildren(this.toolbar.el,this.error,grid,this.samples.el,lacks,this.tipBox,this.status);root.addEventListener(
+"pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});root.addEventListener("keydown",event=>{if(event.
+key!=="Escape")return;this.untip();if(this.get("selection").length)this.select([])});this.refresh()}get(name){return this.
+model.get(name)}set(values){for(const[name,value]of Object.entries(values))this.model.set(name,value);this.model.save_changes();
+this.refresh()}on(name,run){const event=`change:${name}`;this.model.on(event,run);this.cleanups.push(()=>this.model.off(
+event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(
+this.frame);for(const run of this.cleanups)run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){
+this.selectedIds=selection;this.selected=new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.
+length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=
+error;for(const{name,select}of this.pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}
+this.toolbar.update();for(const view of this.views)view.update();this.samples.update()}say(text){this.status.textContent=
+text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.length===1?"di\
+v":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;const width=this.tipBox.offsetWidth;
+this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.top=`${at.
+clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.untip()}describe(row,layer){const{table,
+ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";const facts=table.
+columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){
+let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.length===1&&now.includes(
+ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.has(id))]}const changes={
+selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:null;if(ids.length&&(!ids.
+includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&
+this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??
+picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);
+this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){const selection=this.get("selecti\
+on");const list=selection.length>1?selection:this.data.ids;this.show(list[(list.indexOf(this.get("picked"))+by+list.length)%
+list.length])}show(id){const selection=this.get("selection");if(selection.length<2||!selection.includes(id))this.pickId(
+id);else this.set(this.get("muted").length?{picked:id,muted:[]}:{picked:id})}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,
+ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){
+if(token?.modality===this.token?.modality&&token?.i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){
+return this.token?.modality===modality?this.token.i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
 gammas:[gamma],muted,place:Object.fromEntries(Object.entries(maps).map(([key,map])=>[key,placeOf(outputs,key,map)])),prediction:once(
 outputs.prediction),level_gate:once(outputs.level_gate),modality_gate:once(outputs.modality_gate),private_gate:once(outputs.
 private_gate)}}function placeOf(outputs,key,map){const[,space,level,modality]=key.match(/^(\w+)(?:\/(\d+)\/(.*))?$/s)??[];

@@ -52,7 +52,7 @@ class Table(TypedDict):
     audible: list[str]  # modalities whose samples can be played
     pictured: list[str]  # modalities whose tokens have pictures
     spaces: list[str]  # those of `spaces.SPACES` that the model names
-    absent: list[str]  # what else of a trace the model does not name, in words
+    absent: list[str]  # fields of a trace that the model does not name
     palette: Palette
     columns: list[Column]
     prediction: Packed  # (sample, output)
@@ -244,7 +244,7 @@ class Payload:
             "audible": [m for m in trace.modalities if split and m in split.sound],
             "pictured": [m for m in trace.modalities if split and m in split.picture],
             "spaces": list(spaces.named_spaces(trace)),
-            "absent": [name.replace("_", " ") for name in trace.absent],
+            "absent": list(trace.absent),
             "palette": EXPLORER,
             "columns": [
                 {"name": c.name, "kind": c.kind, "names": c.names, "values": pack(c.values, width_of(c.values))}

@@ -5,6 +5,7 @@ import { Colouring } from "./colouring.js";
 import { Comparison } from "./comparison.js";
 import { Data, MESSAGES } from "./data.js";
 import { h, note } from "./dom.js";
+import { leftOut } from "./explain.js";
 import { Gates } from "./gates.js";
 import { clamp } from "./numbers.js";
 import { SamplesTable } from "./samplestable.js";
@@ -70,7 +71,7 @@ export class App {
     const grid = h("div", { class: `clcr-grid${single ? " clcr-single" : ""}` }, ...this.views.map((view) => view.el));
     this.samples = new SamplesTable(this);
     const { absent } = this.data.table;
-    const lacks = absent.length ? note(`This model names no ${absent.join(", ")}, which is left out.`) : "";
+    const lacks = absent.length ? note(leftOut(absent)) : "";
     root.replaceChildren(this.toolbar.el, this.error, grid, this.samples.el, lacks, this.tipBox, this.status);
     // what another touch has opened
     root.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.leave(), { capture: true });

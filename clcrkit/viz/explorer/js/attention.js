@@ -22,7 +22,8 @@ export class Attention {
   constructor(app) {
     this.app = app;
     this.mode = "auto";
-    this.weighted = true;
+    this.budgeted = !app.data.table.absent.includes("allocation"); // other models listen without shares
+    this.weighted = this.budgeted;
     /** Was the kernel asked for all levels? */
     this.asked = false;
     /** @type {Drawn | null} */
@@ -68,6 +69,12 @@ export class Attention {
     const each = Array.from({ length: heads }, (_, i) => [i, `head ${i + 1}`]);
     this.modes.append(...modes);
     this.modes.addEventListener("change", onMode);
+    const weighted = h(
+      "label",
+      { class: "clcr-control clcr-check" },
+      h("input", { type: "checkbox", checked: true, onchange: onWeighted }),
+      term(app, "weighted", "weighted by allocation"),
+    );
     return [
       picker(
         app,
@@ -77,12 +84,7 @@ export class Attention {
       ),
       picker(app, "head", "Head", [[-1, "mean of all"], ...each]),
       h("label", { class: "clcr-control" }, h("span", { text: "Drawn as" }), this.modes),
-      h(
-        "label",
-        { class: "clcr-control clcr-check" },
-        h("input", { type: "checkbox", checked: true, onchange: onWeighted }),
-        term(app, "weighted", "weighted by allocation"),
-      ),
+      ...(this.budgeted ? [weighted] : []),
     ];
   }
 
@@ -167,7 +169,7 @@ export class Attention {
       return [
         `${listener(t)} listens to ${speaker(speakers[j])}`,
         `attention ${fmt(weights[q], 4)}`,
-        `allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q], 4)}`,
+        ...(data.budgeted ? [`allocation α ${fmt(share.allocation[t])}, weighted ${fmt(drawn[q], 4)}`] : []),
       ];
     }
     const { i } = token;
@@ -180,6 +182,7 @@ export class Attention {
       .sort((p, q) => q.weight - p.weight)
       .slice(0, 3)
       .map(({ s, weight }) => `${fmt(100 * weight, 1)} % to ${speaker(s)}`);
+    if (!data.budgeted) return [`${listener(i)} listens`, ...most];
     const lines = [`${listener(i)} listens, allocation α = ${fmt(share.allocation[i])}`, ...most];
     return share.allocation[i] > 0 ? lines : [...lines, "not funded: nothing of this reaches it"];
   }
@@ -243,7 +246,7 @@ export class Attention {
       }
     }
     const others = [...new Set(speakers.map((s) => s.modality))];
-    return { ...weights, share, others, drawn, peak, heard };
+    return { ...weights, share, others, budgeted: this.budgeted, drawn, peak, heard };
   }
 
   whyNone() {
@@ -266,10 +269,14 @@ export class Attention {
     const percent = fmt(100 * part, 0);
     const some =
       `The ${links.length} strongest of ${counted(all)} links are drawn; ` + `they carry ${percent} % of the weight. `;
-    const every = all === 0 ? `No link: no token of ${who} is funded. ` : `All ${all} links are drawn. `;
+    const every =
+      all === 0
+        ? `No link: ${this.budgeted ? `no token of ${who} is funded` : "nothing is heard"}. `
+        : `All ${all} links are drawn. `;
     return (
-      `${links.length < all ? some : every}Width: ${what}. Bars above: allocation α of each listener; ` +
-      "bars below: how much each token is heard. Point at a token to follow it."
+      `${links.length < all ? some : every}Width: ${what}. ` +
+      (this.budgeted ? "Bars above: allocation α of each listener; bars below: " : "Bars below: ") +
+      "how much each token is heard. Point at a token to follow it."
     );
   }
 

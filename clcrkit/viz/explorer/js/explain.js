@@ -34,3 +34,28 @@ export const EXPLAIN = {
   shuffled: "The same classifier trained on shuffled labels: what the number of samples alone would give.",
   selection: "Click a point, or draw a loop around several. Shift adds to the selection; Esc clears it.",
 };
+
+/** What the fields of a trace are called, where a model has none. @type {Record<string, string>} */
+const FIELDS = {
+  allocation: "budget",
+  tokens: "tokens",
+  shared: "shared coordinates",
+  private: "private coordinates",
+  exchanged: "exchange",
+  attention: "attention",
+  shared_summary: "shared summaries",
+  private_summary: "private summaries",
+  level_gate: "level gates",
+  modality_gate: "modality gates",
+  private_gate: "private gates",
+  shared_code: "shared code",
+  private_code: "private code",
+};
+
+/** One sentence on what a trace leaves out. @param {string[]} absent */
+export function leftOut(absent) {
+  const words = absent.map((name) => FIELDS[name] ?? name);
+  const last = words.length > 1 ? ` or ${words[words.length - 1]}` : "";
+  const first = last ? words.slice(0, -1).join(", ") : words.join("");
+  return `This model has no ${first}${last} to show.`;
+}

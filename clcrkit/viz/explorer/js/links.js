@@ -108,18 +108,18 @@ function drawCurves(ctx, app, { drawn, speakers }, places, bottom, mine, theirs)
 const barWidth = (place) => Math.max(1, place - (place > 5 ? 2 : 0.5));
 
 /**
- * Above: the allocation of each.
+ * Above: the allocation of each, where there is a budget.
  * @param {CanvasRenderingContext2D} ctx
  * @param {App} app
  * @param {Drawn} data
  * @param {AttentionPlaces} places
  * @param {number} mine
  */
-function drawListeners(ctx, app, { tokens, rows, share }, places, mine) {
+function drawListeners(ctx, app, { tokens, rows, share, budgeted }, places, mine) {
   const width = barWidth(places.listeners);
   for (let t = 0; t < rows; t++) {
     const x = places.x(t) - width / 2;
-    const part = 22 * share.allocation[t];
+    const part = budgeted ? 22 * share.allocation[t] : 0;
     ctx.fillStyle = app.theme.ink(0.12);
     ctx.fillRect(x, TOP - 6, width, 6);
     ctx.fillStyle = colorOf(app, tokens.modality);

@@ -334,6 +334,7 @@ export interface Weights {
 export interface Drawn extends Weights {
   share: Share;
   others: string[];
+  budgeted: boolean;
   drawn: Float32Array;
   peak: number;
   heard: Float64Array;
