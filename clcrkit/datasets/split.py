@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clcrkit.arguments import wrong
 from clcrkit.batch import Batch
+from clcrkit.datasets.readers.provenance import Provenance
 from clcrkit.errors import ConfigError, DataError, require
 
 PARTS = ("train", "valid", "test")
@@ -31,6 +32,8 @@ class Split:
                      short text for each token; what pictures write beside a token
     sound            for a modality: a function from a sample's id to what it sounds like, a waveform of float32
                      from -1 to 1 and its rate in Hz; what the explorer plays
+    sources          for a modality: what made its features, where that is known. `CLCRConfig.of` keeps it with the
+                     model, so that `viz.clip` can make the same features of another clip
     """
 
     train: Batch
@@ -41,6 +44,7 @@ class Split:
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     describe: Mapping[str, Callable[[Tensor], list[str]]] = field(default_factory=dict)
     sound: Mapping[str, Callable[[int], tuple[Float[ndarray, "sample"], int]]] = field(default_factory=dict)
+    sources: Mapping[str, Provenance] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in PARTS:

@@ -7,6 +7,7 @@ explorer.selection                             # the sample ids picked in any vi
 explorer.export("page.html")                   # a page that needs no kernel and no network
 explorer.export("page.html", live=True)        # the same, and the model runs in it
 viz.playground(model, split, "page.html")      # make a digit, and watch the model answer
+viz.clip("video.mp4", model=model)             # a raw clip, as the model sees it
 """
 
 from clcrkit.errors import require
@@ -14,7 +15,8 @@ from clcrkit.errors import require
 for _library in ("anywidget", "plotly", "scipy"):
     require(_library, "viz")
 
+from clcrkit.viz.clip import clip  # noqa: E402
 from clcrkit.viz.explorer.playground import playground  # noqa: E402
 from clcrkit.viz.explorer.widget import VIEWS, Explorer, attention, budget, gates, subspaces  # noqa: E402
 
-__all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "playground", "subspaces"]
+__all__ = ["VIEWS", "Explorer", "attention", "budget", "clip", "gates", "playground", "subspaces"]
