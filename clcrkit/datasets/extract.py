@@ -53,9 +53,8 @@ def extract_features(
     """
     if isinstance(encoder, PretrainedText) and tokenizer is None:
         raise ConfigError("tokenizer: none given, but text needs the encoder's own")
-    folder, version = Path(folder), require("transformers", "pretrained").__version__
-    about = {"kind": "levels", "made_by": made_by(encoder)}
-    now = {"version": f"transformers {version}, clcrkit {clcrkit.__version__}", "date": f"{datetime.date.today()}"}
+    folder, about = Path(folder), {"kind": "levels", "made_by": made_by(encoder)}
+    now = {"version": version(), "date": f"{datetime.date.today()}"}
     for name in items:
         check_name(name)
     waiting = [name for name in items if not _is_done(folder / f"{name}.safetensors", about)]
@@ -67,6 +66,11 @@ def extract_features(
                 write_tensors(folder / f"{name}.safetensors", {"features": features}, {**about, **now})
             bar.update(len(names))
     return folder
+
+
+def version() -> str:
+    """Of the libraries that run an encoder."""
+    return f"transformers {require('transformers', 'pretrained').__version__}, clcrkit {clcrkit.__version__}"
 
 
 def made_by(encoder: Pretrained) -> str:

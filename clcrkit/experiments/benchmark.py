@@ -11,6 +11,7 @@ them.
 from __future__ import annotations
 
 import argparse
+import inspect
 import math
 import os
 import time
@@ -24,13 +25,16 @@ from clcrkit import datasets
 from clcrkit.arguments import public
 from clcrkit.baselines import RIVALS
 from clcrkit.config import READINGS
+from clcrkit.datasets.multibench import is_multibench
 from clcrkit.datasets.split import Split
-from clcrkit.errors import DataError, check_choice, require
+from clcrkit.errors import ConfigError, DataError, check_choice, require
 from clcrkit.experiments.compare import summary
+from clcrkit.experiments.levels import cached_levels
 from clcrkit.experiments.plans import comparison
-from clcrkit.experiments.published import BENCHMARKS, Benchmark, benchmark_named
+from clcrkit.experiments.published import BENCHMARKS, FRAMES, TEXT, Benchmark, benchmark_named
 from clcrkit.experiments.trials import DEFAULTS, PLAIN, Setup, Trial, run
 from clcrkit.files import write_text
+from clcrkit.pretrained import PretrainedText
 from clcrkit.training import TrainConfig, fit
 from clcrkit.training.config import default_device
 
@@ -38,6 +42,8 @@ RECIPES = {"paper": TrainConfig.paper(), "ours": TrainConfig()}
 SEEDS = (0, 1, 2, 3, 4)
 SHOWN = 200  # samples of the test part on the explorer's page
 TRIAL_BYTES, PAGE_BYTES = 8_000, 10_000_000  # a file of a trial, and at most of the page
+_IDS = {"text": "ids"}
+_NEEDS = {"bert": "texts", "features": "media of which features could be extracted"}
 _PERCENT = ("accuracy", "f1")
 
 
@@ -52,6 +58,8 @@ def benchmark(
     readings: bool = False,
     epochs: int = 0,
     settings: Mapping[str, Any] | None = None,
+    features: str | os.PathLike[str] | None = None,
+    bert: str | os.PathLike[str] | None = None,
     n_jobs: int = 1,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -65,6 +73,10 @@ def benchmark(
     readings   also each of `config.READINGS`
     epochs     in place of the recipe's; 0 keeps them
     settings   of CLCRConfig, for all models
+    features   of a set of clips: the folder of features by `extract_features`, in place of the kit's own; each
+               holds as many levels as the models have
+    bert       of a pickle with text_bert: the folder of a BERT, of which language gets an early, a middle and a late
+               layer [paper], computed once and not fine-tuned [ours]; nothing is downloaded
 
     Columns: division, model, figure, mean, low, high (95 % interval over seeds), seeds, published ([paper], for CLCR
     on the published parts). Each run's epoch is picked on the validation part, then its test part is scored once.
@@ -77,9 +89,12 @@ def benchmark(
     shared = {"standardise": True, **(settings or {})}
     setups = {}
     for division, how in about.divisions.items():
-        split = _loaded(about, path, how)
+        split = _loaded(about, path, how, features, bert)
+        if bert is not None:
+            split = _with_bert(split, Path(bert), shared.get("levels", DEFAULTS["levels"]), out, progress)
         print(f"{name}, {division}: {split!r}\n{datasets.check(split)!r}", flush=True)
-        setups[division] = Setup(division, split, {}, shared, training, about.metrics)
+        cached = tuple(split.train.modalities) if features is not None else ("language",) if bert is not None else ()
+        setups[division] = Setup(division, split, {}, shared, training, about.metrics, cached)
     chosen = [*(models or _fitting(setups["published"])), *(READINGS if readings else ())]
     trials = [trial for setup in setups.values() for trial in comparison(setup, seeds, chosen)]
     print(_forecast(trials, out / "trials"), flush=True)
@@ -95,13 +110,41 @@ def benchmark(
     return table
 
 
-def _loaded(about: Benchmark, path: str | os.PathLike[str], how: Mapping[str, Any]) -> Split:
+def _loaded(
+    about: Benchmark,
+    path: str | os.PathLike[str],
+    how: Mapping[str, Any],
+    features: str | os.PathLike[str] | None,
+    bert: str | os.PathLike[str] | None,
+) -> Split:
+    """The data set. A pickle that has MulT's keys is read as such; `obtain` is said where a file is missing."""
+    options = {**how, **({} if features is None else {"features_folder": features}), **({} if bert is None else _IDS)}
+    loader = getattr(datasets, about.loader)
+    unknown = set(options) - set(inspect.signature(loader).parameters)
+    if unknown:
+        name = "features" if "features_folder" in unknown else "bert"
+        raise ConfigError(f"{name}: given, but {about.loader} has no {_NEEDS[name]}; leave it out")
     try:
         if not Path(path).exists():
             raise DataError(f"{path}: no such file or folder")
-        return getattr(datasets, about.loader)(path, **how)
+        try:
+            return loader(path, **options)
+        except DataError:
+            if about.loader != "mmsa" or bert is not None or not is_multibench(Path(path)):
+                raise
+        split = datasets.multibench(path, **how)
+        if split.label_names:
+            raise DataError(f"{path}: holds IEMOCAP's {len(split.label_names)} emotions, but a sentiment is needed")
+        return split
     except DataError as error:
         raise DataError(f"{error}; {about.obtain}") from None
+
+
+def _with_bert(split: Split, folder: Path, levels: int, out: Path, progress: bool) -> Split:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; get the files of bert-base-uncased (weights in safetensors) there")
+    encoder = PretrainedText(str(folder), levels=levels, local_files_only=True)
+    return cached_levels(split, "language", encoder.to(default_device(encoder)), out / "levels", progress)
 
 
 def _fitting(setup: Setup) -> list[str]:
@@ -205,7 +248,8 @@ def _foot(trial: Trial, about: Benchmark) -> str:
                 "encoders; the validation part; which epoch is reported; schedule, clipping, seeds; what each rival's "
                 "paper trained.",
                 "Encoders are the same for all; concat has a linear layer on the joined means, late fusion our head.",
-                *about.notes,
+                *(note for note in about.notes if not (trial.setup.cached and note in (TEXT, FRAMES))),
+                *(f"{m}: made by {source}." for m, source in trial.setup.split(trial.seed).sources.items()),
             )
         )
         + "\n"
@@ -235,12 +279,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default 0 to 4")
     parser.add_argument("--models", nargs="+", default=(), help="default CLCR, its plain reading and the rivals")
     parser.add_argument("--readings", action="store_true", help="also the other readings of the paper")
+    parser.add_argument("--features", type=Path, help="of a set of clips: the folder that extract_features wrote")
+    parser.add_argument("--bert", type=Path, help="of a pickle: the folder of a BERT whose layers language gets")
     parser.add_argument("--epochs", type=int, default=0, help="default the recipe's")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time; -1: one for each processor")
     o = parser.parse_args(arguments)
     folder = o.folder or Path("benchmarks") / f"{o.name}-{o.recipe}"
     try:
-        benchmark(o.name, o.path, folder, o.recipe, o.seeds, o.models, o.readings, o.epochs, n_jobs=o.jobs)
+        options = {"epochs": o.epochs, "features": o.features, "bert": o.bert, "n_jobs": o.jobs}
+        benchmark(o.name, o.path, folder, o.recipe, o.seeds, o.models, o.readings, **options)
     except ValueError as error:  # DataError and ConfigError
         parser.error(str(error))
     print((folder / "table.md").read_text(encoding="utf-8"), (folder / "explorer.html").resolve(), sep="\n")
