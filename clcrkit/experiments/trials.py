@@ -34,6 +34,7 @@ from clcrkit.batch import Batch
 from clcrkit.budget import participation
 from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated, ranks
 from clcrkit.datasets.split import PARTS, Split
+from clcrkit.distributed import is_main
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
@@ -208,7 +209,7 @@ def run(
     for key, row in bar:
         rows[key] = {**row, **(note or {})}
         bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
-        if folder is not None:
+        if folder is not None and is_main():
             write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
     table = []
     for key, trial in by_key.items():

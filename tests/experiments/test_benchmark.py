@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from clcrkit.experiments.published import BENCHMARKS, FRAMES, TEXT
 from clcrkit.experiments.trials import Setup, Trial
 from clcrkit.pretrained import CachedLevels, PretrainedText
 from clcrkit.training import load
+from clcrkit.training.config import make_optimizer, schedule
 from tests.datasets import writers_files, writers_media
 from tests.test_pretrained import stage, tiny_text
 
@@ -108,7 +110,7 @@ def test_two_processes_give_the_table_of_one(tmp_path: Path):
 def test_readings_and_the_models_that_fit_the_task(tmp_path: Path):
     path, out = written("ave", tmp_path / "ave"), tmp_path / "out"
     table = tiny("ave", path, out, models=("OGM-GE",), seeds=(0,), readings=True)
-    assert set(table["model"]) == {"OGM-GE", *READINGS}
+    assert set(table["model"]) == {"OGM-GE", *READINGS, *(f"CLCR (rho={rho})" for rho in module.RHOS)}
     assert not (out / "explorer.html").exists()  # there is no run of CLCR to explain
     rivals = ["CLCR", "plain reading", "concat", "OGM-GE", "late fusion", "low-rank fusion", "MulT", "MISA"]
     assert module._fitting(Setup("s", ave(path, progress=False))) == rivals
@@ -217,3 +219,62 @@ def test_mults_pickles_are_read_and_iemocap_is_refused(tmp_path: Path):
     path.write_bytes(pickle.dumps(parts))
     with pytest.raises(DataError, match="holds IEMOCAP's 4 emotions, but a sentiment is needed"):
         tiny("mosi", path, tmp_path / "out")
+
+
+def test_the_papers_recipe_is_what_it_states(tmp_path: Path):
+    """Read from the optimizer that is built, for CLCR and for each rival."""
+    split = ave(written("ave", tmp_path / "data"), progress=False)
+    setup = Setup("published", split, {}, SMALL, module.RECIPES["paper"])
+    for name in module._fitting(setup):
+        trial = Trial(setup, name)
+        model, training = trial.build(split), trial.training
+        optimizer = make_optimizer(model, training)
+        assert type(optimizer) is torch.optim.SGD
+        decayed = [p for group in optimizer.param_groups for p in group["params"] if group["weight_decay"] == 1e-4]
+        assert {id(p) for p in decayed} == {id(p) for p in model.parameters()}
+        for group in optimizer.param_groups:
+            assert (group["lr"], group["momentum"], group["dampening"], group["nesterov"]) == (1e-3, 0.9, 0, False)
+        assert (training.batch_size, training.epochs, training.clip, training.patience) == (64, 100, 0, 0)
+        assert {schedule(training.schedule, step, 1000) for step in range(1000)} == {1.0}
+
+
+def test_the_foot_tells_recipe_and_what_the_paper_does_not_say(tmp_path: Path):
+    path, out = written("ave", tmp_path / "ave"), tmp_path / "out"
+    tiny("ave", path, out, seeds=(0,), models=("concat",), epochs=0, settings={**SMALL, "dropout": 0.25})
+    foot = (out / "table.md").read_text()
+    told = "sgd with momentum 0.9, learning rate 0.001, weight decay 0.0001 on all weights, batch 64, 100 epochs"
+    for words in (f"{told}, schedule constant, not clipped", "No model was tuned", "dropout 0.25", "width 8"):
+        assert words in foot
+
+
+def test_every_reading_of_the_design_is_reachable(tmp_path: Path):
+    """Whom the budget holds, what full mix and no IntraCED are, a fixed budget, the private code: by name."""
+    split = ave(written("ave", tmp_path / "data"), progress=False)
+    setup = Setup("published", split, {}, SMALL)
+    configs = {name: Trial(setup, name).build(split).config for name in ("CLCR", "full mix", "no IntraCED", *READINGS)}
+    assert {c.budgeted for c in configs.values()} == {"listeners", "speakers", "both"}
+    assert {c.mix for c in configs.values()} == {"", "rotated", "shuffled", "pooled"}
+    assert {(c.intraced, c.split) for c in configs.values()} == {(True, True), (False, True), (False, False)}
+    assert {c.private_sum for c in configs.values()} == {False, True}
+    assert 0.68 in module.RHOS
+
+
+def test_each_model_gets_the_rate_that_validates_best(tmp_path: Path):
+    path, out = written("ave", tmp_path / "data"), tmp_path / "out"
+    rates = (1e-4, 1e-2)
+    tiny("ave", path, out, rates=rates, epochs=3, recipe="ours", seeds=(0,))
+    trials = [json.loads(file.read_text()) for file in (out / "trials").iterdir()]
+    searched = [t for t in trials if t["trial"]["seed"] == module.TUNING_SEED]
+    final = [t for t in trials if t["trial"]["seed"] == 0]
+    assert len(searched) == len(FEW) * len(rates)  # the same effort for each
+    assert len(final) == len(FEW)
+    for one in final:
+        model = one["trial"]["model"]
+        own = {
+            t["trial"]["training"]["learning_rate"]: t["row"]["valid_score"]
+            for t in searched
+            if t["trial"]["model"] == model
+        }
+        assert own[one["trial"]["training"]["learning_rate"]] == max(own.values())
+        rate = one["trial"]["training"]["learning_rate"]
+        assert f"{model} (published) {rate:g}" in (out / "table.md").read_text()
