@@ -186,7 +186,8 @@ def _forecast(trials: Sequence[Trial], folder: Path) -> str:
             lines.append(f"{kind[0]}: {kind[1]}, {parameters:,} parameters, {1000 * timed[kind]:.1f} ms a step")
         seconds += timed[kind] * steps
     megabytes = (len(waiting) * TRIAL_BYTES + PAGE_BYTES) / 1e6
-    total = f"{len(waiting)} of {len(trials)} trainings to run, about {seconds / 3600:.2g} hours of training one after "
+    length = f"{seconds / 3600:.2g} hours" if seconds > 3600 else f"{math.ceil(seconds / 60)} minutes or less"
+    total = f"{len(waiting)} of {len(trials)} trainings to run, about {length} of training one after "
     return "\n".join([*lines, f"{total}the other, besides the measuring; up to {megabytes:.0f} MB on the disk"])
 
 

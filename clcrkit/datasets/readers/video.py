@@ -6,6 +6,8 @@ import io
 import os
 import shutil
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,48 +27,47 @@ _CONTAINERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,ogg,asf,wav,mp3,aac,flac"
 @public
 def unpack_clip(
     path: str | os.PathLike[str],
-    sound: str | os.PathLike[str],
-    frames: str | os.PathLike[str],
+    sound: str | os.PathLike[str] | None = None,
+    frames: str | os.PathLike[str] | None = None,
     frames_per_second: int = 1,
 ) -> tuple[bool, bool]:
     """Write a clip's sound to a wav file (one channel, 16 kHz, 16 bits) and its frames to a folder of jpg files.
 
-    Returns whether it has sound, and whether it has frames; what it lacks is not written. So a folder of clips becomes
-    the items of `extract_features`, or CREMA-D's AudioWAV and Image-01-FPS. Frames are taken as OGM-GE's script does:
+    Returns whether sound, and whether frames were written: what the clip lacks is not, nor what has no place (None).
+    So a folder of clips becomes the items of `extract_features`, or CREMA-D's AudioWAV and Image-01-FPS. Frames are
+    taken as OGM-GE's script does:
     of every whole second (the frame rate, rounded down, in frames) `frames_per_second`, evenly spaced from its first.
     A picture is turned as the clip says. The first stream of each kind counts, and a cover is no frame.
 
-    Raises DataError for a file that is missing or damaged, has neither, is a playlist, lasts more than 5 minutes or
-    has frames of more than 64 million pixels, and where something is at the places already; ConfigError for more
+    Raises DataError for a file that is missing or damaged, has nothing of it, is a playlist, lasts more than 5 minutes
+    or has frames of more than 64 million pixels, and where something is at the places already; ConfigError for more
     frames than there are.
     """
     check_range("frames_per_second", frames_per_second, 1)
-    av, path, sound, frames = require("av", "video"), Path(path), Path(sound), Path(frames)
+    av, path = require("av", "video"), Path(path)
     require("PIL.Image", "video")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if sound.exists() or frames.exists():
-        raise DataError(f"{sound if sound.exists() else frames}: is there already; remove it, or choose another place")
-    scratch = frames.with_name(f".{frames.name}.part")
-    shutil.rmtree(scratch, ignore_errors=True)  # left behind by a call that was killed
+    for place in (sound, frames):
+        if place is not None and Path(place).exists():
+            raise DataError(f"{place}: is there already; remove it, or choose another place")
+    waveform, seen = b"", False
     try:
-        with _opened(av, path) as clip:
-            waveform = _waveform(av, clip, path)
-        with _opened(av, path) as clip:
-            seen = _write_frames(av, clip, path, scratch, frames_per_second)
-        if not (waveform or seen):
-            raise DataError(f"{path}: neither sound nor frames in it")
-        if waveform:
-            write_bytes(sound, waveform)
-        if seen:
-            scratch.rename(frames)  # all of them, or none
+        if sound is not None:
+            with _opened(av, path) as clip:
+                waveform = _waveform(av, clip, path)
+        if frames is not None:
+            with _opened(av, path) as clip, _all_or_none(Path(frames)) as scratch:
+                seen = _write_frames(av, clip, path, scratch, frames_per_second)
     except av.FFmpegError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(f"{path}: not a clip that can be decoded, or damaged ({reason})") from error
     except OSError as error:
         raise DataError(f"{frames}: cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    if not (waveform or seen):
+        raise DataError(f"{path}: nothing of what was asked for in it")
+    if sound is not None and waveform:
+        write_bytes(Path(sound), waveform)
     return bool(waveform), seen
 
 
@@ -77,6 +78,19 @@ def _opened(av: Any, path: Path) -> Any:
         clip.close()
         raise _too_long(path)
     return clip
+
+
+@contextmanager
+def _all_or_none(folder: Path) -> Iterator[Path]:
+    """A scratch folder that gets its name when all is in it; one that was never made gets none."""
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)  # left behind by a call that was killed
+    try:
+        yield scratch
+        if scratch.exists():
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _too_long(path: Path) -> DataError:
@@ -109,7 +123,6 @@ def _write_frames(av: Any, clip: Any, path: Path, folder: Path, frames_per_secon
     step = second // frames_per_second
     if step < 1:
         raise ConfigError(f"frames_per_second: {frames_per_second}, but {path} has {second} in a second")
-    folder.mkdir(parents=True)
     count = 0
     for count, frame in enumerate(clip.decode(streams[0]), start=1):
         if count > LONGEST_S * MOST_PER_SECOND:
@@ -119,6 +132,7 @@ def _write_frames(av: Any, clip: Any, path: Path, folder: Path, frames_per_secon
                 f"{path}: frames of {frame.width} x {frame.height}, but {LARGEST_IMAGE} pixels are the most"
             )
         place = (count - 1) % second
+        folder.mkdir(parents=True, exist_ok=True)
         if place % step == 0 and place < step * frames_per_second:
             image = frame.to_image().rotate(frame.rotation, expand=True)
             image.save(folder / f"{count - 1:05d}.jpg", quality=QUALITY)

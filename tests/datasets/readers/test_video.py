@@ -92,6 +92,9 @@ def test_what_a_clip_lacks_is_not_written(tmp_path: Path):
     assert not frames.exists()
     with pytest.raises(DataError, match=r"a.wav: is there already"):
         unpacked(unseen / "a.mkv")
+    with pytest.raises(DataError, match=r"nothing of what was asked for"):
+        unpack_clip(unseen / "a.mkv", frames=tmp_path / "none")
+    assert unpack_clip(silent / "a.mkv", frames=tmp_path / "some") == (False, True)
 
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
