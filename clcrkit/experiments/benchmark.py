@@ -110,8 +110,10 @@ def benchmark(
     trials = [trial for setup in setups.values() for trial in comparison(setup, seeds, chosen)]
     trials += [Trial(setup, rho=rho, seed=s) for setup in setups.values() for s in seeds for rho in RHOS * readings]
     tuned = [trial for setup in setups.values() for trial in tuning(setup, (TUNING_SEED,), rates, chosen)]
-    _say(_forecast([*tuned, *trials], out / "trials"))
+    if not all((out / "trials" / f"{trial.key}.json").exists() for trial in tuned):
+        _say(_forecast([*tuned, *trials], out / "trials"))
     trials = _at_best_rates(trials, run(tuned, out / "trials", n_jobs, progress) if tuned else None)
+    _say(_forecast(trials, out / "trials"))
     rows = run(trials, out / "trials", n_jobs, progress)
     rows["model"] = [f"{m} ({c})" if c else m for m, c in zip(rows["model"], rows["changes"], strict=True)]
     table = _table(rows, about)

@@ -259,10 +259,13 @@ def test_every_reading_of_the_design_is_reachable(tmp_path: Path):
     assert 0.68 in module.RHOS
 
 
-def test_each_model_gets_the_rate_that_validates_best(tmp_path: Path):
+def test_each_model_gets_the_rate_that_validates_best(tmp_path: Path, capsys):
     path, out = written("ave", tmp_path / "data"), tmp_path / "out"
     rates = (1e-4, 1e-2)
     tiny("ave", path, out, rates=rates, epochs=3, recipe="ours", seeds=(0,))
+    assert "6 of 6 trainings to run" in capsys.readouterr().out
+    tiny("ave", path, out, rates=rates, epochs=3, recipe="ours", seeds=(0,))
+    assert "0 of 2 trainings to run" in capsys.readouterr().out
     trials = [json.loads(file.read_text()) for file in (out / "trials").iterdir()]
     searched = [t for t in trials if t["trial"]["seed"] == module.TUNING_SEED]
     final = [t for t in trials if t["trial"]["seed"] == 0]
