@@ -26,12 +26,14 @@ class Modality:
     """What a modality's tokens are: `size` features each, or ids below `size` when `ids` is set.
 
     mean, std   of each feature, where the model standardises them; `CLCRConfig.of(data, standardise=True)` finds them
+    made_by     what made the tokens of the training set, where its Split knows (`Split.sources`)
     """
 
     size: int
     ids: bool = False
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    made_by: str = ""
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -169,7 +171,10 @@ class CLCRConfig:
             raise ConfigError(
                 f"{', '.join(sorted(unknown))}: no such setting; there are {', '.join(f.name for f in fields(cls))}"
             )
-        settings.setdefault("modalities", {m: _modality(batch, m, standardise) for m in batch.modalities})
+        made_by = {m: source.made_by for m, source in getattr(data, "sources", {}).items()}
+        modalities = {m: _modality(batch, m, standardise) for m in batch.modalities}
+        modalities = {m: replace(x, made_by=made_by.get(m, "")) for m, x in modalities.items()}
+        settings.setdefault("modalities", modalities)
         labels = batch.labels
         if labels is not None:
             task = task_of(labels)
@@ -192,7 +197,7 @@ class CLCRConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `CLCRConfig.from_dict` makes the same configuration again."""
         values = asdict(self)
-        scaled = {m: {k: v for k, v in spec.items() if v != ()} for m, spec in values["modalities"].items()}
+        scaled = {m: {k: v for k, v in spec.items() if v not in ((), "")} for m, spec in values["modalities"].items()}
         return {**values, "modalities": scaled}
 
     @classmethod

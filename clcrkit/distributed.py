@@ -24,6 +24,11 @@ def grouped() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+def is_main() -> bool:
+    """Whether this process is alone, or the one of its group that writes."""
+    return not grouped() or dist.get_rank() == 0
+
+
 def several_processes() -> bool:
     """Whether that group has more than this process."""
     return grouped() and dist.get_world_size() > 1

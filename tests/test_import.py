@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = "sklearn pandas plotly umap captum matplotlib ipywidgets anywidget accelerate transformers torchmetrics scipy"
+HEAVY = (
+    "sklearn pandas plotly umap captum matplotlib ipywidgets anywidget accelerate transformers torchmetrics scipy av"
+)
 
 
 def test_import_brings_no_heavy_library():

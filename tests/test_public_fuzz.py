@@ -27,7 +27,7 @@ from clcrkit import datasets as d
 from clcrkit import training as t
 from clcrkit.analysis import attribution, faithfulness, similarity
 from clcrkit.files import digest
-from clcrkit.viz import Explorer, attention, budget, gates, playground, subspaces
+from clcrkit.viz import Explorer, attention, budget, clip, gates, playground, subspaces
 from tests.api import public_modules
 
 CALLS = int(os.environ.get("CLCRKIT_CALLS", "300"))
@@ -112,6 +112,11 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
             d.convert,
             {"source": x.split, "folder": "shards", "shard_bytes": 1000, "label_names": (), **quiet},
         ),
+        "unpack_clip": (
+            d.unpack_clip,
+            {"path": x.folder / "text.txt", "sound": "a.wav", "frames": "a", "frames_per_second": 1},
+        ),
+        "clip": (clip, {"path": x.folder / "text.txt", "model": x.model, "text": "a", "encoders": {}}),
         "cremad": (d.cremad, {**clips, "split": "actors"}),
         "digits": (d.digits, {"noise": 1.0, "size": 200, "seed": 0}),
         "extract_features": (

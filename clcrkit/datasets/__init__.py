@@ -12,6 +12,7 @@ from clcrkit.datasets.mmmo import mmmo
 from clcrkit.datasets.mmsa import mmsa
 from clcrkit.datasets.mosi_utterances import mosi_utterances
 from clcrkit.datasets.multibench import multibench
+from clcrkit.datasets.readers.video import unpack_clip
 from clcrkit.datasets.split import Split
 from clcrkit.datasets.spoken_digits import spoken_digits
 from clcrkit.datasets.streaming.convert import convert
@@ -41,5 +42,6 @@ __all__ = [
     "sharded",
     "spoken_digits",
     "ucf101",
+    "unpack_clip",
     "world",
 ]

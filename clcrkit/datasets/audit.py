@@ -48,7 +48,7 @@ class Report:
               and largest spread (standard deviation of a column), largest (absolute) value, probe (see `check`)
     labels    a row for each part and class: count and share; for a regression its lowest, mean and highest label
     problems  one sentence each, the worst first
-    notes     what could not be looked at
+    notes     what could not be looked at, and what made the features, where that is known
     """
 
     table: pd.DataFrame
@@ -98,8 +98,9 @@ def check(split: Split) -> Report:
         *_missing(table),
         *_columns(table),
     )
-    notes = () if has_groups(batches) else (GROUPS_UNKNOWN,)
-    return Report(table, labels, problems, spreads, notes)
+    notes = [f"{m}: made by {source}." for m, source in split.sources.items()]
+    notes += [] if has_groups(batches) else [GROUPS_UNKNOWN]
+    return Report(table, labels, problems, spreads, tuple(notes))
 
 
 def _taken(part: Any) -> Batch:

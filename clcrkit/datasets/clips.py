@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from clcrkit.batch import Batch, collate, concatenate
 from clcrkit.datasets.readers.array_files import finite_floats, read_array
 from clcrkit.datasets.readers.paths import check_name, inside
+from clcrkit.datasets.readers.provenance import Provenance, provenance_of
 from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.datasets.streaming.convert import PIECE, convert
 from clcrkit.datasets.streaming.shards import sharded
@@ -73,11 +74,13 @@ def read_clips(
     features_folder: str | os.PathLike[str] | None,
     shards: str | os.PathLike[str] | None,
     progress: bool,
+    sources: Mapping[str, Provenance],
 ) -> Split:
     """The Split of three lists: read into memory, or, where `shards` is given, converted to that folder and opened.
 
     read: by modality a function from a sample's name to its tokens. files: what they read of a sample, looked for
-    before hours of reading. Where `features_folder` is given, extracted features replace both.
+    before hours of reading. sources: what `read` makes. Where `features_folder` is given, extracted features replace
+    all three.
     Attributes: `group` and `name`, whose `attribute_names` are the groups and the names in the lists.
     Raises DataError for an empty part, a name that is listed twice or is no plain file name, an unknown class, and
     a missing file.
@@ -100,6 +103,9 @@ def read_clips(
     missing = [path for name in names for path in files(name) if not path.exists()]
     if missing:
         raise DataError(f"{missing[0]}: no such file or folder ({len(missing)} are missing, of {len(rows)} samples)")
+    if features_folder is not None:
+        found = {m: provenance_of(features_file(place, m, name) for name in names) for m in modalities}
+        sources = {m: source for m, source in found.items() if source}
     groups = {group: code for code, group in enumerate(sorted({row.group for row in rows}))}
     listings: dict[str, Listing] = {}
     for part, listed in parts.items():
@@ -108,7 +114,8 @@ def read_clips(
         listings[part] = Listing(listed, groups, sum(map(len, listings.values())), read)
     attribute_names = {"group": tuple(groups), "name": names}
     if shards is not None:
-        convert(listings, shards, progress=progress, label_names=label_names, attribute_names=attribute_names)
+        about: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names, "sources": sources}
+        convert(listings, shards, progress=progress, **about)
         return sharded(shards)
     batches = {}
     for part, listing in listings.items():
@@ -116,7 +123,8 @@ def read_clips(
             range(0, len(listing), PIECE), f"read {part}", unit_scale=PIECE, unit="sample", disable=not progress
         )
         batches[part] = concatenate([listing.select(slice(start, start + PIECE)) for start in starts])
-    return Split(batches["train"], batches["valid"], batches["test"], tuple(label_names), attribute_names)
+    train, valid, test = (batches[part] for part in PARTS)
+    return Split(train, valid, test, tuple(label_names), attribute_names, sources=sources)
 
 
 def hold_out(rows: Sequence[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:

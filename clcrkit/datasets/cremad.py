@@ -10,9 +10,9 @@ import numpy as np
 
 from clcrkit.arguments import public
 from clcrkit.datasets.clips import VALID, Row, parts_by_group, read_clips
-from clcrkit.datasets.readers.frames import image_frames
+from clcrkit.datasets.readers.frames import IMAGE_FRAMES, image_frames
 from clcrkit.datasets.readers.paths import read_lines
-from clcrkit.datasets.readers.sound import sound_frames
+from clcrkit.datasets.readers.sound import SOUND_FRAMES, sound_frames
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError, check_choice
 
@@ -65,6 +65,7 @@ def cremad(
         features_folder=features_folder,
         shards=shards,
         progress=progress,
+        sources={"acoustic": SOUND_FRAMES, "vision": IMAGE_FRAMES},
     )
 
 

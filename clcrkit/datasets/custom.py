@@ -6,6 +6,7 @@ import csv
 import math
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from clcrkit.batch import Batch
 from clcrkit.conversion import as_list, by_name, is_missing
 from clcrkit.datasets.readers.array_files import read_array
 from clcrkit.datasets.readers.paths import inside, read_lines
+from clcrkit.datasets.readers.provenance import provenance_of
 from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.errors import DataError
 from clcrkit.files import FREE_BYTES, LARGEST_RATIO
@@ -99,6 +101,7 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
     rows = _rows(path)
     modalities = [column for column in rows[0] if column not in _FACTS]
     samples, names_used, memory, on_disk = [], set(), 0, 0
+    files: dict[str, list[Path]] = {m: [] for m in modalities}
     for line, row in enumerate(rows, start=2):
         sample = {}
         for m in modalities:
@@ -110,6 +113,7 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
                 if (m, file_path.resolve(), name) in names_used:  # however it is spelt
                     raise DataError(f"{row[m]} is named again; each sample needs arrays of its own")
                 names_used.add((m, file_path.resolve(), name))
+                files[m].append(file_path)
                 sample[m] = _one_sample(file_path, read_array(file_path, name))
             except DataError as error:
                 raise DataError(f"{path}: line {line}, {m}: {error}") from None
@@ -130,7 +134,8 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
             raise DataError(f"{path}: {m} padded to {longest} tokens takes {padded} bytes")
     try:
         labels, task = _labels([row["label"] for row in rows])
-        return from_arrays(
+        sources = {m: source for m, paths in files.items() if (source := provenance_of(paths))}
+        split = from_arrays(
             {m: [sample.get(m) for sample in samples] for m in modalities},
             labels,
             groups=_column(rows, "group"),
@@ -139,6 +144,7 @@ def from_folder(manifest: str | os.PathLike[str], seed: int = 0) -> Split:
             seed=seed,
             task=task,
         )
+        return replace(split, sources=sources)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

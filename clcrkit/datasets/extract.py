@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from numpy import ndarray
+from torch import Tensor
 from tqdm.auto import tqdm
 
+import clcrkit
 from clcrkit.arguments import public
 from clcrkit.batch import collate
 from clcrkit.datasets.readers.frames import frame_files, open_image
 from clcrkit.datasets.readers.paths import check_name
 from clcrkit.datasets.readers.sound import read_wav
 from clcrkit.errors import ConfigError, DataError, require
-from clcrkit.files import read_tensors, write_tensors
+from clcrkit.files import digest, read_tensors, write_tensors
 from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText
 
 RATE_HZ = 16_000  # what wav2vec2-like encoders were trained on
@@ -42,36 +45,55 @@ def extract_features(
     `tokenizer` of the encoder), the path of a PCM wav file (PretrainedAudio; brought to 16 kHz) or of a folder of
     frames (PretrainedImage; scaled to the encoder's size, a still picture being a folder of one).
 
-    Existing files are not computed again, so a killed call goes on where it was; a file appears when it is complete.
+    Each file tells its encoder, layers, a digest of the weights, versions and date, which `check` shows. Existing
+    files are not computed again, so a killed call goes on where it was; a file appears when it is complete.
     The loaders take the folder above as `features_folder`, with one folder for each modality, and
     `with_stages(model, {m: CachedLevels(encoder.levels, encoder.width)})` gives the levels to a model.
     Raises DataError for an item that cannot be read and where files of another encoder lie in the folder.
     """
     if isinstance(encoder, PretrainedText) and tokenizer is None:
         raise ConfigError("tokenizer: none given, but text needs the encoder's own")
-    folder = Path(folder)
-    about = {"kind": "levels", "levels": encoder.levels, "width": encoder.width, "depths": encoder.depths}
-    about["encoder"] = str(encoder.encoder.config.name_or_path or type(encoder.encoder).__name__)
+    folder, about = Path(folder), {"kind": "levels", "made_by": made_by(encoder)}
+    now = {"version": version(), "date": f"{datetime.date.today()}"}
     for name in items:
         check_name(name)
     waiting = [name for name in items if not _is_done(folder / f"{name}.safetensors", about)]
-    training = encoder.training
+    with tqdm(total=len(items), initial=len(items) - len(waiting), desc="extract", disable=not progress) as bar:
+        for start in range(0, len(waiting), batch_size):
+            names = waiting[start : start + batch_size]
+            encoded = encode(encoder, [prepare(encoder, items[name], tokenizer) for name in names])
+            for name, features in zip(names, encoded, strict=True):
+                write_tensors(folder / f"{name}.safetensors", {"features": features}, {**about, **now})
+            bar.update(len(names))
+    return folder
+
+
+def version() -> str:
+    """Of the libraries that run an encoder."""
+    return f"transformers {require('transformers', 'pretrained').__version__}, clcrkit {clcrkit.__version__}"
+
+
+def made_by(encoder: Pretrained) -> str:
+    """The encoder, the layers that are read and a digest of its weights: equal texts mean equal features."""
+    # the name without its folder, which tells where somebody's files lie
+    name = Path(str(encoder.encoder.config.name_or_path)).name or type(encoder.encoder).__name__
+    layers = ", ".join(map(str, encoder.depths))
+    weights = digest({**encoder.state_dict(), **dict(encoder.named_buffers())})  # and how pictures are scaled
+    return f"{type(encoder).__name__} {name}, layers {layers}, weights {weights[:16]}"
+
+
+def encode(encoder: Pretrained, items: Sequence[Any]) -> list[Float[Tensor, "token feature"]]:
+    """The levels of each prepared item, (token, level * width), shallow ones first, on the CPU."""
+    training, device = encoder.training, next(encoder.parameters()).device
+    batch = collate([{"item": item} for item in items]).to(device)
     encoder.eval()
-    device = next(encoder.parameters()).device
     try:
-        with tqdm(total=len(items), initial=len(items) - len(waiting), desc="extract", disable=not progress) as bar:
-            for start in range(0, len(waiting), batch_size):
-                names = waiting[start : start + batch_size]
-                batch = collate([{"item": prepare(encoder, items[name], tokenizer)} for name in names]).to(device)
-                with torch.no_grad():
-                    levels = encoder(batch.tokens["item"], batch.masks["item"]).float().cpu()
-                for name, states, real in zip(names, levels, batch.masks["item"].cpu(), strict=True):
-                    features = states[:, real].transpose(0, 1).flatten(1)
-                    write_tensors(folder / f"{name}.safetensors", {"features": features}, about)
-                bar.update(len(names))
+        with torch.no_grad():
+            levels = encoder(batch.tokens["item"], batch.masks["item"]).float().cpu()
     finally:
         encoder.train(training)
-    return folder
+    masks = batch.masks["item"].cpu()
+    return [states[:, real].transpose(0, 1).flatten(1) for states, real in zip(levels, masks, strict=True)]
 
 
 def prepare(
@@ -113,6 +135,7 @@ def _is_done(path: Path, about: Mapping[str, Any]) -> bool:
     """Whether this file exists already. Raises DataError where it is another encoder's."""
     if not path.exists():
         return False
-    if (description := read_tensors(path)[1]) != about:
+    description = read_tensors(path)[1]
+    if any(description.get(name) != value for name, value in about.items()):
         raise DataError(f"{path}: made by another encoder or with other levels ({description}); choose another folder")
     return True

@@ -12,7 +12,7 @@ from numpy import ndarray
 from clcrkit.arguments import public
 from clcrkit.datasets.clips import Row, parts_by_group, published_parts, read_clips
 from clcrkit.datasets.readers.array_files import finite_floats, read_array
-from clcrkit.datasets.readers.frames import image_frames
+from clcrkit.datasets.readers.frames import IMAGE_FRAMES, image_frames
 from clcrkit.datasets.readers.paths import inside, read_lines
 from clcrkit.datasets.readers.unpickle import unpickle
 from clcrkit.datasets.split import Split
@@ -58,6 +58,7 @@ def kinetics_sounds(
         features_folder=features_folder,
         shards=shards,
         progress=progress,
+        sources={"vision": IMAGE_FRAMES},
     )
 
 

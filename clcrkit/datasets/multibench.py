@@ -28,7 +28,7 @@ def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
 
     path: a pickle of {"train", "valid", "test"}, each a dict of text, audio and vision (sample, token, feature),
         labels (sample, 1, 1) and id; often written by Python 2. It is read without running any of it. IEMOCAP has
-        labels (sample, 4, 2), whose last axis is no and yes, and no id, so that its groups are not known.
+        labels (sample, 4, 2), whose last axis is no and yes. Without an id, groups are not known.
     replace: put 0 where a real token holds NaN or inf; otherwise such a file is refused.
 
     The files tell no lengths: padding is the zeros at one end (MultiBench pads in front), see `mask_from_zeros`. A
@@ -45,7 +45,7 @@ def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
         emotions = isinstance(labels, ndarray) and labels.shape[1:] == (len(EMOTIONS), 2)
         names: list[str]
         groups: list[str] | None
-        if emotions and "id" not in content:
+        if "id" not in content and np.ndim(labels):
             names, groups = [f"{part} {i}" for i in range(len(labels))], None
         else:
             names, groups = _names(where, content.get("id"))
@@ -55,6 +55,11 @@ def multibench(path: str | os.PathLike[str], replace: bool = False) -> Split:
     if len(set(axes.values())) > 1:
         raise DataError(f"{path}: labels are (sample, 4, 2) in {', '.join(p for p in axes if axes[p])} only")
     return make_split(path, parts, EMOTIONS if axes["train"] else (), replace)
+
+
+def is_multibench(path: Path) -> bool:
+    """Whether the labels of a pickle have MulT's key, and not one of MMSA's."""
+    return all("labels" in content and "regression_labels" not in content for content in read_parts(path).values())
 
 
 def _yes(where: str, labels: ndarray) -> Float[ndarray, "sample label"]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clcrkit.arguments import wrong
 from clcrkit.batch import Batch
+from clcrkit.datasets.readers.provenance import Provenance
 from clcrkit.errors import ConfigError, DataError, require
 
 PARTS = ("train", "valid", "test")
@@ -34,6 +35,8 @@ class Split:
     picture          for a modality: a function from a sample's id to what each of its real tokens shows, such as
                      frames or patches: uint8, or float from 0 to 1, (token, height, width), grey, or with 3 colours
                      last; what the explorer draws below the tokens
+    sources          for a modality: what made its features, where that is known. `CLCRConfig.of` keeps it with the
+                     model, so that `viz.clip` can make the same features of another clip
     """
 
     train: Batch
@@ -45,6 +48,7 @@ class Split:
     describe: Mapping[str, Callable[[Tensor], list[str]]] = field(default_factory=dict)
     sound: Mapping[str, Callable[[int], tuple[Float[ndarray, "sample"], int]]] = field(default_factory=dict)
     picture: Mapping[str, Callable[[int], Shaped[ndarray, "token height width *color"]]] = field(default_factory=dict)
+    sources: Mapping[str, Provenance] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in PARTS:

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from clcrkit.arguments import public
 from clcrkit.datasets.clips import Row, parts_by_group, published_parts, read_clips
-from clcrkit.datasets.readers.frames import image_frames
+from clcrkit.datasets.readers.frames import IMAGE_FRAMES, image_frames
 from clcrkit.datasets.readers.paths import read_lines
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError, check_choice
@@ -54,6 +54,7 @@ def ucf101(
         features_folder=features_folder,
         shards=shards,
         progress=progress,
+        sources={"vision": IMAGE_FRAMES},
     )
 
 

@@ -34,11 +34,11 @@ _SENTIMENT = ("mae", "correlation", "accuracy_2_has0", "f1_2_has0", "accuracy_2_
 _SIMS = ("mae", "correlation", "accuracy_2", "f1_2", "accuracy_3", "accuracy_5")
 _CLASSES = ("accuracy", "f1_macro")
 _PICKLE = {"published": {"replace": True}}
-_TEXT = (
+TEXT = (
     "Language is the BERT output (one layer) that the file holds; the paper taps an early, a middle and a late layer."
 )
 _ACC2 = "The notes on the paper quote one Acc-2 and do not say whether zero labels count: it stands beside both."
-_FRAMES = "Frames are 16 x 16 means, read by the kit's TCN; rivals' papers train a ResNet-18 on full frames."
+FRAMES = "Frames are 16 x 16 means, read by the kit's TCN; rivals' papers train a ResNet-18 on full frames."
 
 
 def _mmsa(name: str, file: str) -> str:
@@ -48,24 +48,24 @@ def _mmsa(name: str, file: str) -> str:
 BENCHMARKS: Mapping[str, Benchmark] = {
     "mosi": Benchmark(
         "mmsa", _PICKLE, _SENTIMENT, {"mae": 0.678, "accuracy_2_has0": 0.8805, "accuracy_2_non0": 0.8805},
-        _mmsa("CMU-MOSI", "aligned_50.pkl or unaligned_50.pkl"), (_TEXT, _ACC2), "sentiment"),
+        _mmsa("CMU-MOSI", "aligned_50.pkl or unaligned_50.pkl"), (TEXT, _ACC2), "sentiment"),
     "mosei": Benchmark(
         "mmsa", _PICKLE, _SENTIMENT, {"mae": 0.511, "accuracy_2_has0": 0.8796, "accuracy_2_non0": 0.8796},
-        _mmsa("CMU-MOSEI", "aligned_50.pkl or unaligned_50.pkl"), (_TEXT, _ACC2), "sentiment"),
+        _mmsa("CMU-MOSEI", "aligned_50.pkl or unaligned_50.pkl"), (TEXT, _ACC2), "sentiment"),
     "sims": Benchmark(
-        "mmsa", _PICKLE, _SIMS, {}, _mmsa("SIMS", "unaligned_39.pkl"), (_TEXT, "The paper has no figure on SIMS."),
+        "mmsa", _PICKLE, _SIMS, {}, _mmsa("SIMS", "unaligned_39.pkl"), (TEXT, "The paper has no figure on SIMS."),
         "sims"),
     "cremad": Benchmark(
         "cremad", {"published": {"split": "published"}, "actors apart": {"split": "actors"}}, _CLASSES,
         {"accuracy": 0.7792},
         "get the recordings of CREMA-D and the lists of GeWu-Lab/OGM-GE_CVPR2022, and pass the folder of train.csv, "
         "test.csv, AudioWAV and Image-01-FPS",
-        (_FRAMES, "The published parts share all actors: only 'actors apart' says something about new speakers.")),
+        (FRAMES, "The published parts share all actors: only 'actors apart' says something about new speakers.")),
     "kinetics-sounds": Benchmark(
         "kinetics_sounds", {"published": {"split": "published"}, "videos apart": {"split": "videos"}}, _CLASSES,
         {"accuracy": 0.7541},
         "get the clips of Kinetics-400 that the lists of GeWu-Lab/OGM-GE_CVPR2022 name, and pass the folder of "
-        "my_train.txt, my_test.txt, audio_spec and visual", (_FRAMES,)),
+        "my_train.txt, my_test.txt, audio_spec and visual", (FRAMES,)),
     "ave": Benchmark(
         "ave", {"published": {}}, _CLASSES, {"accuracy": 0.7382},
         "get the features of YapengTian/AVE-ECCV18 and pass the folder of audio_feature.h5, visual_feature.h5, "
@@ -75,7 +75,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "ucf101", {"published": {"split": "1"}}, _CLASSES, {"accuracy": 0.8364},
         "get UCF101 and its lists, extract frames and optical flow as GeWu-Lab/BalanceBenchmark does, and pass the "
         "folder of classInd.txt, trainlist01.txt, testlist01.txt, visual, flow_u and flow_v",
-        (_FRAMES, "List 1 of 3; the notes on the paper do not say which. Its parts keep groups apart already.")),
+        (FRAMES, "List 1 of 3; the notes on the paper do not say which. Its parts keep groups apart already.")),
 }  # fmt: skip
 """By name, as the command takes it."""
 

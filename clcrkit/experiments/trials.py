@@ -34,9 +34,11 @@ from clcrkit.batch import Batch
 from clcrkit.budget import participation
 from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated, ranks
 from clcrkit.datasets.split import PARTS, Split
+from clcrkit.distributed import is_main
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
+from clcrkit.pretrained import CachedLevels, with_stages
 from clcrkit.tasks import TASKS
 from clcrkit.training import TrainConfig, evaluate, fit, predict
 
@@ -63,6 +65,7 @@ class Setup:
     training        its seed is replaced by the trial's, and its learning rate where the trial has one
     figures         what is measured besides: the name of a function of `clcrkit.metrics`, such as 'sentiment'; '' for
                     the task's own figures alone
+    cached          modalities whose features hold the levels of a pretrained encoder side by side (`CachedLevels`)
     """
 
     name: str
@@ -71,6 +74,7 @@ class Setup:
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
     figures: str = ""
+    cached: tuple[str, ...] = ()
 
     def split(self, seed: int) -> Split:
         """The data set of this seed. Raises ConfigError where there is no such data set or argument."""
@@ -115,6 +119,7 @@ class Trial:
             "seed": self.seed,
             "rho": self.rho,
             **({"figures": setup.figures} if setup.figures else {}),  # older keys lack it
+            **({"cached": list(setup.cached)} if setup.cached else {}),
         }
 
     @property
@@ -139,6 +144,14 @@ class Trial:
         """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
         config = CLCRConfig.of(split, **{**self.setup.settings, **self.settings})
         torch.manual_seed(self.seed)
+        model = self._made(config)
+        widths = {m: config.modalities[m].size / config.levels for m in self.setup.cached if m in model.modalities}
+        for m, width in widths.items():
+            if width % 1:
+                raise ConfigError(f"cached: {config.levels * width:g} features of {m} are not {config.levels} levels")
+        return with_stages(model, {m: CachedLevels(config.levels, int(width)) for m, width in widths.items()})
+
+    def _made(self, config: CLCRConfig) -> CLCR | Baseline:
         if self.model in RIVALS:
             return RIVALS[self.model](config)
         if self.model.removesuffix(" alone") in config.modalities:
@@ -196,7 +209,7 @@ def run(
     for key, row in bar:
         rows[key] = {**row, **(note or {})}
         bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
-        if folder is not None:
+        if folder is not None and is_main():
             write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
     table = []
     for key, trial in by_key.items():

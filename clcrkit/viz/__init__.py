@@ -9,6 +9,7 @@ explorer.table()                               # the selected samples as a DataF
 explorer.export("page.html")                   # a page that needs no kernel and no network
 explorer.export("page.html", live=True)        # the same, and the model runs in it
 viz.playground(model, split, "page.html")      # make a digit, and watch the model answer
+viz.clip("video.mp4", model=model)             # a raw clip, as the model sees it
 """
 
 from clcrkit.errors import require
@@ -16,9 +17,10 @@ from clcrkit.errors import require
 for _library in ("anywidget", "plotly", "scipy"):
     require(_library, "viz")
 
+from clcrkit.viz.clip import clip  # noqa: E402
 from clcrkit.viz.explorer.playground import playground  # noqa: E402
 from clcrkit.viz.explorer.single import attention, budget, gates, subspaces  # noqa: E402
 from clcrkit.viz.explorer.views import VIEWS  # noqa: E402
 from clcrkit.viz.explorer.widget import Explorer  # noqa: E402
 
-__all__ = ["VIEWS", "Explorer", "attention", "budget", "gates", "playground", "subspaces"]
+__all__ = ["VIEWS", "Explorer", "attention", "budget", "clip", "gates", "playground", "subspaces"]

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clcrkit import DataError
-from clcrkit.datasets import multibench
+from clcrkit.datasets import check, multibench
+from clcrkit.datasets.split import PARTS
 from tests.datasets.test_mmsa import KEYS, to_explorer
 from tests.datasets.writers_files import SIZES, mult_parts, write_mult
 
@@ -54,6 +56,21 @@ def test_not_finite_is_named_or_replaced(tmp_path: Path):
     with pytest.raises(DataError, match=r"valid acoustic: 1 of 4 samples"):
         multibench(tmp_path / "file.pkl")
     assert multibench(tmp_path / "file.pkl", replace=True).valid.tokens["acoustic"][1, 0, 2] == 0
+
+
+def test_without_an_id_groups_are_not_known(tmp_path: Path):
+    parts = mult_parts(3)
+    (tmp_path / "with.pkl").write_bytes(pickle.dumps(parts))
+    for held in parts.values():
+        del held["id"]
+    (tmp_path / "without.pkl").write_bytes(pickle.dumps(parts))
+    known, split = multibench(tmp_path / "with.pkl"), multibench(tmp_path / "without.pkl")
+    for part in PARTS:
+        one, other = getattr(known, part), getattr(split, part)
+        torch.testing.assert_close(other.labels, one.labels)
+        torch.testing.assert_close(other.tokens, one.tokens)
+        assert set(other.attributes) == {"name"}
+    assert any("groups: unknown" in note for note in check(split).notes)
 
 
 @pytest.mark.parametrize("names", [("train", "valid", "test"), (b"train", b"valid", b"test"), ("train", "dev", "test")])

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from clcrkit import ConfigError, DataError
 from clcrkit.config import READINGS
-from clcrkit.datasets import ave, mmsa
+from clcrkit.datasets import ave, extract_features, mmsa
 from clcrkit.experiments import benchmark as module
 from clcrkit.experiments.benchmark import benchmark, main
-from clcrkit.experiments.published import BENCHMARKS
+from clcrkit.experiments.published import BENCHMARKS, FRAMES, TEXT
 from clcrkit.experiments.trials import Setup, Trial
+from clcrkit.pretrained import CachedLevels, PretrainedText
 from clcrkit.training import load
+from clcrkit.training.config import make_optimizer, schedule
 from tests.datasets import writers_files, writers_media
+from tests.test_pretrained import stage, tiny_text
 
 SMALL = {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2}
 FEW = ("CLCR", "concat")
@@ -101,7 +110,7 @@ def test_two_processes_give_the_table_of_one(tmp_path: Path):
 def test_readings_and_the_models_that_fit_the_task(tmp_path: Path):
     path, out = written("ave", tmp_path / "ave"), tmp_path / "out"
     table = tiny("ave", path, out, models=("OGM-GE",), seeds=(0,), readings=True)
-    assert set(table["model"]) == {"OGM-GE", *READINGS}
+    assert set(table["model"]) == {"OGM-GE", *READINGS, *(f"CLCR (rho={rho})" for rho in module.RHOS)}
     assert not (out / "explorer.html").exists()  # there is no run of CLCR to explain
     rivals = ["CLCR", "plain reading", "concat", "OGM-GE", "late fusion", "low-rank fusion", "MulT", "MISA"]
     assert module._fitting(Setup("s", ave(path, progress=False))) == rivals
@@ -133,3 +142,142 @@ def test_the_command_prints_table_and_page(tmp_path: Path, capsys):
         assert told in said
     assert said.strip().endswith("explorer.html")
     assert np.isnan(pd.read_csv(out / "table.csv")["low"]).all()  # one seed has no interval
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> Path:
+    """A BERT of random weights, as a folder."""
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
+    tiny_text().save_pretrained(folder)
+    return folder
+
+
+def test_language_has_three_layers_of_a_bert(tmp_path: Path, bert: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    path, out = written("mosi", tmp_path / "data"), tmp_path / "out"
+    settings = {**SMALL, "levels": 3}
+    given: dict[str, Any] = {"settings": settings, "bert": bert, "seeds": (0,), "models": ("CLCR", "concat", "MISA")}
+    table = tiny("mosi", path, out, **given)
+    assert "language: made by PretrainedText tiny-bert, layers 2, 4, 6, weights" in capsys.readouterr().out
+    foot = (out / "table.md").read_text()
+    assert "language: made by PretrainedText tiny-bert" in foot
+    assert TEXT not in foot
+    # independent: transformers itself, a text at a time
+    split, encoder = mmsa(path, text="ids", replace=True), tiny_text().eval()
+    (levels,) = load_file(out / "levels" / "language-train.safetensors").values()
+    for ids, mask, found in zip(split.train.tokens["language"], split.train.masks["language"], levels, strict=True):
+        with torch.no_grad():
+            hidden = encoder(ids[mask][None], output_hidden_states=True).hidden_states
+        expected = torch.cat([hidden[layer][0] for layer in (2, 4, 6)], dim=-1)
+        torch.testing.assert_close(found[mask], expected, atol=1e-5, rtol=1e-4)
+    monkeypatch.setattr(PretrainedText, "forward", None)  # nothing is computed twice
+    pd.testing.assert_frame_equal(tiny("mosi", path, out, **given), table)
+    (run,) = out.glob("best run *")
+    assert load(run, {"language": CachedLevels(3, 16)}).config.modalities["language"].made_by.startswith("Pretrained")
+
+
+def test_extracted_features_give_levels_to_all_models(tmp_path: Path):
+    path = written("cremad", tmp_path / "data")
+    names = [p.stem for p in (path / "AudioWAV").iterdir()]
+    media: dict[str, dict[str, Any]] = {
+        "acoustic": {name: path / "AudioWAV" / f"{name}.wav" for name in names},
+        "vision": {name: path / "Image-01-FPS" / name for name in names},
+    }
+    for m, kind in (("acoustic", "audio"), ("vision", "image")):
+        extract_features(stage(kind, levels=2), media[m], tmp_path / "levels" / m, progress=False)
+    out = tmp_path / "out"
+    tiny("cremad", path, out, features=tmp_path / "levels", seeds=(0,), models=("CLCR", "OGM-GE", "vision alone"))
+    foot = (out / "table.md").read_text()
+    assert "acoustic: made by PretrainedAudio" in foot
+    assert FRAMES not in foot
+    with pytest.raises(ConfigError, match=r"cached: 32 features of acoustic are not 3 levels"):
+        tiny("cremad", path, out, features=tmp_path / "levels", settings={**SMALL, "levels": 3})
+
+
+def test_encoders_that_a_set_cannot_have_are_refused(tmp_path: Path, bert: Path):
+    mosi, ave_folder = written("mosi", tmp_path / "mosi"), written("ave", tmp_path / "ave")
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="bert: given, but ave has no texts"):
+        tiny("ave", ave_folder, out, bert=bert)
+    with pytest.raises(ConfigError, match="features: given, but mmsa has no media"):
+        tiny("mosi", mosi, out, features=tmp_path)
+    with pytest.raises(DataError, match=r"gone: no such folder; get the files of bert-base-uncased"):
+        tiny("mosi", mosi, out, bert=tmp_path / "gone")
+    with pytest.raises(DataError, match="no encoder with weights in safetensors"):
+        tiny("mosi", mosi, out, bert=tmp_path)
+
+
+def test_mults_pickles_are_read_and_iemocap_is_refused(tmp_path: Path):
+    parts = writers_files.mult_parts(0)
+    for held in parts.values():
+        del held["id"]
+    path = tmp_path / "mosi_data.pkl"
+    path.write_bytes(pickle.dumps(parts))
+    table = tiny("mosi", path, tmp_path / "out", models=("concat",), seeds=(0,))
+    assert set(table["figure"]) == set(BENCHMARKS["mosi"].figures)
+    for held in parts.values():
+        held["labels"] = np.eye(2)[np.zeros((len(held["labels"]), 4), int)]
+    path.write_bytes(pickle.dumps(parts))
+    with pytest.raises(DataError, match="holds IEMOCAP's 4 emotions, but a sentiment is needed"):
+        tiny("mosi", path, tmp_path / "out")
+
+
+def test_the_papers_recipe_is_what_it_states(tmp_path: Path):
+    """Read from the optimizer that is built, for CLCR and for each rival."""
+    split = ave(written("ave", tmp_path / "data"), progress=False)
+    setup = Setup("published", split, {}, SMALL, module.RECIPES["paper"])
+    for name in module._fitting(setup):
+        trial = Trial(setup, name)
+        model, training = trial.build(split), trial.training
+        optimizer = make_optimizer(model, training)
+        assert type(optimizer) is torch.optim.SGD
+        decayed = [p for group in optimizer.param_groups for p in group["params"] if group["weight_decay"] == 1e-4]
+        assert {id(p) for p in decayed} == {id(p) for p in model.parameters()}
+        for group in optimizer.param_groups:
+            assert (group["lr"], group["momentum"], group["dampening"], group["nesterov"]) == (1e-3, 0.9, 0, False)
+        assert (training.batch_size, training.epochs, training.clip, training.patience) == (64, 100, 0, 0)
+        assert {schedule(training.schedule, step, 1000) for step in range(1000)} == {1.0}
+
+
+def test_the_foot_tells_recipe_and_what_the_paper_does_not_say(tmp_path: Path):
+    path, out = written("ave", tmp_path / "ave"), tmp_path / "out"
+    tiny("ave", path, out, seeds=(0,), models=("concat",), epochs=0, settings={**SMALL, "dropout": 0.25})
+    foot = (out / "table.md").read_text()
+    told = "sgd with momentum 0.9, learning rate 0.001, weight decay 0.0001 on all weights, batch 64, 100 epochs"
+    for words in (f"{told}, schedule constant, not clipped", "No model was tuned", "dropout 0.25", "width 8"):
+        assert words in foot
+
+
+def test_every_reading_of_the_design_is_reachable(tmp_path: Path):
+    """Whom the budget holds, what full mix and no IntraCED are, a fixed budget, the private code: by name."""
+    split = ave(written("ave", tmp_path / "data"), progress=False)
+    setup = Setup("published", split, {}, SMALL)
+    configs = {name: Trial(setup, name).build(split).config for name in ("CLCR", "full mix", "no IntraCED", *READINGS)}
+    assert {c.budgeted for c in configs.values()} == {"listeners", "speakers", "both"}
+    assert {c.mix for c in configs.values()} == {"", "rotated", "shuffled", "pooled"}
+    assert {(c.intraced, c.split) for c in configs.values()} == {(True, True), (False, True), (False, False)}
+    assert {c.private_sum for c in configs.values()} == {False, True}
+    assert 0.68 in module.RHOS
+
+
+def test_each_model_gets_the_rate_that_validates_best(tmp_path: Path, capsys):
+    path, out = written("ave", tmp_path / "data"), tmp_path / "out"
+    rates = (1e-4, 1e-2)
+    tiny("ave", path, out, rates=rates, epochs=3, recipe="ours", seeds=(0,))
+    assert "6 of 6 trainings to run" in capsys.readouterr().out
+    tiny("ave", path, out, rates=rates, epochs=3, recipe="ours", seeds=(0,))
+    assert "0 of 2 trainings to run" in capsys.readouterr().out
+    trials = [json.loads(file.read_text()) for file in (out / "trials").iterdir()]
+    searched = [t for t in trials if t["trial"]["seed"] == module.TUNING_SEED]
+    final = [t for t in trials if t["trial"]["seed"] == 0]
+    assert len(searched) == len(FEW) * len(rates)  # the same effort for each
+    assert len(final) == len(FEW)
+    for one in final:
+        model = one["trial"]["model"]
+        own = {
+            t["trial"]["training"]["learning_rate"]: t["row"]["valid_score"]
+            for t in searched
+            if t["trial"]["model"] == model
+        }
+        assert own[one["trial"]["training"]["learning_rate"]] == max(own.values())
+        rate = one["trial"]["training"]["learning_rate"]
+        assert f"{model} (published) {rate:g}" in (out / "table.md").read_text()

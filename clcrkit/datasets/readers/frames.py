@@ -10,11 +10,13 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from clcrkit.datasets.readers.paths import inside
+from clcrkit.datasets.readers.provenance import Provenance
 from clcrkit.errors import DataError, require
 
 PIXELS = 16  # a frame becomes the means of 16 x 16 fields
 MOST_FRAMES = 32  # of a clip, evenly spaced
-_LARGEST_IMAGE = 64_000_000  # pixels
+LARGEST_IMAGE = 64_000_000  # pixels
+IMAGE_FRAMES = Provenance(f"clcrkit: {PIXELS} x {PIXELS} colour means of at most {MOST_FRAMES} frames")
 
 
 def image_frames(folder: Path, *names: str, grey: bool = False) -> Float[ndarray, "frame feature"]:
@@ -44,7 +46,7 @@ def open_image(path: Path, size: tuple[int, int], mode: str) -> Float[ndarray, "
     pillow = require("PIL.Image", "data")
     try:
         with pillow.open(path, formats=("JPEG", "PNG")) as image:
-            if math.prod(image.size) > _LARGEST_IMAGE:
+            if math.prod(image.size) > LARGEST_IMAGE:
                 raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
             small = image.convert(mode).resize(size, pillow.Resampling.BOX)
     except Exception as error:  # a damaged image makes Pillow raise a dozen different kinds

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from clcrkit.datasets.readers.paths import inside
+from clcrkit.datasets.readers.provenance import Provenance
 from clcrkit.errors import ConfigError, DataError
 
 LARGEST_BYTES = 256 * 2**20  # about 25 minutes of stereo sound at 44.1 kHz and 16 bits
@@ -22,6 +23,7 @@ FLOOR_DB = 80.0  # below the loudest cell; all that is quieter is written as the
 WINDOW_S = 0.025
 LOWEST_HZ, HIGHEST_HZ = 60.0, 8_000.0  # of the mel bands
 BANDS, HOP_S = 40, 0.02  # of the sets that are read here; a frame is a token
+SOUND_FRAMES = Provenance(f"clcrkit: {BANDS} log-mel bands, a frame every {HOP_S:g} s")
 _PCM = bytes.fromhex("0100000000001000800000aa00389b71")  # the kind of sound in an extensible header
 _BLOCK = 4096  # frames transformed at a time, so that memory does not grow with the length
 

@@ -42,13 +42,14 @@ def convert(
     progress: bool = True,
     label_names: Sequence[str] = (),
     attribute_names: Mapping[str, Sequence[str]] | None = None,
+    sources: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write a data set as safetensors shards with a JSON index, and return the folder. `Shards(folder, part)` reads it.
 
     source: a Split, or by part the samples: a Batch, anything with `__len__` and `select`, or an iterable of Batches
-    (a generator is enough). `label_names` and `attribute_names` come from a Split; else they may be given. A Split's
-    functions (`describe`, `sound`, `picture`) cannot be written. Only one shard (`shard_bytes` of tokens) and the
-    piece that is being read are in memory at a time.
+    (a generator is enough). Names and `sources` come from a Split; else they may be given. A Split's functions
+    (`describe`, `sound`, `picture`) cannot be written. Only one shard (`shard_bytes` of tokens) and the piece that is
+    being read are in memory at a time.
 
     Called again with the same source, a conversion that was killed goes on after its last complete shard (an iterable
     is run through from its start) and ends in the same files, byte for byte; a finished folder is left as it is. One
@@ -58,6 +59,7 @@ def convert(
     """
     folder = Path(folder)
     names: dict[str, Any] = {"label_names": label_names, "attribute_names": attribute_names or {}, "vocabulary": {}}
+    names["sources"] = sources or {}
     parts: Mapping[str, Any]
     if isinstance(source, Split):
         parts = {part: getattr(source, part) for part in PARTS}

@@ -78,7 +78,9 @@ def _check_index(index: Any) -> None:
     multi = isinstance(labels, list) and len(labels) == 2 and labels[0] == "values" and count(labels[1], 1)
     need(labels is None or labels in kinds or multi, "labels are of no known kind")
     texts = [index["attributes"], index["label_names"], *index["attribute_names"].values()]
-    for names in [*texts, *index["vocabulary"].values()]:
+    sources = index.get("sources", {}).values()
+    need(all(len(source) == 3 for source in sources), "sources need made_by, version and date")
+    for names in [*texts, *index["vocabulary"].values(), *sources]:
         need(isinstance(names, list) and all(isinstance(name, str) for name in names), "names must be lists of text")
     need(bool(index["parts"]), "a part is needed")
     for entries in index["parts"].values():

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from clcrkit.arguments import checked, public
 from clcrkit.batch import Batch, order_of, positions_of
+from clcrkit.datasets.readers.provenance import Provenance
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.datasets.streaming.shard_files import Rows, ShardFile, checksum, index_digest, read_index, stored_rows
 from clcrkit.errors import DataError, check_range
@@ -42,7 +43,7 @@ class Shards:
               forked (Windows, macOS, Python 3.14), since there each would run an unguarded script again
 
     Known in memory, as in a Batch: `labels`, `ids`, `attributes`, `modalities`; and from the data set:
-    `label_names`, `attribute_names`, `vocabulary`. A configuration is read from a small piece:
+    `label_names`, `attribute_names`, `vocabulary`, `sources`. A configuration is read from a small piece:
     `CLCRConfig.of(shards.select(slice(256)), outputs=len(shards.label_names))`.
     Raises DataError where the index or a file is missing, damaged, not what the index says, or a link.
     """
@@ -60,6 +61,7 @@ class Shards:
         self.label_names: tuple[str, ...] = tuple(index["label_names"])
         self.attribute_names = {name: tuple(values) for name, values in index["attribute_names"].items()}
         self.vocabulary = {name: tuple(values) for name, values in index["vocabulary"].items()}
+        self.sources = {name: Provenance(*values) for name, values in index.get("sources", {}).items()}
         self._files = [ShardFile(self.folder, entry, index) for entry in index["parts"][part]]
         self._starts = np.cumsum([0, *(len(file) for file in self._files)])
         self.digest = index_digest({**index, "parts": index["parts"][part]})  # of all its data, files included
@@ -207,7 +209,8 @@ class ShardedSplit(Split):
 def sharded(folder: str | os.PathLike[str]) -> ShardedSplit:
     """Open a converted Split. Raises DataError as Shards does."""
     train, valid, test = (Shards(folder, part) for part in PARTS)
-    return ShardedSplit(train, valid, test, train.label_names, train.attribute_names, train.vocabulary)
+    about = {name: getattr(train, name) for name in ("label_names", "attribute_names", "vocabulary", "sources")}
+    return ShardedSplit(train, valid, test, **about)
 
 
 class _Reader(Dataset[Any]):
