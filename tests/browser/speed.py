@@ -33,7 +33,7 @@ def traced(samples, tokens=200, modalities=4):
                     labels=torch.arange(samples) % 8, ids=torch.arange(samples),
                     attributes={"speaker": torch.arange(samples) % 5})
     arrays = {f.name: getattr(trace, f.name) for f in fields(trace)}
-    for name in ("batch", "gamma", "task", "sparse"):
+    for name in ("batch", "gamma", "task", "sparse", "absent"):
         del arrays[name]
     expanded = {name: {m: again(t) for m, t in array.items()} if isinstance(array, dict) else again(array)
                 for name, array in arrays.items()}
