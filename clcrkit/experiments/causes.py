@@ -197,7 +197,7 @@ def places(model: CLCR | Baseline) -> list[str]:
     return read
 
 
-def _classes(values: Tensor, labels: Tensor) -> np.ndarray[Any, Any]:
+def _classes(values: Tensor, labels: Tensor) -> np.ndarray:
     """Classes of labels or predictions; of a regression thirds, cut where the labels' are."""
     if values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(1).numpy()

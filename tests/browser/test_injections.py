@@ -128,6 +128,7 @@ def read_all(witness: Witness) -> set[int]:
     """Choose every colour and every space, and point at what tells its name."""
     page = witness.page
     page.locator(".clcr-panel").first.wait_for()
+    page.locator(".clcr details").evaluate_all("(all) => { for (const drawer of all) drawer.open = true; }")
     for box in page.locator(".clcr select:enabled").all():
         for i in range(min(box.locator("option").count(), 16)):
             box.select_option(index=i)
