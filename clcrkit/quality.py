@@ -50,7 +50,7 @@ def described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarra
         "shortest": int(some.min()),
         "median": float(np.median(some)),
         "longest": int(some.max()),
-        "zero_samples": 0 if tokens.ndim == 2 else int((lengths > 0).sum() - (tokens != 0).any((1, 2)).sum()),
+        "zero_samples": 0 if tokens.ndim == 2 else int(((lengths > 0) & ~(mask & (tokens != 0).any(2)).any(1)).sum()),
     }
     if tokens.ndim == 2 or not mask.any():
         return row, np.empty(0)

@@ -28,17 +28,7 @@ from clcrkit.analysis.attribution import (
 from clcrkit.analysis.faithfulness import agreement, curve_areas, removal_curves
 from clcrkit.analysis.probes import level_weighted
 from clcrkit.baselines import EarlyFusion, LateFusion
-from clcrkit.batch import pad_axis
-
-
-def padded(batch: Batch) -> Batch:
-    """Four more positions for each modality, with garbage under the mask; NaN where there are floats."""
-    tokens, masks = {}, {}
-    for m, t in batch.tokens.items():
-        masks[m] = pad_axis(batch.masks[m], 1, t.shape[1] + 4)
-        hidden = ~(masks[m] if t.ndim == 2 else masks[m][..., None])
-        tokens[m] = pad_axis(t, 1, t.shape[1] + 4).masked_fill(hidden, torch.nan if t.is_floating_point() else 99)
-    return replace(batch, tokens=tokens, masks=masks)
+from tests.padding import lengthened
 
 
 def explain_all(model: Any, batch: Batch) -> dict[str, Attribution]:
@@ -113,7 +103,7 @@ def test_scores_add_up_and_padding_gets_exactly_nothing(make_batch, make_model, 
 
 @pytest.mark.filterwarnings("ignore::clcrkit.analysis.attribution.CompletenessWarning")
 def test_more_padding_changes_nothing(model, batch):
-    long = explain_all(model, padded(batch))
+    long = explain_all(model, lengthened(batch, torch.nan))
     for name, found in explain_all(model, batch).items():
         torch.testing.assert_close(found.output, long[name].output, atol=1e-5, rtol=1e-4)
         for part, score in found.scores.items():
@@ -294,7 +284,7 @@ def test_curves_by_loops(make_batch, make_model):
 
 def test_equal_scores_are_ordered_at_random_and_blind_to_padding(model, batch):
     flat = {m: torch.zeros(mask.shape) for m, mask in batch.masks.items()}
-    longer = padded(batch)
+    longer = lengthened(batch, torch.nan)
     short = removal_curves(model, batch, {"flat": flat}, points=4, random_orders=1)
     more = removal_curves(
         model,

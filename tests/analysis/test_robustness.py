@@ -25,8 +25,8 @@ from clcrkit.analysis.robustness import (
 )
 from clcrkit.analysis.stats import mean_interval
 from clcrkit.baselines import LateFusion
-from clcrkit.batch import pad_axis
 from clcrkit.training import evaluate
+from tests.padding import lengthened
 
 
 def with_evidence(batch: Batch) -> Batch:
@@ -41,19 +41,6 @@ def with_gaps(batch: Batch) -> Batch:
     masks = {m: torch.from_numpy(rng.random(tuple(mask.shape)) < 0.6) for m, mask in batch.masks.items()}
     masks["vision"][:, 0] = True
     return replace(batch, masks=masks)
-
-
-def lengthened(batch: Batch) -> Batch:
-    """Three more positions of padding, with garbage under the mask."""
-    tokens, masks, evidence = {}, {}, {}
-    for m, t in batch.tokens.items():
-        longer = t.shape[1] + 3
-        masks[m] = pad_axis(batch.masks[m], 1, longer)
-        hidden = masks[m] if t.ndim == 2 else masks[m][..., None]
-        tokens[m] = torch.where(hidden, pad_axis(t, 1, longer), torch.full_like(t[:1, :1], 7))
-        if m in batch.evidence:
-            evidence[m] = pad_axis(batch.evidence[m], 2, longer)
-    return replace(batch, tokens=tokens, masks=masks, evidence=evidence)
 
 
 def same_where_real(a: Batch, b: Batch) -> bool:

@@ -8,12 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from clcrkit.batch import Batch
 from clcrkit.datasets import Report, Split, asynchrony, check, convert, digits, from_arrays, sharded
+from clcrkit.quality import spoilers
 from clcrkit.training import TrainConfig, fit
 from clcrkit.viz.figures import data_report
+from tests.padding import lengthened
 
 PARTS = ("train", "valid", "test")
 
@@ -218,6 +222,26 @@ def test_each_trap_is_found_and_named(lay: Any):
     assert matching, found
     assert found.problems[0] in matching  # the worst, and nothing of another kind before it
     assert str(len(found.problems)) in repr(found).splitlines()[0]
+
+
+@pytest.mark.parametrize("lay", [lambda given: "", *TRAPS])
+def test_nothing_masked_is_read(lay: Any):
+    """Longer padding, and whatever lies under the masks, changes no word and no number of the report."""
+    given = honest()
+    given["masks"]["sound"][::7] = False
+    lay(given)
+    longest = given["tokens"]["face"].shape[1]
+    lengths = 1 + np.arange(len(given["tokens"]["face"])) % longest
+    given["masks"] = {**(given["masks"] or {}), "face": np.arange(longest) < lengths[:, None]}
+    split = from_arrays(**given)
+
+    def littered(part: str) -> Batch:
+        return lengthened(getattr(split, part), 1e4)
+
+    clean, dirty = check(split), check(replace(split, **{part: littered(part) for part in PARTS}))
+    assert dirty.problems == clean.problems
+    pd.testing.assert_frame_equal(dirty.table, clean.table)
+    assert spoilers(littered("train")) == spoilers(split.train)
 
 
 def test_classes_as_floats_and_unknown_groups_are_said():
