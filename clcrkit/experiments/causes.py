@@ -9,12 +9,10 @@ information. The test part is cut to SAMPLES, since every swap is a pass of its 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,6 @@ import pandas as pd
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from clcrkit.analysis.depth import by_level
 from clcrkit.analysis.funding import payoff, token_effects
@@ -31,10 +28,8 @@ from clcrkit.analysis.interchange import Outcome, interchange
 from clcrkit.analysis.similarity import cka_matrix, level_spaces
 from clcrkit.baselines import Baseline
 from clcrkit.batch import Batch
-from clcrkit.errors import DataError
 from clcrkit.experiments.plans import SETUPS, comparison, world
-from clcrkit.experiments.trials import Trial, one_thread
-from clcrkit.files import write_json
+from clcrkit.experiments.trials import Trial, kept
 from clcrkit.model import CLCR
 from clcrkit.patching import level_names
 from clcrkit.training import evaluate, predict
@@ -87,39 +82,23 @@ def run(name: str, seeds: Sequence[int], folder: str | os.PathLike[str], n_jobs:
     Columns: data, model, seed, score (of the test part), then those of the analysis. Raises DataError for data that
     are not there, and for a damaged file.
     """
-    from joblib import Parallel, delayed
-
     trials = PLANS[name](seeds)
-    kept = [Path(folder) / f"{trial.key}.json" for trial in trials]
-    todo = [(trial, path) for trial, path in zip(trials, kept, strict=True) if not path.exists()]
-    jobs = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(
-        delayed(_keep)(*each) for each in todo
-    )
-    for _ in tqdm(jobs, total=len(todo), desc=name):
-        pass
-    read = [_parse(path) for path in kept]
-    about = [(t.setup.name, t.model, t.seed, frames["score"]) for t, frames in zip(trials, read, strict=True)]
+    rows = kept(trials, _measured, ("score", "tables"), folder, n_jobs)
+    read = [rows[trial.key]["tables"] for trial in trials]
     if name == "information":
-        return _information(trials, [pd.DataFrame(frames["answers"]) for frames in read])
-    tables = [pd.DataFrame(frames[name]) for frames in read]
+        return _information(trials, [pd.DataFrame(tables["answers"]) for tables in read])
+    tables = [pd.DataFrame(each[name]) for each in read]
+    about = [(t.setup.name, t.model, t.seed, rows[t.key]["score"]) for t in trials]
     for table, values in zip(tables, about, strict=True):
         for at, (column, value) in enumerate(zip(("data", "model", "seed", "score"), values, strict=True)):
             table.insert(at, column, value)
     return pd.concat(tables, ignore_index=True)
 
 
-def _keep(trial: Trial, path: Path) -> None:
-    with one_thread():
-        model, split, _ = trial.train()
-        frames = {name: table.to_dict("list") for name, table in measure(trial, model, split.test).items()}
-        write_json(path, {"trial": trial.described, "score": float(evaluate(model, split.test)["score"]), **frames})
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged ({error}); delete it to measure its trial again") from None
+def _measured(trial: Trial) -> dict[str, Any]:
+    model, split, _ = trial.train()
+    tables = {name: table.to_dict("list") for name, table in measure(trial, model, split.test).items()}
+    return {"score": float(evaluate(model, split.test)["score"]), "tables": tables}
 
 
 def measure(trial: Trial, model: CLCR | Baseline, test: Batch) -> Frames:

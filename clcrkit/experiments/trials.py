@@ -16,8 +16,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -197,21 +196,9 @@ def run(
     Raises what a trial raises; the finished ones are kept. DataError for a damaged file in the folder, or a folder
     that cannot be written.
     """
-    require("joblib", "analysis")
-    from joblib import Parallel, delayed
-
-    if folder is not None:
-        _check_writable(Path(folder))
-    by_key = {trial.key: trial for trial in trials}  # equal trials run once
-    rows = {} if folder is None else {key: row for key in by_key if (row := _read(Path(folder), key)) is not None}
-    todo = [trial for key, trial in by_key.items() if key not in rows]
-    work = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(delayed(_row)(t) for t in todo)
-    bar = tqdm(work, total=len(by_key), initial=len(rows), desc="trials", disable=not progress)
-    for key, row in bar:
-        rows[key] = {**row, **(note or {})}
-        bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
-        if folder is not None and is_main():
-            write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
+    by_key = {trial.key: trial for trial in trials}
+    needed = ("score", "valid_score", "best_epoch", "parameters")
+    rows = kept(by_key.values(), _row, needed, folder, n_jobs, progress, note)
     table = []
     for key, trial in by_key.items():
         changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
@@ -222,23 +209,49 @@ def run(
     return pd.DataFrame(table)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """What a job runs in: torch's number of threads is the process's, so jobs of one process take turns."""
+def kept(
+    trials: Iterable[Trial],
+    work: Callable[[Trial], Mapping[str, Any]],
+    needed: Iterable[str],
+    folder: str | os.PathLike[str] | None,
+    n_jobs: int | None = None,
+    progress: bool = True,
+    note: Mapping[str, str] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """What the work on each trial returns (JSON's values, those needed among them), by the trial's key; see `run`."""
+    require("joblib", "analysis")
+    from joblib import Parallel, delayed
+
+    if folder is not None:
+        _check_writable(Path(folder))
+    by_key = {trial.key: trial for trial in trials}  # equal trials run once
+    found = {} if folder is None else {key: _read(Path(folder), key, needed) for key in by_key}
+    rows = {key: row for key, row in found.items() if row is not None}
+    todo = [trial for key, trial in by_key.items() if key not in rows]
+    jobs = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(delayed(_job)(work, t) for t in todo)
+    bar = tqdm(jobs, total=len(by_key), initial=len(rows), desc="trials", disable=not progress)
+    for key, row in bar:
+        rows[key] = {**row, **(note or {})}
+        bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
+        if folder is not None and is_main():
+            write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
+    return rows
+
+
+def _job(work: Callable[[Trial], Mapping[str, Any]], trial: Trial) -> tuple[str, Mapping[str, Any]]:
+    """On one thread: torch's number of threads is the process's, so jobs of one process take turns."""
     with _TURN:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            yield
+            return trial.key, work(trial)
         finally:
             torch.set_num_threads(threads)
 
 
-def _row(trial: Trial) -> tuple[str, dict[str, Any]]:
-    """A job: one trial, measured."""
-    with one_thread():
-        model, split, training = trial.train()
-        return trial.key, {**training, **_measured(trial, model, split)}
+def _row(trial: Trial) -> dict[str, Any]:
+    model, split, training = trial.train()
+    return {**training, **_measured(trial, model, split)}
 
 
 def _measured(trial: Trial, model: Any, split: Split) -> dict[str, float]:
@@ -321,11 +334,11 @@ def _check_writable(folder: Path) -> None:
         raise DataError(f"{folder}: cannot be used as a folder for trials ({error})") from None
 
 
-def _read(folder: Path, key: str) -> dict[str, Any] | None:
+def _read(folder: Path, key: str, needed: Iterable[str]) -> dict[str, Any] | None:
     path = folder / f"{key}.json"
     try:
         row = json.loads(path.read_text(encoding="utf-8"))["row"]
-        missing = [name for name in ("score", "valid_score", "best_epoch", "parameters") if name not in row]
+        missing = [name for name in needed if name not in row]
         if missing:
             raise ValueError(f"no {', '.join(missing)}")
     except FileNotFoundError:

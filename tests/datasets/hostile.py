@@ -272,7 +272,7 @@ def trial_file(draw: random.Random, folder: Path) -> Read:
     whole = json.dumps({"row": row}).encode()
     texts = (whole, damaged(whole, draw), b'{"row": {}}', b"[" * 10**5, b'{"row": ' * 10**5, b"7", b"null", b"\xff")
     (folder / "k.json").write_bytes(draw.choice(texts))
-    return lambda: _read(folder, "k")
+    return lambda: _read(folder, "k", row)
 
 
 def notebook_file(draw: random.Random, folder: Path) -> Read:

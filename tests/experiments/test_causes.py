@@ -69,7 +69,7 @@ def test_a_measured_trial_is_not_trained_again(tmp_path: Path, monkeypatch: pyte
     assert set(paid["tokens"]) == {"all", "funded"}
     next(tmp_path.glob("*.json")).write_text("{")
     next(iter(reversed(list(tmp_path.glob("*.json"))))).write_text("{")
-    with pytest.raises(DataError, match=r"damaged .*; delete it to measure its trial again"):
+    with pytest.raises(DataError, match=r"damaged .*; delete it to run the trial again"):
         causes.run("payoff", (0,), tmp_path, 1)
 
 

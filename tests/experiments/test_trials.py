@@ -144,7 +144,7 @@ def test_finished_trials_are_kept_when_one_fails_and_are_not_run_again(tmp_path:
     ran: list[str] = []
     truly = trials._row
 
-    def noted(trial: Trial) -> tuple[str, dict[str, Any]]:
+    def noted(trial: Trial) -> dict[str, Any]:
         ran.append(trial.model)
         return truly(trial)
 
