@@ -1,6 +1,8 @@
 // Many points, one for each sample (or several): drawn, hovered, clicked, lassoed.
 import { Canvas, contextOf, line, pen, ring } from "./canvas.js";
 import { inside, nearest } from "./geometry.js";
+import { clamp } from "./numbers.js";
+import { STEP, Viewport } from "./viewport.js";
 
 /** @import {App} from "./app.js" */
 /** @import {CloudPoints, CloudSource, Place} from "./types.js" */
@@ -35,6 +37,9 @@ export class Cloud {
     this.start = null;
     /** @type {Place[] | null} */
     this.loop = null;
+    this.view = new Viewport();
+    /** Where the pointer was while it moves the picture. @type {Place | null} */
+    this.grip = null;
     const { el } = this.canvas;
     el.classList.add("clcr-cloud");
     el.addEventListener("pointerdown", (event) => this.down(event));
@@ -46,7 +51,8 @@ export class Cloud {
       app.untip();
       this.canvas.paint();
     });
-    el.addEventListener("keydown", (event) => app.stepKeys(event));
+    el.addEventListener("keydown", (event) => this.viewKeys(event) || app.stepKeys(event));
+    if (source.zooms) el.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
   update() {
@@ -58,11 +64,13 @@ export class Cloud {
   draw(ctx, w, hh) {
     const { app } = this;
     const placeKey = this.source.key();
-    const key = [placeKey, w, hh, this.canvas.scale, app.theme.name, app.get("color"), app.dimmingKey].join("|");
+    const { scale } = this.canvas;
+    const key = [placeKey, this.view.key, w, hh, scale, app.theme.name, app.get("color"), app.dimmingKey].join("|");
     if (key !== this.drawnKey) {
       const size = `${w}x${hh}`;
       const before = this.target;
       const target = this.source.place(w, hh);
+      if (this.placeKey === placeKey) this.moving = null; // the travel ends where the view changes
       const moved =
         this.source.animate &&
         before &&
@@ -123,10 +131,12 @@ export class Cloud {
     const r = n > 4000 ? 2.3 : n > 900 ? 3.1 : n > 200 ? 3.8 : 4.6;
     this.radius = r;
     const some = app.selected.size > 1;
+    const { lacking } = app.data;
     for (const chosen of some ? [false, true] : [true]) {
-      ctx.globalAlpha = chosen ? (n > 900 ? 0.78 : 0.88) : 0.14;
+      const strength = chosen ? (n > 900 ? 0.78 : 0.88) : 0.14;
       for (let i = 0; i < n; i++) {
         if (some && app.selected.has(sample[i]) !== chosen) continue;
+        ctx.globalAlpha = lacking?.has(sample[i]) ? 0.4 * strength : strength;
         const look = this.source.look?.(sample[i], layer ? layer[i] : 0) ?? app.colouring.of(sample[i]);
         const sprite = app.theme.sprite(look, r, scale);
         const [width, height] = [sprite.width / scale, sprite.height / scale];
@@ -201,8 +211,60 @@ export class Cloud {
     ctx.fill();
   }
 
+  /** Zoom by a factor, around a place or the middle. @param {number} factor @param {Place} [at] */
+  zoom(factor, at = [this.canvas.width / 2, this.canvas.height / 2]) {
+    this.view.zoom(factor, at, [this.canvas.width, this.canvas.height]);
+    this.seen();
+  }
+
+  /** @param {Place} by */
+  pan(by) {
+    this.view.pan(by, [this.canvas.width, this.canvas.height]);
+    this.seen();
+  }
+
+  /** All of the picture. */
+  whole() {
+    this.view.reset();
+    this.seen();
+  }
+
+  seen() {
+    this.hover = -1;
+    this.app.untip();
+    this.app.refresh();
+  }
+
+  /** With Ctrl or ⌘, as on a map: the wheel alone scrolls the page. @param {WheelEvent} event */
+  wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const pixels = event.deltaY * (event.deltaMode ? 33 : 1);
+    this.zoom(2 ** (-clamp(pixels, -300, 300) / 200), this.canvas.at(event));
+  }
+
+  /** Was it a key that moves the picture? @param {KeyboardEvent} event */
+  viewKeys(event) {
+    if (!this.source.zooms || event.ctrlKey || event.metaKey || event.altKey) return false;
+    /** @type {Record<string, Place>} */
+    const ways = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
+    if (event.key === "+" || event.key === "=") this.zoom(STEP);
+    else if (event.key === "-") this.zoom(1 / STEP);
+    else if (event.key === "0") this.whole();
+    else if (event.shiftKey && ways[event.key]) this.pan(ways[event.key]);
+    else return false;
+    event.preventDefault();
+    return true;
+  }
+
   /** @param {PointerEvent} event */
   down(event) {
+    if (this.source.zooms && (event.button === 1 || (!event.button && event.altKey))) {
+      event.preventDefault(); // a middle button would scroll the page
+      this.grip = this.canvas.at(event);
+      this.canvas.el.setPointerCapture(event.pointerId);
+      return;
+    }
     if (event.button) return;
     this.start = this.canvas.at(event);
     this.canvas.el.setPointerCapture(event.pointerId);
@@ -212,6 +274,11 @@ export class Cloud {
   move(event) {
     const { app } = this;
     const at = this.canvas.at(event);
+    if (this.grip) {
+      this.pan([at[0] - this.grip[0], at[1] - this.grip[1]]);
+      this.grip = at;
+      return;
+    }
     if (this.start) {
       if (!this.loop && Math.hypot(at[0] - this.start[0], at[1] - this.start[1]) > 5) this.loop = [this.start];
       if (!this.loop) return;
@@ -229,6 +296,7 @@ export class Cloud {
   }
 
   drop() {
+    this.grip = null;
     this.start = null;
     this.loop = null;
     this.canvas.paint();
@@ -236,6 +304,7 @@ export class Cloud {
 
   /** @param {PointerEvent} event */
   up(event) {
+    this.grip = null;
     if (!this.start) return;
     const { app, points, loop } = this;
     this.drop();

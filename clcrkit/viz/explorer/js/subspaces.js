@@ -3,11 +3,12 @@ import { line, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
 import { SHAPES } from "./colouring.js";
 import { panel, picker, term, zoomBox } from "./controls.js";
-import { h, inputValue, note } from "./dom.js";
+import { button, h, inputValue, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
 import { cloudPoints, enlarge } from "./geometry.js";
 import { counted, fmt } from "./numbers.js";
 import { Probes } from "./probes.js";
+import { STEP } from "./viewport.js";
 
 /** @import {App} from "./app.js" */
 /** @import {CloudPoints, Place} from "./types.js" */
@@ -55,6 +56,7 @@ export class Subspaces {
       picker(app, "projection", "Projection", this.projections(), "projection"),
       ...(app.data.compared ? [this.traces()] : []),
       zoom,
+      this.lens(),
     ];
     this.el = panel(app, "subspaces", "Subspaces", "space", controls, [main, side]);
     this.cloud = new Cloud(app, main, 400, "Samples in the chosen space. Arrow keys step through the samples.", {
@@ -67,6 +69,7 @@ export class Subspaces {
           : app.colouring.of(row),
       marks: () => this.marks(),
       animate: true,
+      zooms: true,
     });
     this.legend = h("div", { class: "clcr-legend" });
     this.probes = new Probes(app);
@@ -102,6 +105,23 @@ export class Subspaces {
       term(this.app, "trace", "Trace"),
       h("select", { "aria-label": "Trace", onchange }, ...options),
     );
+  }
+
+  /** Buttons for what wheel and keys do, too. */
+  lens() {
+    /** @type {[string, string, () => void][]} */
+    const each = [
+      ["−", "Zoom out", () => this.cloud.zoom(1 / STEP)],
+      ["+", "Zoom in", () => this.cloud.zoom(STEP)],
+      ["all", "See all points", () => this.cloud.whole()],
+    ];
+    const buttons = each.map(([text, label, run]) => {
+      const made = button(text, run);
+      made.setAttribute("aria-label", label);
+      made.title = `${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;
+      return made;
+    });
+    return h("span", { class: "clcr-control" }, ...buttons);
   }
 
   get byModality() {
@@ -195,7 +215,15 @@ export class Subspaces {
       this.origin = move(this.origin);
       this.toCanvas = (place) => move(fit(place));
     }
-    return cloudPoints(places, sample, layer);
+    const { view } = this.cloud;
+    const toWhole = this.toCanvas;
+    this.toCanvas = (place) => view.see(toWhole(place));
+    this.origin = view.see(this.origin);
+    return cloudPoints(
+      places.map((place) => view.see(place)),
+      sample,
+      layer,
+    );
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */
@@ -238,7 +266,8 @@ export class Subspaces {
     if (this.other) return this.otherNote();
     const level = this.isCode ? "" : ` · ${app.data.table.levels[app.get("level")]} level`;
     const range = this.zoom ? "Enlarged around these points." : "One range for all levels and modalities of a space.";
-    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`;
+    const pale = app.data.lacking ? " Pale: this page keeps no tokens of theirs." : "";
+    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.${pale}`;
   }
 
   otherNote() {

@@ -384,6 +384,7 @@ export interface CloudSource {
   marks?(width: number, height: number): [x: number, y: number, ghost: boolean][];
   heightAt?(width: number): number;
   animate?: boolean;
+  zooms?: boolean;
 }
 
 /** One of the four views. */
