@@ -53,8 +53,7 @@ def extract_features(
     """
     if isinstance(encoder, PretrainedText) and tokenizer is None:
         raise ConfigError("tokenizer: none given, but text needs the encoder's own")
-    folder, about = Path(folder), {"kind": "levels", "made_by": made_by(encoder)}
-    now = {"version": version(), "date": f"{datetime.date.today()}"}
+    folder, (about, now) = Path(folder), described(encoder)
     for name in items:
         check_name(name)
     waiting = [name for name in items if not _is_done(folder / f"{name}.safetensors", about)]
@@ -68,9 +67,11 @@ def extract_features(
     return folder
 
 
-def version() -> str:
-    """Of the libraries that run an encoder."""
-    return f"transformers {require('transformers', 'pretrained').__version__}, clcrkit {clcrkit.__version__}"
+def described(encoder: Pretrained) -> tuple[dict[str, str], dict[str, str]]:
+    """What a file of levels tells: what makes it, which decides whether it is the right one, and when that ran."""
+    version = f"transformers {require('transformers', 'pretrained').__version__}, clcrkit {clcrkit.__version__}"
+    about = {"kind": "levels", "made_by": made_by(encoder)}
+    return about, {"version": version, "date": f"{datetime.date.today()}"}
 
 
 def made_by(encoder: Pretrained) -> str:

@@ -33,7 +33,7 @@ from clcrkit.baselines import Baseline
 from clcrkit.batch import Batch
 from clcrkit.errors import DataError
 from clcrkit.experiments.plans import SETUPS, comparison, world
-from clcrkit.experiments.trials import Trial
+from clcrkit.experiments.trials import Trial, one_thread
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
 from clcrkit.patching import level_names
@@ -109,14 +109,10 @@ def run(name: str, seeds: Sequence[int], folder: str | os.PathLike[str], n_jobs:
 
 
 def _keep(trial: Trial, path: Path) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         model, split, _ = trial.train()
         frames = {name: table.to_dict("list") for name, table in measure(trial, model, split.test).items()}
         write_json(path, {"trial": trial.described, "score": float(evaluate(model, split.test)["score"]), **frames})
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -174,7 +170,7 @@ def questions(setup: str, batch: Batch) -> list[tuple[str, dict[str, Tensor], Ou
     if setup == "world: exchange":
         values = [name for name in attributes if name.startswith("value")]
         about = {"key": attributes["key"], "values": torch.stack([attributes[name] for name in values], 1)}
-        return [("label", about, lambda f: f["values"].gather(1, f["key"][:, None])[:, 0])]
+        return [("label", about, lambda f: _chosen(f["values"].unbind(1), f["key"]))]
     return []
 
 
@@ -197,7 +193,7 @@ def places(model: CLCR | Baseline) -> list[str]:
     return read
 
 
-def _classes(values: Tensor, labels: Tensor) -> np.ndarray[Any, Any]:
+def _classes(values: Tensor, labels: Tensor) -> np.ndarray:
     """Classes of labels or predictions; of a regression thirds, cut where the labels' are."""
     if values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(1).numpy()

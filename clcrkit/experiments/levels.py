@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from tqdm.auto import tqdm
 
 from clcrkit.arguments import public
 from clcrkit.batch import Batch
-from clcrkit.datasets.extract import made_by, version
+from clcrkit.datasets.extract import described
 from clcrkit.datasets.readers.provenance import Provenance
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError
@@ -36,8 +35,7 @@ def cached_levels(
     """
     if modality not in split.train.tokens or split.train.tokens[modality].is_floating_point():
         raise DataError(f"{modality}: no token ids, which a text encoder needs")
-    about = {"kind": "levels", "made_by": made_by(encoder)}
-    now = {"version": version(), "date": f"{datetime.date.today()}"}
+    about, now = described(encoder)
     parts = {}
     for part in PARTS:
         batch = getattr(split, part)

@@ -16,7 +16,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -221,16 +222,23 @@ def run(
     return pd.DataFrame(table)
 
 
-def _row(trial: Trial) -> tuple[str, dict[str, Any]]:
-    """A job: one trial on one thread, measured."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What a job runs in: torch's number of threads is the process's, so jobs of one process take turns."""
     with _TURN:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            model, split, training = trial.train()
-            return trial.key, {**training, **_measured(trial, model, split)}
+            yield
         finally:
             torch.set_num_threads(threads)
+
+
+def _row(trial: Trial) -> tuple[str, dict[str, Any]]:
+    """A job: one trial, measured."""
+    with one_thread():
+        model, split, training = trial.train()
+        return trial.key, {**training, **_measured(trial, model, split)}
 
 
 def _measured(trial: Trial, model: Any, split: Split) -> dict[str, float]:

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -47,12 +48,17 @@ class Watched:
         assert self.errors == []
 
 
+def missing(what: str) -> NoReturn:
+    """The test is skipped, but in CI, where all is installed, it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 def axe(page: Page) -> list[list[str]]:
     """What axe-core finds wrong in the page: the rule, and the first place that breaks it."""
     if not AXE.exists():
-        if os.environ.get("CI"):
-            pytest.fail("axe-core is missing: make js installs it")
-        pytest.skip("axe-core is missing: make js installs it")
+        missing("axe-core is missing: make js installs it")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: list[list[str]] = page.evaluate(
         "axe.run().then((all) => all.violations.map((v) => [v.id, v.nodes[0].html]))"
@@ -65,9 +71,7 @@ def browser() -> Iterator[Browser]:
     """Chromium as the system has it. Without one the tests are skipped, but in CI they fail."""
     found = chromium.find()
     if not found:
-        if os.environ.get("CI"):
-            pytest.fail(chromium.MISSING)
-        pytest.skip(chromium.MISSING)
+        missing(chromium.MISSING)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=chromium.FLAGS)
         yield started

@@ -128,9 +128,11 @@ def read_all(witness: Witness) -> set[int]:
     """Choose every colour and every space, and point at what tells its name."""
     page = witness.page
     page.locator(".clcr-panel").first.wait_for()
-    for box in page.locator(".clcr select:enabled").all():
-        for i in range(min(box.locator("option").count(), 16)):
+    page.locator(".clcr details").evaluate_all("(all) => { for (const drawer of all) drawer.open = true; }")
+    for box in page.locator(".clcr select").all():
+        for i in reversed(range(min(box.locator("option").count(), 16))):  # the first space has modalities to choose
             box.select_option(index=i)
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     for canvas in page.locator(".clcr canvas").all():
         if place := canvas.bounding_box():
             canvas.scroll_into_view_if_needed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from clcrkit.viz import Explorer, playground
 from clcrkit.viz.explorer import cards, live
 from clcrkit.viz.explorer.sound import wav
 from tests.browser import firefox
-from tests.browser.conftest import Watched, axe
+from tests.browser.conftest import Watched, axe, missing
 from tests.browser.explorer_driver import changed, ink, settled
 from tests.browser.playground_driver import answered, draw, open_playground, verdict
 from tests.viz.explorer.conftest import page_state
@@ -85,9 +84,7 @@ def test_it_computes_what_torch_computes(shipped: Shipped, offline: Watched) -> 
 
 def test_it_runs_in_firefox(shipped: Shipped, tmp_path: Path) -> None:
     if not (found := firefox.find()):
-        if os.environ.get("CI"):
-            pytest.fail(firefox.MISSING)
-        pytest.skip(firefox.MISSING)
+        missing(firefox.MISSING)
     app = 'document.getElementById("explorer").app'
     opened = f"""new Promise((done) => {{
         const look = () => ({app} ? done({app}.model.get("picked")) : setTimeout(look, 20));
