@@ -34,13 +34,15 @@ def test_wheel_keys_and_buttons_enlarge_the_cloud(offline: Watched, written: Pat
     page = offline.page
     page.goto(written.as_uri())
     settled(page)
-    cloud, whole = page.locator(CLOUD).first, ink(page, "subspaces")
+    cloud = page.locator(CLOUD).first
     gates, point = ink(page, "gates"), some_point(page.locator(CLOUD).first)
     cloud.hover(position=point)  # type: ignore[arg-type]
     under = page.locator(".clcr-tip strong").inner_text()
+    whole = ink(page, "subspaces")  # with the ring around what is under the pointer
     page.mouse.wheel(0, 10)  # alone it scrolls the page
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
+    cloud.hover(position=point)  # type: ignore[arg-type]
     assert ink(page, "subspaces") == whole
     cloud.hover(position=point)  # type: ignore[arg-type]
     page.keyboard.down("Control")
@@ -118,7 +120,9 @@ def test_search_selects_and_the_arrows_step_through(offline: Watched, written: P
     page.goto(written.as_uri())
     settled(page)
     find, box = page.get_by_label("Find samples"), page.get_by_label("Sample id")
-    wanted = [str(i) for i, label in zip(split.test.ids.tolist(), split.test.labels.tolist(), strict=True) if label == 3]
+    wanted = [
+        str(i) for i, label in zip(split.test.ids.tolist(), split.test.labels.tolist(), strict=True) if label == 3
+    ]
     find.fill("label: 3")
     find.press("Enter")
     expect(page.locator(".clcr-found")).to_have_text(f"{len(wanted)} found")

@@ -517,85 +517,104 @@ title:`select ${name}`,onclick}),mean)}))}color(i){const{theme}=this.app;return 
 i):theme.level(i,this.names.length)}bar(label,values){const texts=this.names.map((name,i)=>`${name} ${fmt(values[i])}`);
 const pieces=texts.map((title,i)=>h("i",{style:`width:${100*values[i]}%;background:${this.color(i)}`,title}));const stack=h(
 "span",{class:"clcr-stack",role:"img","aria-label":texts.join(", ")},...pieces);return h("div",{class:"clcr-gatebar"},label,
-stack)}};function cloudPoints(places,sample,layer){return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),
-sample,layer}}function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];
-const[xj,yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,
-py],reach=12){let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){
-least=d;best=i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-
-side)/2;const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
+stack)}};function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];const[xj,
+yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,py],reach=12){
+let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){least=d;best=
+i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-side)/2;
+const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
 const along=axis=>values[3*i]*corners[0][axis]+values[3*i+1]*corners[1][axis]+values[3*i+2]*corners[2][axis];return[along(
 0),along(1)]}function enlarge(x,y,size,margin){const ends=[extent(x),extent(y)];const times=clamp(Math.min(...ends.map(([
 low,high],axis)=>(size[axis]-margin)/(high-low||.001))),1,1e3);const move=(v,axis)=>size[axis]/2+(v-(ends[axis][0]+ends[axis][1])/
-2)*times;return([px,py])=>[move(px,0),move(py,1)]}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.shift=[0,0]}get key(){return[this.times,...this.
+2)*times;return([px,py])=>[move(px,0),move(py,1)]}var stamps=new WeakMap;function stampOf(sprite){const cached=stamps.get(sprite);if(cached)return cached;const made=stampFrom(
+contextOf(sprite).getImageData(0,0,sprite.width,sprite.height));stamps.set(sprite,made);return made}function stampFrom({
+data,width,height}){const full=Array.from({length:width*height},(_,i)=>i).filter(i=>data[4*i+3]>8);return{dx:Int16Array.
+from(full,i=>i%width-(width>>1)),dy:Int16Array.from(full,i=>Math.floor(i/width)-(height>>1)),color:Uint8ClampedArray.from(
+full.flatMap(i=>[0,1,2].map(c=>data[4*i+c]))),opacity:Float32Array.from(full,i=>data[4*i+3]/255)}}function splat({data,width,
+height},{dx,dy,color,opacity},x,y,strength){const[left,top]=[Math.floor(x),Math.floor(y)];if(left<-20||top<-20||left>width+
+20||top>height+20)return;for(let p=0;p<dx.length;p++){const[px,py]=[left+dx[p],top+dy[p]];if(px<0||py<0||px>=width||py>=
+height)continue;const at=4*(py*width+px);const over=opacity[p]*strength;const under=data[at+3]/255*(1-over);const all=over+
+under;const part=over/all;for(let c=0;c<3;c++)data[at+c]+=(color[3*p+c]-data[at+c])*part;data[at+3]=255*all}}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.shift=[0,0]}get key(){return[this.times,...this.
 shift].join()}see([x,y]){return[x*this.times+this.shift[0],y*this.times+this.shift[1]]}zoom(factor,at,size){const times=clamp(
 this.times*factor,1,MOST3);const by=times/this.times;this.times=times;this.put([at[0]+(this.shift[0]-at[0])*by,at[1]+(this.
 shift[1]-at[1])*by],size)}pan(by,size){this.put([this.shift[0]+by[0],this.shift[1]+by[1]],size)}put(shift,size){const held=axis=>clamp(
-shift[axis],size[axis]*(1-this.times),0);this.shift=[held(0),held(1)]}reset(){this.times=1;this.shift=[0,0]}};var TRAVEL=320;var Cloud=class{constructor(app,parent,height,label,source){this.app=app;this.source=source;this.canvas=new Canvas(
-app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.createElement("canvas");this.drawnKey="";this.
-placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,y:new Float32Array,sample:[]};this.
-target=null;this.moving=null;this.start=null;this.loop=null;this.view=new Viewport;this.grip=null;const{el}=this.canvas;
-el.classList.add("clcr-cloud");el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("pointermo\
-ve",event=>this.move(event));el.addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",
-()=>this.drop());el.addEventListener("pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener(
-"keydown",event=>this.viewKeys(event)||app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(
-event),{passive:false})}update(){if(this.source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));
-this.canvas.paint()}draw(ctx,w,hh){const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const key=[
-placeKey,this.view.key,w,hh,scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");if(key!==this.drawnKey){const size=`${w}\
-x${hh}`;const before=this.target;const target=this.source.place(w,hh);if(this.placeKey===placeKey)this.moving=null;const moved=this.
-source.animate&&before&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,
-{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,
-target);else if(!this.moving)this.points=target;this.paintBase(w,hh)}ctx.drawImage(this.base,0,0,w,hh);this.source.above?.(
-ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)this.paintLoop(ctx,this.loop)}travel(before,target){const from={x:before.
-x.slice(),y:before.y.slice()};const started=performance.now();this.moving=target;const step=()=>{if(this.moving!==target||
-!this.canvas.el.isConnected)return;const part=Math.min(1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=
-1){this.points=target;this.moving=null}else{const x=target.x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map(
-(v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.
-canvas.paint();if(part<1)requestAnimationFrame(step)};this.points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){
-const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(base);base.width=Math.round(w*scale);base.height=Math.
-round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample,layer}=this.points;const n=x.
-length;const r=n>4e3?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;for(const chosen of some?
-[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==
-chosen)continue;ctx.globalAlpha=lacking?.has(sample[i])?.4*strength:strength;const look=this.source.look?.(sample[i],layer?
-layer[i]:0)??app.colouring.of(sample[i]);const sprite=app.theme.sprite(look,r,scale);const[width,height]=[sprite.width/scale,
-sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1}paintMarks(ctx,w,hh){
-const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size<=300){for(let i=0;i<
-x.length&&rings<900;i++){if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[
-mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.
-length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.
-points;const{row}=this.app.data;return sample.flatMap((s,i)=>s===row?[[x[i],y[i],false]]:[])}paintPicked(ctx,x,y,ghost){
-const{theme}=this.app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,
-8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+
-dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(
-.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[this.canvas.width/2,this.
-canvas.height/2]){this.view.zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){this.view.pan(by,
-[this.canvas.width,this.canvas.height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=-1;this.app.
-untip();this.app.refresh()}wheel(event){if(!event.ctrlKey&&!event.metaKey)return;event.preventDefault();const pixels2=event.
-deltaY*(event.deltaMode?33:1);this.zoom(2**(-clamp(pixels2,-300,300)/200),this.canvas.at(event))}viewKeys(event){if(!this.
-source.zooms||event.ctrlKey||event.metaKey||event.altKey)return false;const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[
-0,60],ArrowDown:[0,-60]};if(event.key==="+"||event.key==="=")this.zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.
-key==="0")this.whole();else if(event.shiftKey&&ways[event.key])this.pan(ways[event.key]);else return false;event.preventDefault();
-return true}down(event){if(this.source.zooms&&(event.button===1||!event.button&&event.altKey)){event.preventDefault();this.
-grip=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId);return}if(event.button)return;this.start=this.
-canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.canvas.at(event);
-if(this.grip){this.pan([at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=at;return}if(this.start){if(!this.loop&&Math.hypot(
-at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.
-canvas.paint()}const under=nearest(this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<
-0)app.untip();else app.tip(event,app.describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.grip=null;
-this.start=null;this.loop=null;this.canvas.paint()}up(event){this.grip=null;if(!this.start)return;const{app,points,loop}=this;
-this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(
-within)],event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],
-event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
+shift[axis],size[axis]*(1-this.times),0);this.shift=[held(0),held(1)]}reset(){this.times=1;this.shift=[0,0]}};var TRAVEL=320;var MANY=4e3;var Cloud=class{constructor(app,parent,height,label,source){this.app=app;this.source=source;
+this.canvas=new Canvas(app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.createElement("canvas");
+this.drawnKey="";this.placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,y:new Float32Array,
+sample:new Int32Array};this.all=this.points;this.lookKey="";this.looks={of:new Uint16Array,marks:[]};this.frame=0;this.target=
+null;this.moving=null;this.start=null;this.loop=null;this.view=new Viewport;this.grip=null;const{el}=this.canvas;el.classList.
+add("clcr-cloud");el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.
+move(event));el.addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());
+el.addEventListener("pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.
+viewKeys(event)||app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){
+if(this.source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
+const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const key=[placeKey,this.view.key,w,hh,scale,app.
+theme.name,app.get("color"),app.dimmingKey].join("|");if(key!==this.drawnKey){const size=`${w}x${hh}`;const before=this.
+target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.source.place(w,hh);const target=this.seenPoints(this.
+all);if(this.placeKey===placeKey)this.moving=null;const moved=this.source.animate&&before&&before.x.length===target.x.length&&
+this.size===size&&this.placeKey!==placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia(
+"(prefers-reduced-motion: reduce)").matches)this.travel(before,target);else if(!this.moving)this.points=target;this.paintBase(
+w,hh)}ctx.drawImage(this.base,0,0,w,hh);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)this.paintLoop(
+ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.now();
+this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(1,(performance.
+now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.x.map(
+(v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,
+y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
+points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
+base);base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.
+frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>3e4?1.6:n>MANY?2.3:n>900?3.1:n>200?3.8:4.6;this.
+radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);const picture=n>MANY?ctx.getImageData(
+0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];for(const chosen of some?[false,true]:
+[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==chosen)continue;
+const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,stamps2[looks.of[i]],x[i]*scale,y[i]*
+scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];const[width,height]=[sprite.width/
+scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1;if(!picture)
+return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,x:all.x.map(v=>v*times+shift[0]),
+y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,layer}=points;const{scale}=this.
+canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.name,r,scale].join("|");if(key===
+this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers=new Map;const of=new Uint16Array(sample.
+length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:0)??app.colouring.of(sample[i]);
+const sprite=app.theme.sprite(look,r,scale);let number=numbers.get(sprite);if(number===void 0){number=numbers.size;numbers.
+set(sprite,number)}of[i]=number}this.lookKey=key;this.looks={of,marks:[...numbers.keys()]};return this.looks}paintMarks(ctx,w,hh){
+const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size&&app.selected.
+size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+
+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.
+hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){
+const{x,y,sample}=this.points;const{row}=this.app.data;const found2=[];for(let i=0;i<sample.length;i++)if(sample[i]===row)
+found2.push([x[i],y[i],false]);return found2}paintPicked(ctx,x,y,ghost){const{theme}=this.app;if(ghost){pen(ctx,theme.ink(
+.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.beginPath();
+for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){
+const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[
+this.canvas.width/2,this.canvas.height/2]){this.view.zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){
+this.view.pan(by,[this.canvas.width,this.canvas.height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=
+-1;this.app.untip();this.frame||=requestAnimationFrame(()=>{this.frame=0;if(this.canvas.el.isConnected)this.canvas.paint()})}wheel(event){
+if(!event.ctrlKey&&!event.metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(
+2**(-clamp(pixels2,-300,300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||
+event.altKey)return false;const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key===
+"+"||event.key==="=")this.zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.
+shiftKey&&ways[event.key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.
+source.zooms&&(event.button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.
+canvas.el.setPointerCapture(event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.
+el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan(
+[at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],
+at[1]-this.start[1])>5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}
+const under=nearest(this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else
+app.tip(event,app.describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;
+this.loop=null;this.canvas.paint()}up(event){this.grip=null;if(!this.start)return;const{app,points,loop}=this;this.drop();
+if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
+event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
+shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
 ality.";this.cloud=new Cloud(this.app,parent,ROW3*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([
 values,ghost])=>modalities.map((_,m)=>[xOf(values[m],width),21+ROW3*m,ghost]))})}update(){this.cloud.update()}place(width){
-const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const places=[];const sample=[];const layer=[];
-modalities.forEach((modality,m)=>{for(let i=0;i<ids.length;i++){if(!present[modality].v[i])continue;const gate=private_gate.
-v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW3*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return cloudPoints(
-places,sample,layer)}frame(ctx,width,height){const{theme,data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach(
-(name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(xOf(0,width),2+ROW3*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,
-70,25+ROW3*m,"right",theme.ink(.85))});for(const v of[0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(
-.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
+const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const most=ids.length*modalities.length;const[
+x,y]=[new Float32Array(most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),new Uint8Array(most)];let n=0;
+modalities.forEach((modality,m)=>{const there=present[modality].v;for(let i=0;i<ids.length;i++){if(!there[i])continue;x[n]=
+xOf(private_gate.v[i*modalities.length+m],width);y[n]=21+ROW3*m+(scattered(i)-.5)*32;sample[n]=i;layer[n]=m;n++}});return{
+x:x.subarray(0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{
+theme,data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach((name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(
+xOf(0,width),2+ROW3*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,70,25+ROW3*m,"right",theme.ink(.85))});for(const v of[
+0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
 names=names;this.values=this.app.data.table[gate].v;const corners=names.join(", ");const label=`${title}: each sample is\
  a point between ${corners}; the nearer a corner, the more it counts.`;this.cloud=new Cloud(this.app,parent,236,label,{key:()=>`${gate}${gates.
 zoom?" zoomed":""}`,place:(width,height)=>this.place(this.corners(width,height)),frame:(ctx,width,height)=>this.frame(ctx,
@@ -603,18 +622,19 @@ width,height),above:(ctx,width,height)=>this.drawMeans(ctx,this.corners(width,he
 corners(width,height);return gates.nowAndTraced(gate).map(([values,ghost])=>[...barycentric(values,0,corners2),ghost])},
 heightAt:width=>Math.round(clamp((width-20)*.866+46,150,320))})}update(){this.cloud.update()}corners(width,height){const corners=triangle(
 width,height);if(!this.gates.zoom)return corners;const{x,y}=this.place(corners);return corners.map(enlarge(x,y,[width,height],
-50))}place(corners){const sample=this.app.data.ids.map((_,i)=>i);const places=sample.map(i=>barycentric(this.values,i,corners));
-return cloudPoints(places,sample)}frame(ctx,width,height){const{theme}=this.app;const corners=this.corners(width,height);
-const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){
-for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}ctx.font=theme.font(11,true);const below=Math.min(height-
-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.max(0,a[0]-10),below,"left",ink);write(ctx,this.names[1],
-Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],clamp(c[0],30,width-30),Math.max(12,c[1]-8),"center",
-ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);const times=(b[0]-a[0])/(right[0]-left[0]);ctx.
-font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){
-const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(
-from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{theme}=this.app;for(const{mean,look}of this.gates.
-means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();
-ctx.fillStyle=look.color;ctx.fill();pen(ctx,theme.ink(.9),1.2);ctx.stroke()}}};var Gates=class{constructor(app){this.app=app;this.zoom=false;this.groups=new Map;const{table}=app.data;const alone=!app.
+50))}place(corners){const{values}=this;const n=this.app.data.ids.length;const points={x:new Float32Array(n),y:new Float32Array(
+n),sample:new Int32Array(n)};const[[ax,ay],[bx,by],[cx,cy]]=corners;for(let i=0;i<n;i++){const[a,b,c]=[values[3*i],values[3*
+i+1],values[3*i+2]];points.x[i]=a*ax+b*bx+c*cx;points.y[i]=a*ay+b*by+c*cy;points.sample[i]=i}return points}frame(ctx,width,height){
+const{theme}=this.app;const corners=this.corners(width,height);const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[
+a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}
+ctx.font=theme.font(11,true);const below=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.
+max(0,a[0]-10),below,"left",ink);write(ctx,this.names[1],Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],
+clamp(c[0],30,width-30),Math.max(12,c[1]-8),"center",ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);
+const times=(b[0]-a[0])/(right[0]-left[0]);ctx.font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",
+theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%
+3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{
+theme}=this.app;for(const{mean,look}of this.gates.means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.
+shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();ctx.fillStyle=look.color;ctx.fill();pen(ctx,theme.ink(.9),1.2);ctx.stroke()}}};var Gates=class{constructor(app){this.app=app;this.zoom=false;this.groups=new Map;const{table}=app.data;const alone=!app.
 get("views").includes("subspaces");const zoom=zoomBox(app,on=>{this.zoom=on});const colors=table.columns.map(c=>[c.name,
 c.name]);const controls=alone?[picker(app,"color","Group by",colors),zoom]:[zoom];const main=h("div",{class:"clcr-main"});
 this.el=panel(app,"gates","Gates","levelgate",controls,[main]);const pair=h("div",{class:"clcr-pair"});main.append(pair);
@@ -698,58 +718,59 @@ text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),b
 clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
 vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.other=false;this.
-origin=[0,0];this.toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});
-const colors=["modality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));
-const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modali\
-ty","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection",
-"Projection",this.projections(),"projection"),...app.data.compared?[this.traces()]:[],zoom,this.lens()];this.el=panel(app,
-"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Ar\
-row keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.
-frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:
-app.colouring.of(row),marks:()=>this.marks(),animate:true,zooms:true});this.legend=h("div",{class:"clcr-legend"});this.probes=
-new Probes(app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>
-1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","\
-PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}traces(){
-const onchange=event=>{this.other=inputValue(event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("opti\
-on",{value,text:value}));return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"\
-Trace",onchange},...options))}lens(){const each=[["−","Zoom out",()=>this.cloud.zoom(1/STEP)],["+","Zoom in",()=>this.
-cloud.zoom(STEP)],["all","See all points",()=>this.cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(
-text,run);made.setAttribute("aria-label",label);made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift a\
-nd arrows, move`;return made});return h("span",{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("\
-color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.
-byModality&&app.get("space")==="shared"?app.data.table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.
-cloud.picked();if(this.other)return[...this.placesAsTraced(),...dots];const place=app.data.answer().place;if(!place||app.
-get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.
-shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&
-!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});
-const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),
-...marks]}placesAsTraced(){const{data}=this.app;const start=(data.table.epochs-1)*data.ids.length*2+2*data.row;return this.
-shown.flatMap(m=>{const points=data.pointsOf(m);if(!points||!this.isCode&&!data.table.present[m].v[data.row])return[];const[
-x,y]=[0,1].map(axis=>points.v[start+axis]/(2*points.reach));return[[...this.toCanvas([x,y]),true]]})}key(){const{app}=this;
-const modality=app.get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;const here=Boolean(
-app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),this.byModality,this.zoom,this.other].join()}place(size){
-const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/
-2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=fit;let places=[];const sample=[];const layer=[];for(const m of this.
-shown){const points=app.data.pointsOf(m,this.other);if(!points)continue;const start=this.other?0:app.get("epoch")*ids.length*
-2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;places.push(
-fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);layer.push(table.modalities.indexOf(m))}}this.
-origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.map(p=>p[1]);const move=enlarge(
-x,y,size,40);places=places.map(move);this.origin=move(this.origin);this.toCanvas=place=>move(fit(place))}const{view}=this.
-cloud;const toWhole=this.toCanvas;this.toCanvas=place=>view.see(toWhole(place));this.origin=view.see(this.origin);return cloudPoints(
-places.map(place=>view.see(place)),sample,layer)}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;pen(
-ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.
-get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}\
-2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.
-el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.
-toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes \
-some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);
-this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();const level=this.isCode?"":` · ${app.
-data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"One range for all lev\
-els and modalities of a space.";const pale=app.data.lacking?" Pale: this page keeps no tokens of theirs.":"";return`${counted(
-app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.${pale}`}otherNote(){const{data}=this.app;
-const found2=data.compared?.distance[data.spaceKey(this.app.get("modality"))];if(!found2)return"The other trace has no s\
-uch space.";return`Trace b, turned and scaled as a whole to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spre\
-ad is left over, ${fmt(found2[1])} with its samples shuffled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
+ality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(
+app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.
+modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),
+"projection"),...app.data.compared?[this.traces()]:[],zoom,this.lens()];this.el=panel(app,"subspaces","Subspaces","space",
+controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys step through the sample\
+s.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,
+height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.
+of(row),marks:()=>this.marks(),animate:true,zooms:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
+app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(
+app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap",
+"UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}traces(){const onchange=event=>{
+this.other=inputValue(event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));
+return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){
+const each=[["−","Zoom out",()=>this.cloud.zoom(1/STEP)],["+","Zoom in",()=>this.cloud.zoom(STEP)],["all","See all poi\
+nts",()=>this.cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute(
+"aria-label",label);made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});
+return h("span",{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("color")==="modality"}get isCode(){
+return this.app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="s\
+hared"?app.data.table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();if(this.other)
+return[...this.placesAsTraced(),...dots];const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.
+get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.
+data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[
+x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.
+hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;
+const start=(data.table.epochs-1)*data.ids.length*2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(
+m);if(!points||!this.isCode&&!data.table.present[m].v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/
+(2*points.reach));return[[...this.toCanvas([x,y]),true]]})}key(){const{app}=this;const modality=app.get("modality");const space=`${app.
+get("projection")}/${app.data.spaceKey(modality)}`;const here=Boolean(app.data.pointsOf(modality,this.other));return[space,
+here,app.get("epoch"),this.byModality,this.zoom,this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;
+const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-
+v)*side];let toWhole=fit;const most=this.shown.length*ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];
+const[sample,layer]=[new Int32Array(most),new Uint8Array(most)];let n=0;for(const m of this.shown){const points=app.data.
+pointsOf(m,this.other);if(!points)continue;const start=this.other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;
+const number=table.modalities.indexOf(m);for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
+x[n]=left+points.v[start+2*i]/width*side;y[n]=top+(1-points.v[start+2*i+1]/width)*side;sample[n]=i;layer[n]=number;n++}}
+if(this.zoom&&n){const move=enlarge(x.subarray(0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)[x[i],y[i]]=move([x[i],
+y[i]]);toWhole=place=>move(fit(place))}const{view}=this.cloud;this.toCanvas=place=>view.see(toWhole(place));return{x:x.subarray(
+0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{theme}=this.
+app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);
+ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-
+5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.
+pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.
+get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting t\
+his projection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(
+this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();
+const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around\
+ these points.":"One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keep\
+s no tokens of theirs.":"";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to sele\
+ct.${pale}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.spaceKey(this.app.get("modality"))];
+if(!found2)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole to lie nearest to a (\
+Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with its samples shuffled. Small ring: wher\
+e a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\

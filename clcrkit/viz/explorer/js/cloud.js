@@ -2,12 +2,14 @@
 import { Canvas, contextOf, line, pen, ring } from "./canvas.js";
 import { inside, nearest } from "./geometry.js";
 import { clamp } from "./numbers.js";
+import { splat, stampOf } from "./splat.js";
 import { STEP, Viewport } from "./viewport.js";
 
 /** @import {App} from "./app.js" */
 /** @import {CloudPoints, CloudSource, Place} from "./types.js" */
 
 const TRAVEL = 320; // milliseconds
+const MANY = 4000; // points: more are splatted
 
 export class Cloud {
   /**
@@ -28,7 +30,13 @@ export class Cloud {
     this.hover = -1;
     this.radius = 0;
     /** @type {CloudPoints} */
-    this.points = { x: new Float32Array(), y: new Float32Array(), sample: [] };
+    this.points = { x: new Float32Array(), y: new Float32Array(), sample: new Int32Array() };
+    /** The points before the view enlarges them. @type {CloudPoints} */
+    this.all = this.points;
+    this.lookKey = "";
+    /** Each point's mark, as a number, and the marks. @type {{of: Uint16Array, marks: HTMLCanvasElement[]}} */
+    this.looks = { of: new Uint16Array(), marks: [] };
+    this.frame = 0;
     /** @type {CloudPoints | null} */
     this.target = null;
     /** @type {CloudPoints | null} */
@@ -69,7 +77,8 @@ export class Cloud {
     if (key !== this.drawnKey) {
       const size = `${w}x${hh}`;
       const before = this.target;
-      const target = this.source.place(w, hh);
+      if (this.placeKey !== placeKey || this.size !== size) this.all = this.source.place(w, hh);
+      const target = this.seenPoints(this.all);
       if (this.placeKey === placeKey) this.moving = null; // the travel ends where the view changes
       const moved =
         this.source.animate &&
@@ -126,24 +135,66 @@ export class Cloud {
     base.height = Math.round(hh * scale);
     ctx.setTransform(scale, 0, 0, scale, 0, 0);
     this.source.frame(ctx, w, hh);
-    const { x, y, sample, layer } = this.points;
+    const { x, y, sample } = this.points;
     const n = x.length;
-    const r = n > 4000 ? 2.3 : n > 900 ? 3.1 : n > 200 ? 3.8 : 4.6;
+    const r = n > 30_000 ? 1.6 : n > MANY ? 2.3 : n > 900 ? 3.1 : n > 200 ? 3.8 : 4.6;
     this.radius = r;
     const some = app.selected.size > 1;
     const { lacking } = app.data;
+    const looks = this.marksOf(r);
+    const picture = n > MANY ? ctx.getImageData(0, 0, base.width, base.height) : null;
+    const stamps = picture ? looks.marks.map(stampOf) : [];
     for (const chosen of some ? [false, true] : [true]) {
       const strength = chosen ? (n > 900 ? 0.78 : 0.88) : 0.14;
       for (let i = 0; i < n; i++) {
         if (some && app.selected.has(sample[i]) !== chosen) continue;
-        ctx.globalAlpha = lacking?.has(sample[i]) ? 0.4 * strength : strength;
-        const look = this.source.look?.(sample[i], layer ? layer[i] : 0) ?? app.colouring.of(sample[i]);
-        const sprite = app.theme.sprite(look, r, scale);
+        const opacity = lacking?.has(sample[i]) ? 0.4 * strength : strength;
+        if (picture) {
+          splat(picture, stamps[looks.of[i]], x[i] * scale, y[i] * scale, opacity);
+          continue;
+        }
+        ctx.globalAlpha = opacity;
+        const sprite = looks.marks[looks.of[i]];
         const [width, height] = [sprite.width / scale, sprite.height / scale];
         ctx.drawImage(sprite, x[i] - width / 2, y[i] - height / 2, width, height);
       }
     }
     ctx.globalAlpha = 1;
+    if (!picture) return;
+    ctx.putImageData(picture, 0, 0);
+  }
+
+  /** Where the view shows the points. @param {CloudPoints} all @returns {CloudPoints} */
+  seenPoints(all) {
+    const { times, shift } = this.view;
+    return { ...all, x: all.x.map((v) => v * times + shift[0]), y: all.y.map((v) => v * times + shift[1]) };
+  }
+
+  /** Each point's mark, found anew only where points or colours change. @param {number} r */
+  marksOf(r) {
+    const { app, points, source } = this;
+    const { sample, layer } = points;
+    const { scale } = this.canvas;
+    const key = [this.placeKey, sample.length, app.get("color"), app.get("modality"), app.theme.name, r, scale].join(
+      "|",
+    );
+    if (key === this.lookKey && this.looks.of.length === sample.length) return this.looks;
+    /** @type {Map<HTMLCanvasElement, number>} */
+    const numbers = new Map();
+    const of = new Uint16Array(sample.length);
+    for (let i = 0; i < sample.length; i++) {
+      const look = source.look?.(sample[i], layer ? layer[i] : 0) ?? app.colouring.of(sample[i]);
+      const sprite = app.theme.sprite(look, r, scale);
+      let number = numbers.get(sprite);
+      if (number === undefined) {
+        number = numbers.size;
+        numbers.set(sprite, number);
+      }
+      of[i] = number;
+    }
+    this.lookKey = key;
+    this.looks = { of, marks: [...numbers.keys()] };
+    return this.looks;
   }
 
   /**
@@ -157,7 +208,7 @@ export class Cloud {
     const { x, y, sample } = this.points;
     pen(ctx, app.theme.ink(0.75), 1);
     let rings = 0; // around each selected point, unless they are so many that rings only cover things
-    if (app.selected.size <= 300) {
+    if (app.selected.size && app.selected.size <= 300) {
       for (let i = 0; i < x.length && rings < 900; i++) {
         if (!app.selected.has(sample[i])) continue;
         ring(ctx, x[i], y[i], this.radius + 1.2);
@@ -175,7 +226,10 @@ export class Cloud {
   picked() {
     const { x, y, sample } = this.points;
     const { row } = this.app.data;
-    return sample.flatMap((s, i) => (s === row ? [[x[i], y[i], false]] : []));
+    /** @type {[number, number, boolean][]} */
+    const found = [];
+    for (let i = 0; i < sample.length; i++) if (sample[i] === row) found.push([x[i], y[i], false]);
+    return found;
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {boolean} ghost */
@@ -232,7 +286,10 @@ export class Cloud {
   seen() {
     this.hover = -1;
     this.app.untip();
-    this.app.refresh();
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      if (this.canvas.el.isConnected) this.canvas.paint(); // the other views show what they showed
+    });
   }
 
   /** With Ctrl or ⌘, as on a map: the wheel alone scrolls the page. @param {WheelEvent} event */

@@ -5,7 +5,7 @@ import { SHAPES } from "./colouring.js";
 import { panel, picker, term, zoomBox } from "./controls.js";
 import { button, h, inputValue, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
-import { cloudPoints, enlarge } from "./geometry.js";
+import { enlarge } from "./geometry.js";
 import { counted, fmt } from "./numbers.js";
 import { Probes } from "./probes.js";
 import { STEP } from "./viewport.js";
@@ -28,8 +28,6 @@ export class Subspaces {
     const { table } = app.data;
     this.zoom = false;
     this.other = false; // is it the other trace's cloud?
-    /** @type {Place} */
-    this.origin = [0, 0];
     /** From parts of the plot's range to the canvas. @type {(place: Place) => Place} */
     this.toCanvas = (place) => place;
     const side = h("div", { class: "clcr-side" });
@@ -187,49 +185,40 @@ export class Subspaces {
     const [left, top] = size.map((length) => (length - side) / 2);
     /** @type {(place: Place) => Place} */
     const fit = ([u, v]) => [left + u * side, top + (1 - v) * side];
-    this.toCanvas = fit;
-    /** @type {Place[]} */
-    let places = [];
-    /** @type {number[]} */
-    const sample = [];
-    /** @type {number[]} */
-    const layer = [];
+    let toWhole = fit;
+    const most = this.shown.length * ids.length;
+    const [x, y] = [new Float32Array(most), new Float32Array(most)];
+    const [sample, layer] = [new Int32Array(most), new Uint8Array(most)];
+    let n = 0;
     for (const m of this.shown) {
       const points = app.data.pointsOf(m, this.other);
       if (!points) continue;
       const start = this.other ? 0 : app.get("epoch") * ids.length * 2;
       const width = 2 * points.reach;
+      const number = table.modalities.indexOf(m);
       for (let i = 0; i < ids.length; i++) {
         if (!this.isCode && !table.present[m].v[i]) continue;
-        places.push(fit([points.v[start + 2 * i] / width, points.v[start + 2 * i + 1] / width]));
-        sample.push(i);
-        layer.push(table.modalities.indexOf(m));
+        x[n] = left + (points.v[start + 2 * i] / width) * side;
+        y[n] = top + (1 - points.v[start + 2 * i + 1] / width) * side;
+        sample[n] = i;
+        layer[n] = number;
+        n++;
       }
     }
-    this.origin = [size[0] / 2, size[1] / 2];
-    if (this.zoom && places.length) {
-      const x = places.map((p) => p[0]);
-      const y = places.map((p) => p[1]);
-      const move = enlarge(x, y, size, 40);
-      places = places.map(move);
-      this.origin = move(this.origin);
-      this.toCanvas = (place) => move(fit(place));
+    if (this.zoom && n) {
+      const move = enlarge(x.subarray(0, n), y.subarray(0, n), size, 40);
+      for (let i = 0; i < n; i++) [x[i], y[i]] = move([x[i], y[i]]);
+      toWhole = (place) => move(fit(place));
     }
     const { view } = this.cloud;
-    const toWhole = this.toCanvas;
     this.toCanvas = (place) => view.see(toWhole(place));
-    this.origin = view.see(this.origin);
-    return cloudPoints(
-      places.map((place) => view.see(place)),
-      sample,
-      layer,
-    );
+    return { x: x.subarray(0, n), y: y.subarray(0, n), sample: sample.subarray(0, n), layer: layer.subarray(0, n) };
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */
   frame(ctx, width, height) {
     const { theme } = this.app;
-    const [x, y] = this.origin;
+    const [x, y] = this.toCanvas([0.5, 0.5]);
     pen(ctx, theme.ink(0.1), 1);
     line(ctx, [
       [x, 0],

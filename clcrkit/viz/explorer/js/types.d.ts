@@ -370,8 +370,8 @@ export type Range = [low: number, high: number];
 export interface CloudPoints {
   x: Float32Array;
   y: Float32Array;
-  sample: number[];
-  layer?: number[];
+  sample: Int32Array;
+  layer?: Uint8Array;
 }
 
 /** What a cloud draws, and when it is to be drawn anew. */
