@@ -368,22 +368,22 @@ this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const la
 lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
 lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
 highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
-new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
-app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
-modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
-value);const[low,high]=this.reach(column);const part=Math.round(31*clamp((value-low)/(high-low||1),0,1))/31;return{color:theme.
-ramp(.05+.9*part),shape:"circle"}}category(column,value){const{theme}=this.app;const{categories,right}=theme.shades;if(value<
-0)return{color:theme.ink(.35),shape:"circle"};const isError=column.name==="error"||column.name==="error b";if(isError&&value===
-0)return{color:right,shape:"circle"};if(isError)return{color:categories[4],shape:SHAPES[(value+1)%SHAPES.length]};return{
-color:categories[value%categories.length],shape:SHAPES[value%SHAPES.length]}}reach(column){const cached=this.reaches.get(
-column);if(cached)return cached;const sorted=Array.from(column.values.v).filter(Number.isFinite).sort((a,b)=>a-b);const reach=[
-quantile(sorted,.01),quantile(sorted,.99)];this.reaches.set(column,reach);return reach}groups(){const column=this.column;
-const{data,theme}=this.app;if(column?.kind!=="category"){const look={color:theme.ink(.6),shape:"circle"};return[{name:"a\
-ll samples",rows:data.ids.map((_,i)=>i),look}]}const rows=column.names.map(()=>[]);Array.from(column.values.v).forEach((v,i)=>{
-if(v>=0)rows[v].push(i)});return column.names.map((name,v)=>({name,rows:rows[v],look:this.category(column,v)})).filter(group=>group.
-rows.length)}fillLegend(parent){const{app}=this;const key=[app.get("color"),app.theme.name,app.get("space"),app.get("mod\
-ality")].join("|");if(parent.dataset.key===key)return;parent.dataset.key=key;parent.replaceChildren(h("span",{class:"clc\
-r-legend-title",text:app.get("color")}));const column=this.column;if(!column)this.fillModalities(parent);else if(column.
+new Map;this.found=void 0}get column(){const name=this.app.get("color");if(this.found?.name!==name)this.found=this.app.data.
+table.columns.find(c=>c.name===name);return this.found}of(row){const{theme,data}=this.app;const column=this.column;if(!column){
+const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.modality(index),shape:"circle"}}const value=column.
+values.v[row];if(column.kind==="category")return this.category(column,value);const[low,high]=this.reach(column);const part=Math.
+round(31*clamp((value-low)/(high-low||1),0,1))/31;return{color:theme.ramp(.05+.9*part),shape:"circle"}}category(column,value){
+const{theme}=this.app;const{categories,right}=theme.shades;if(value<0)return{color:theme.ink(.35),shape:"circle"};const isError=column.
+name==="error"||column.name==="error b";if(isError&&value===0)return{color:right,shape:"circle"};if(isError)return{color:categories[4],
+shape:SHAPES[(value+1)%SHAPES.length]};return{color:categories[value%categories.length],shape:SHAPES[value%SHAPES.length]}}reach(column){
+const cached=this.reaches.get(column);if(cached)return cached;const sorted=Array.from(column.values.v).filter(Number.isFinite).
+sort((a,b)=>a-b);const reach=[quantile(sorted,.01),quantile(sorted,.99)];this.reaches.set(column,reach);return reach}groups(){
+const column=this.column;const{data,theme}=this.app;if(column?.kind!=="category"){const look={color:theme.ink(.6),shape:"\
+circle"};return[{name:"all samples",rows:data.ids.map((_,i)=>i),look}]}const rows=column.names.map(()=>[]);Array.from(column.
+values.v).forEach((v,i)=>{if(v>=0)rows[v].push(i)});return column.names.map((name,v)=>({name,rows:rows[v],look:this.category(
+column,v)})).filter(group=>group.rows.length)}fillLegend(parent){const{app}=this;const key=[app.get("color"),app.theme.name,
+app.get("space"),app.get("modality")].join("|");if(parent.dataset.key===key)return;parent.dataset.key=key;parent.replaceChildren(
+h("span",{class:"clcr-legend-title",text:app.get("color")}));const column=this.column;if(!column)this.fillModalities(parent);else if(column.
 kind==="number")this.fillRamp(parent,column);else for(const group of this.groups())parent.append(this.item(group.look,group.
 name,group.rows))}item(look,label,rows){const icon=this.app.theme.sprite(look,5,2);const picture=h("img",{alt:"",src:icon.
 toDataURL(),width:icon.width/2,height:icon.height/2});const text=h("span",{text:label});if(!rows)return h("span",{},picture,
@@ -530,10 +530,11 @@ contextOf(sprite).getImageData(0,0,sprite.width,sprite.height));stamps.set(sprit
 data,width,height}){const full=Array.from({length:width*height},(_,i)=>i).filter(i=>data[4*i+3]>8);return{dx:Int16Array.
 from(full,i=>i%width-(width>>1)),dy:Int16Array.from(full,i=>Math.floor(i/width)-(height>>1)),color:Uint8ClampedArray.from(
 full.flatMap(i=>[0,1,2].map(c=>data[4*i+c]))),opacity:Float32Array.from(full,i=>data[4*i+3]/255)}}function splat({data,width,
-height},{dx,dy,color,opacity},x,y,strength){const[left,top]=[Math.floor(x),Math.floor(y)];if(left<-20||top<-20||left>width+
-20||top>height+20)return;for(let p=0;p<dx.length;p++){const[px,py]=[left+dx[p],top+dy[p]];if(px<0||py<0||px>=width||py>=
-height)continue;const at=4*(py*width+px);const over=opacity[p]*strength;const under=data[at+3]/255*(1-over);const all=over+
-under;const part=over/all;for(let c=0;c<3;c++)data[at+c]+=(color[3*p+c]-data[at+c])*part;data[at+3]=255*all}}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.shift=[0,0]}get key(){return[this.times,...this.
+height},{dx,dy,color,opacity},x,y,strength){const left=Math.floor(x);const top=Math.floor(y);if(left<-20||top<-20||left>
+width+20||top>height+20)return;for(let p=0;p<dx.length;p++){const px=left+dx[p];const py=top+dy[p];if(px<0||py<0||px>=width||
+py>=height)continue;const at=4*(py*width+px);const over=opacity[p]*strength;const there=data[at+3];const all=there===0?over:
+over+there/255*(1-over);const part=there===0?1:over/all;data[at]+=(color[3*p]-data[at])*part;data[at+1]+=(color[3*p+1]-data[at+
+1])*part;data[at+2]+=(color[3*p+2]-data[at+2])*part;data[at+3]=255*all}}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.shift=[0,0]}get key(){return[this.times,...this.
 shift].join()}see([x,y]){return[x*this.times+this.shift[0],y*this.times+this.shift[1]]}zoom(factor,at,size){const times=clamp(
 this.times*factor,1,MOST3);const by=times/this.times;this.times=times;this.put([at[0]+(this.shift[0]-at[0])*by,at[1]+(this.
 shift[1]-at[1])*by],size)}pan(by,size){this.put([this.shift[0]+by[0],this.shift[1]+by[1]],size)}put(shift,size){const held=axis=>clamp(
@@ -560,49 +561,50 @@ now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;t
 (v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,
 y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
 points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
-base);base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.
-frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>3e4?1.6:n>MANY?2.3:n>900?3.1:n>200?3.8:4.6;this.
-radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);const picture=n>MANY?ctx.getImageData(
-0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];for(const chosen of some?[false,true]:
-[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==chosen)continue;
-const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,stamps2[looks.of[i]],x[i]*scale,y[i]*
-scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];const[width,height]=[sprite.width/
-scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1;if(!picture)
-return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,x:all.x.map(v=>v*times+shift[0]),
-y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,layer}=points;const{scale}=this.
-canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.name,r,scale].join("|");if(key===
-this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers=new Map;const of=new Uint16Array(sample.
-length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:0)??app.colouring.of(sample[i]);
-const sprite=app.theme.sprite(look,r,scale);let number=numbers.get(sprite);if(number===void 0){number=numbers.size;numbers.
-set(sprite,number)}of[i]=number}this.lookKey=key;this.looks={of,marks:[...numbers.keys()]};return this.looks}paintMarks(ctx,w,hh){
-const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size&&app.selected.
-size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+
-1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.
-hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){
-const{x,y,sample}=this.points;const{row}=this.app.data;const found2=[];for(let i=0;i<sample.length;i++)if(sample[i]===row)
-found2.push([x[i],y[i],false]);return found2}paintPicked(ctx,x,y,ghost){const{theme}=this.app;if(ghost){pen(ctx,theme.ink(
-.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.beginPath();
-for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){
-const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[
-this.canvas.width/2,this.canvas.height/2]){this.view.zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){
-this.view.pan(by,[this.canvas.width,this.canvas.height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=
--1;this.app.untip();this.frame||=requestAnimationFrame(()=>{this.frame=0;if(this.canvas.el.isConnected)this.canvas.paint()})}wheel(event){
-if(!event.ctrlKey&&!event.metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(
-2**(-clamp(pixels2,-300,300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||
-event.altKey)return false;const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key===
-"+"||event.key==="=")this.zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.
-shiftKey&&ways[event.key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.
-source.zooms&&(event.button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.
-canvas.el.setPointerCapture(event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.
-el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan(
-[at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],
-at[1]-this.start[1])>5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}
-const under=nearest(this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else
-app.tip(event,app.describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;
-this.loop=null;this.canvas.paint()}up(event){this.grip=null;if(!this.start)return;const{app,points,loop}=this;this.drop();
-if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
-event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
-shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
+base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,
+0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>3e4?1.6:n>MANY?2.3:n>900?
+3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);const picture=n>
+MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];for(const chosen of some?
+[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==
+chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,stamps2[looks.of[i]],
+x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];const[width,height]=[
+sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1;
+if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,x:all.x.map(
+v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,layer}=points;
+const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.name,r,scale].
+join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers={};const marks=[];
+const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:
+0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];if(shapes[look.shape]===void 0)
+shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}this.lookKey=key;this.looks={of,
+marks};return this.looks}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);
+let rings=0;if(app.selected.size&&app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.has(sample[i]))
+continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())
+this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],
+y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.app.data;const found2=[];for(let i=0;i<
+sample.length;i++)if(sample[i]===row)found2.push([x[i],y[i],false]);return found2}paintPicked(ctx,x,y,ghost){const{theme}=this.
+app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(
+1),2.2);ring(ctx,x,y,8);ctx.beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(
+x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.
+ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[this.canvas.width/2,this.canvas.height/2]){this.view.
+zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){this.view.pan(by,[this.canvas.width,this.canvas.
+height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();this.frame||=requestAnimationFrame(
+()=>{this.frame=0;if(this.canvas.el.isConnected)this.canvas.paint()})}wheel(event){if(!event.ctrlKey&&!event.metaKey)return;
+event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(2**(-clamp(pixels2,-300,300)/200),this.
+canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||event.altKey)return false;const ways={
+ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key==="+"||event.key==="=")this.zoom(STEP);else if(event.
+key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.shiftKey&&ways[event.key])this.pan(ways[event.
+key]);else return false;event.preventDefault();return true}down(event){if(this.source.zooms&&(event.button===1||!event.button&&
+event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId);
+return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){
+const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan([at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=
+at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];if(!this.
+loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(this.points,at);if(under!==this.
+hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.describe(this.points.sample[under],
+this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;this.loop=null;this.canvas.paint()}up(event){this.grip=
+null;if(!this.start)return;const{app,points,loop}=this;this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(
+points.x[i],points.y[i],loop));app.select([...new Set(within)],event.shiftKey)}else{const under=nearest(points,this.canvas.
+at(event));if(under>=0)app.select([points.sample[under]],event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)
+app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
 ality.";this.cloud=new Cloud(this.app,parent,ROW3*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([

@@ -130,7 +130,7 @@ export class Cloud {
   paintBase(w, hh) {
     const { app, base } = this;
     const { scale } = this.canvas;
-    const ctx = contextOf(base);
+    const ctx = contextOf(base, { willReadFrequently: true }); // no way to a graphics card and back
     base.width = Math.round(w * scale);
     base.height = Math.round(hh * scale);
     ctx.setTransform(scale, 0, 0, scale, 0, 0);
@@ -179,21 +179,19 @@ export class Cloud {
       "|",
     );
     if (key === this.lookKey && this.looks.of.length === sample.length) return this.looks;
-    /** @type {Map<HTMLCanvasElement, number>} */
-    const numbers = new Map();
+    /** By colour and shape. @type {Record<string, Record<string, number>>} */
+    const numbers = {};
+    const marks = [];
     const of = new Uint16Array(sample.length);
     for (let i = 0; i < sample.length; i++) {
       const look = source.look?.(sample[i], layer ? layer[i] : 0) ?? app.colouring.of(sample[i]);
-      const sprite = app.theme.sprite(look, r, scale);
-      let number = numbers.get(sprite);
-      if (number === undefined) {
-        number = numbers.size;
-        numbers.set(sprite, number);
-      }
-      of[i] = number;
+      numbers[look.color] ??= {};
+      const shapes = numbers[look.color];
+      if (shapes[look.shape] === undefined) shapes[look.shape] = marks.push(app.theme.sprite(look, r, scale)) - 1;
+      of[i] = shapes[look.shape];
     }
     this.lookKey = key;
-    this.looks = { of, marks: [...numbers.keys()] };
+    this.looks = { of, marks };
     return this.looks;
   }
 

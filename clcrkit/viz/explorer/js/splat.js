@@ -36,17 +36,21 @@ export function stampFrom({ data, width, height }) {
  * @param {number} strength 0 to 1
  */
 export function splat({ data, width, height }, { dx, dy, color, opacity }, x, y, strength) {
-  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const left = Math.floor(x);
+  const top = Math.floor(y);
   if (left < -20 || top < -20 || left > width + 20 || top > height + 20) return;
   for (let p = 0; p < dx.length; p++) {
-    const [px, py] = [left + dx[p], top + dy[p]];
+    const px = left + dx[p];
+    const py = top + dy[p];
     if (px < 0 || py < 0 || px >= width || py >= height) continue;
     const at = 4 * (py * width + px);
     const over = opacity[p] * strength;
-    const under = (data[at + 3] / 255) * (1 - over);
-    const all = over + under;
-    const part = over / all;
-    for (let c = 0; c < 3; c++) data[at + c] += (color[3 * p + c] - data[at + c]) * part;
+    const there = data[at + 3];
+    const all = there === 0 ? over : over + (there / 255) * (1 - over);
+    const part = there === 0 ? 1 : over / all;
+    data[at] += (color[3 * p] - data[at]) * part;
+    data[at + 1] += (color[3 * p + 1] - data[at + 1]) * part;
+    data[at + 2] += (color[3 * p + 2] - data[at + 2]) * part;
     data[at + 3] = 255 * all;
   }
 }
