@@ -538,41 +538,45 @@ over+there/255*(1-over);const part=there===0?1:over/all;data[at]+=(color[3*p]-da
 shift].join()}see([x,y]){return[x*this.times+this.shift[0],y*this.times+this.shift[1]]}zoom(factor,at,size){const times=clamp(
 this.times*factor,1,MOST3);const by=times/this.times;this.times=times;this.put([at[0]+(this.shift[0]-at[0])*by,at[1]+(this.
 shift[1]-at[1])*by],size)}pan(by,size){this.put([this.shift[0]+by[0],this.shift[1]+by[1]],size)}put(shift,size){const held=axis=>clamp(
-shift[axis],size[axis]*(1-this.times),0);this.shift=[held(0),held(1)]}reset(){this.times=1;this.shift=[0,0]}};var TRAVEL=320;var MANY=4e3;var Cloud=class{constructor(app,parent,height,label,source){this.app=app;this.source=source;
-this.canvas=new Canvas(app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.createElement("canvas");
-this.drawnKey="";this.placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,y:new Float32Array,
-sample:new Int32Array};this.all=this.points;this.lookKey="";this.looks={of:new Uint16Array,marks:[]};this.frame=0;this.target=
-null;this.moving=null;this.start=null;this.loop=null;this.view=new Viewport;this.grip=null;const{el}=this.canvas;el.classList.
-add("clcr-cloud");el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.
-move(event));el.addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());
-el.addEventListener("pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.
-viewKeys(event)||app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){
-if(this.source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
-const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const key=[placeKey,this.view.key,w,hh,scale,app.
-theme.name,app.get("color"),app.dimmingKey].join("|");if(key!==this.drawnKey){const size=`${w}x${hh}`;const before=this.
-target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.source.place(w,hh);const target=this.seenPoints(this.
-all);if(this.placeKey===placeKey)this.moving=null;const moved=this.source.animate&&before&&before.x.length===target.x.length&&
-this.size===size&&this.placeKey!==placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia(
-"(prefers-reduced-motion: reduce)").matches)this.travel(before,target);else if(!this.moving)this.points=target;this.paintBase(
-w,hh)}ctx.drawImage(this.base,0,0,w,hh);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)this.paintLoop(
-ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.now();
-this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(1,(performance.
-now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.x.map(
-(v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,
-y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
+shift[axis],size[axis]*(1-this.times),0);this.shift=[held(0),held(1)]}reset(){this.times=1;this.shift=[0,0]}};var TRAVEL=320;var MANY=4e3;var VERY_MANY=3e4;var REST=120;var Cloud=class{constructor(app,parent,height,label,source){this.
+app=app;this.source=source;this.canvas=new Canvas(app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.
+createElement("canvas");this.drawnKey="";this.placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,
+y:new Float32Array,sample:new Int32Array};this.all=this.points;this.lookKey="";this.looks={of:new Uint16Array,marks:[]};
+this.frame=0;this.drawn={rest:"",times:1,shift:[0,0]};this.turnsUntil=0;this.turned=0;this.target=null;this.moving=null;
+this.start=null;this.loop=null;this.view=new Viewport;this.grip=null;const{el}=this.canvas;el.classList.add("clcr-cloud");
+el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.move(event));el.
+addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());el.addEventListener(
+"pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.viewKeys(event)||
+app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){if(this.
+source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
+const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;const rest=[placeKey,w,hh,scale,
+app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.now()<
+this.turnsUntil&&rest===this.drawn.rest&&this.all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==
+this.drawnKey){const size=`${w}x${hh}`;const before=this.target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.
+source.place(w,hh);const target=this.seenPoints(this.all);if(this.placeKey===placeKey)this.moving=null;const moved=this.
+source.animate&&before&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,
+{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,
+target);else if(!this.moving)this.points=target;this.paintBase(w,hh);this.drawn={rest,times:view.times,shift:view.shift}}
+const by=turning?view.times/this.drawn.times:1;const[left,top]=turning?view.shift.map((to,axis)=>to-this.drawn.shift[axis]*
+by):[0,0];ctx.drawImage(this.base,left,top,w*by,hh*by);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)
+this.paintLoop(ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.
+now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(
+1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.
+x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,
+x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
 points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
 base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,
-0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>3e4?1.6:n>MANY?2.3:n>900?
-3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);const picture=n>
-MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];for(const chosen of some?
-[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==
-chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,stamps2[looks.of[i]],
-x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];const[width,height]=[
-sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}ctx.globalAlpha=1;
-if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,x:all.x.map(
-v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,layer}=points;
-const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.name,r,scale].
-join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers={};const marks=[];
+0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>VERY_MANY?1.6:n>MANY?2.3:
+n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);
+const picture=n>MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];
+for(const chosen of some?[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.
+selected.has(sample[i])!==chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,
+stamps2[looks.of[i]],x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];
+const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}
+ctx.globalAlpha=1;if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,
+x:all.x.map(v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,
+layer}=points;const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.
+name,r,scale].join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers={};const marks=[];
 const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:
 0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];if(shapes[look.shape]===void 0)
 shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}this.lookKey=key;this.looks={of,
@@ -587,24 +591,25 @@ app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.pa
 x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.
 ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[this.canvas.width/2,this.canvas.height/2]){this.view.
 zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){this.view.pan(by,[this.canvas.width,this.canvas.
-height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();this.frame||=requestAnimationFrame(
-()=>{this.frame=0;if(this.canvas.el.isConnected)this.canvas.paint()})}wheel(event){if(!event.ctrlKey&&!event.metaKey)return;
-event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(2**(-clamp(pixels2,-300,300)/200),this.
-canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||event.altKey)return false;const ways={
-ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key==="+"||event.key==="=")this.zoom(STEP);else if(event.
-key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.shiftKey&&ways[event.key])this.pan(ways[event.
-key]);else return false;event.preventDefault();return true}down(event){if(this.source.zooms&&(event.button===1||!event.button&&
-event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId);
-return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){
-const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan([at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=
-at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];if(!this.
-loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(this.points,at);if(under!==this.
-hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.describe(this.points.sample[under],
-this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;this.loop=null;this.canvas.paint()}up(event){this.grip=
-null;if(!this.start)return;const{app,points,loop}=this;this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(
-points.x[i],points.y[i],loop));app.select([...new Set(within)],event.shiftKey)}else{const under=nearest(points,this.canvas.
-at(event));if(under>=0)app.select([points.sample[under]],event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)
-app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
+height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();const paint=()=>this.canvas.
+el.isConnected&&this.canvas.paint();this.frame||=requestAnimationFrame(()=>{this.frame=0;paint()});if(this.all.x.length<=
+VERY_MANY)return;this.turnsUntil=performance.now()+REST;clearTimeout(this.turned);this.turned=setTimeout(paint,REST+10)}wheel(event){
+if(!event.ctrlKey&&!event.metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(
+2**(-clamp(pixels2,-300,300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||
+event.altKey)return false;const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key===
+"+"||event.key==="=")this.zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.
+shiftKey&&ways[event.key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.
+source.zooms&&(event.button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.
+canvas.el.setPointerCapture(event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.
+el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan(
+[at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],
+at[1]-this.start[1])>5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}
+const under=nearest(this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else
+app.tip(event,app.describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;
+this.loop=null;this.canvas.paint()}up(event){this.grip=null;if(!this.start)return;const{app,points,loop}=this;this.drop();
+if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
+event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
+shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
 ality.";this.cloud=new Cloud(this.app,parent,ROW3*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([

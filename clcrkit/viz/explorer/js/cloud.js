@@ -10,6 +10,8 @@ import { STEP, Viewport } from "./viewport.js";
 
 const TRAVEL = 320; // milliseconds
 const MANY = 4000; // points: more are splatted
+const VERY_MANY = 30_000; // more do not follow the wheel one by one
+const REST = 120; // milliseconds until they do
 
 export class Cloud {
   /**
@@ -37,6 +39,10 @@ export class Cloud {
     /** Each point's mark, as a number, and the marks. @type {{of: Uint16Array, marks: HTMLCanvasElement[]}} */
     this.looks = { of: new Uint16Array(), marks: [] };
     this.frame = 0;
+    /** The view that the picture of all points was drawn for. @type {{rest: string, times: number, shift: Place}} */
+    this.drawn = { rest: "", times: 1, shift: [0, 0] };
+    this.turnsUntil = 0;
+    this.turned = 0;
     /** @type {CloudPoints | null} */
     this.target = null;
     /** @type {CloudPoints | null} */
@@ -73,8 +79,12 @@ export class Cloud {
     const { app } = this;
     const placeKey = this.source.key();
     const { scale } = this.canvas;
-    const key = [placeKey, this.view.key, w, hh, scale, app.theme.name, app.get("color"), app.dimmingKey].join("|");
-    if (key !== this.drawnKey) {
+    const { view } = this;
+    const rest = [placeKey, w, hh, scale, app.theme.name, app.get("color"), app.dimmingKey].join("|");
+    const key = `${rest}|${view.key}`;
+    const turning = performance.now() < this.turnsUntil && rest === this.drawn.rest && this.all.x.length > VERY_MANY;
+    if (turning) this.points = this.seenPoints(this.all);
+    else if (key !== this.drawnKey) {
       const size = `${w}x${hh}`;
       const before = this.target;
       if (this.placeKey !== placeKey || this.size !== size) this.all = this.source.place(w, hh);
@@ -90,8 +100,12 @@ export class Cloud {
       if (moved && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.travel(before, target);
       else if (!this.moving) this.points = target;
       this.paintBase(w, hh);
+      this.drawn = { rest, times: view.times, shift: view.shift };
     }
-    ctx.drawImage(this.base, 0, 0, w, hh);
+    // while the wheel turns, the last picture is only stretched
+    const by = turning ? view.times / this.drawn.times : 1;
+    const [left, top] = turning ? view.shift.map((to, axis) => to - this.drawn.shift[axis] * by) : [0, 0];
+    ctx.drawImage(this.base, left, top, w * by, hh * by);
     this.source.above?.(ctx, w, hh);
     this.paintMarks(ctx, w, hh);
     if (this.loop) this.paintLoop(ctx, this.loop);
@@ -137,7 +151,7 @@ export class Cloud {
     this.source.frame(ctx, w, hh);
     const { x, y, sample } = this.points;
     const n = x.length;
-    const r = n > 30_000 ? 1.6 : n > MANY ? 2.3 : n > 900 ? 3.1 : n > 200 ? 3.8 : 4.6;
+    const r = n > VERY_MANY ? 1.6 : n > MANY ? 2.3 : n > 900 ? 3.1 : n > 200 ? 3.8 : 4.6;
     this.radius = r;
     const some = app.selected.size > 1;
     const { lacking } = app.data;
@@ -284,10 +298,15 @@ export class Cloud {
   seen() {
     this.hover = -1;
     this.app.untip();
+    const paint = () => this.canvas.el.isConnected && this.canvas.paint(); // the other views show what they showed
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      if (this.canvas.el.isConnected) this.canvas.paint(); // the other views show what they showed
+      paint();
     });
+    if (this.all.x.length <= VERY_MANY) return;
+    this.turnsUntil = performance.now() + REST;
+    clearTimeout(this.turned);
+    this.turned = setTimeout(paint, REST + 10);
   }
 
   /** With Ctrl or ⌘, as on a map: the wheel alone scrolls the page. @param {WheelEvent} event */
