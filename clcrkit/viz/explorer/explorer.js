@@ -739,9 +739,9 @@ app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=t
 "UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}traces(){const onchange=event=>{
 this.other=inputValue(event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));
 return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){
-const each=[["−","Zoom out",()=>this.cloud.zoom(1/STEP)],["+","Zoom in",()=>this.cloud.zoom(STEP)],["all","See all poi\
-nts",()=>this.cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute(
-"aria-label",label);made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});
+const each=[["−","Shrink",()=>this.cloud.zoom(1/STEP)],["+","Enlarge",()=>this.cloud.zoom(STEP)],["all","See all point\
+s",()=>this.cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute("a\
+ria-label",label);made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});
 return h("span",{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("color")==="modality"}get isCode(){
 return this.app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="s\
 hared"?app.data.table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();if(this.other)

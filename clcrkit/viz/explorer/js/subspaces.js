@@ -109,8 +109,8 @@ export class Subspaces {
   lens() {
     /** @type {[string, string, () => void][]} */
     const each = [
-      ["−", "Zoom out", () => this.cloud.zoom(1 / STEP)],
-      ["+", "Zoom in", () => this.cloud.zoom(STEP)],
+      ["−", "Shrink", () => this.cloud.zoom(1 / STEP)],
+      ["+", "Enlarge", () => this.cloud.zoom(STEP)],
       ["all", "See all points", () => this.cloud.whole()],
     ];
     const buttons = each.map(([text, label, run]) => {
