@@ -1,4 +1,5 @@
-"""How an exported page bears many samples: its size, and the times to open it and to draw all clouds anew.
+"""How an exported page bears many samples: its size, and the times to open it, to zoom or pan and to draw
+all clouds anew.
 
     python -m tests.browser.cloud_figures 3000 10000 100000
 
@@ -36,6 +37,20 @@ COLOURS = """async () => {
   }
   return times;
 }"""
+# Frames while the first cloud is enlarged, moved and made whole again by keys: each key, and the frame that shows it.
+VIEWED = """async () => {
+  const canvas = document.querySelector('.clcr-subspaces canvas'), times = [];
+  const frame = () => new Promise(requestAnimationFrame);
+  const keys = ['+', '+', '+', 'ArrowLeft', 'ArrowUp', 'ArrowRight', 'ArrowDown', '-', '-', '-'];
+  for (const key of [...keys, ...keys]) {
+    await frame();
+    const started = performance.now();
+    canvas.dispatchEvent(new KeyboardEvent('keydown', {key, shiftKey: key.startsWith('Arrow'), bubbles: true}));
+    await frame(); await new Promise((done) => setTimeout(done, 0));
+    times.push(performance.now() - started);
+  }
+  return times;
+}"""
 STARTED = """(() => {
   const look = () => {
     const canvas = document.querySelector('.clcr-subspaces canvas');
@@ -62,9 +77,13 @@ def _figures(page: Page, samples: int) -> None:
         page.wait_for_timeout(100)
     page.wait_for_timeout(500)
     redrawn = statistics.median(page.evaluate(COLOURS))
+    viewed = statistics.median(page.evaluate(VIEWED))
     size = path.stat().st_size / 1e6
     print(f"{samples:,} samples: {size:.1f} MB, written in {written:.1f} s, opened in {opened / 1e3:.2f} s, ", end="")
-    print(f"all clouds redrawn in {redrawn:.0f} ms (load {os.getloadavg()[0]:.1f})", flush=True)
+    print(
+        f"zoom or pan in {viewed:.0f} ms, all clouds redrawn in {redrawn:.0f} ms (load {os.getloadavg()[0]:.1f})",
+        flush=True,
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

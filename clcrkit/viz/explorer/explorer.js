@@ -368,22 +368,22 @@ this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const la
 lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
 lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
 highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
-new Map}get column(){return this.app.data.table.columns.find(c=>c.name===this.app.get("color"))}of(row){const{theme,data}=this.
-app;const column=this.column;if(!column){const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.
-modality(index),shape:"circle"}}const value=column.values.v[row];if(column.kind==="category")return this.category(column,
-value);const[low,high]=this.reach(column);const part=Math.round(31*clamp((value-low)/(high-low||1),0,1))/31;return{color:theme.
-ramp(.05+.9*part),shape:"circle"}}category(column,value){const{theme}=this.app;const{categories,right}=theme.shades;if(value<
-0)return{color:theme.ink(.35),shape:"circle"};const isError=column.name==="error"||column.name==="error b";if(isError&&value===
-0)return{color:right,shape:"circle"};if(isError)return{color:categories[4],shape:SHAPES[(value+1)%SHAPES.length]};return{
-color:categories[value%categories.length],shape:SHAPES[value%SHAPES.length]}}reach(column){const cached=this.reaches.get(
-column);if(cached)return cached;const sorted=Array.from(column.values.v).filter(Number.isFinite).sort((a,b)=>a-b);const reach=[
-quantile(sorted,.01),quantile(sorted,.99)];this.reaches.set(column,reach);return reach}groups(){const column=this.column;
-const{data,theme}=this.app;if(column?.kind!=="category"){const look={color:theme.ink(.6),shape:"circle"};return[{name:"a\
-ll samples",rows:data.ids.map((_,i)=>i),look}]}const rows=column.names.map(()=>[]);Array.from(column.values.v).forEach((v,i)=>{
-if(v>=0)rows[v].push(i)});return column.names.map((name,v)=>({name,rows:rows[v],look:this.category(column,v)})).filter(group=>group.
-rows.length)}fillLegend(parent){const{app}=this;const key=[app.get("color"),app.theme.name,app.get("space"),app.get("mod\
-ality")].join("|");if(parent.dataset.key===key)return;parent.dataset.key=key;parent.replaceChildren(h("span",{class:"clc\
-r-legend-title",text:app.get("color")}));const column=this.column;if(!column)this.fillModalities(parent);else if(column.
+new Map;this.found=void 0}get column(){const name=this.app.get("color");if(this.found?.name!==name)this.found=this.app.data.
+table.columns.find(c=>c.name===name);return this.found}of(row){const{theme,data}=this.app;const column=this.column;if(!column){
+const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.modality(index),shape:"circle"}}const value=column.
+values.v[row];if(column.kind==="category")return this.category(column,value);const[low,high]=this.reach(column);const part=Math.
+round(31*clamp((value-low)/(high-low||1),0,1))/31;return{color:theme.ramp(.05+.9*part),shape:"circle"}}category(column,value){
+const{theme}=this.app;const{categories,right}=theme.shades;if(value<0)return{color:theme.ink(.35),shape:"circle"};const isError=column.
+name==="error"||column.name==="error b";if(isError&&value===0)return{color:right,shape:"circle"};if(isError)return{color:categories[4],
+shape:SHAPES[(value+1)%SHAPES.length]};return{color:categories[value%categories.length],shape:SHAPES[value%SHAPES.length]}}reach(column){
+const cached=this.reaches.get(column);if(cached)return cached;const sorted=Array.from(column.values.v).filter(Number.isFinite).
+sort((a,b)=>a-b);const reach=[quantile(sorted,.01),quantile(sorted,.99)];this.reaches.set(column,reach);return reach}groups(){
+const column=this.column;const{data,theme}=this.app;if(column?.kind!=="category"){const look={color:theme.ink(.6),shape:"\
+circle"};return[{name:"all samples",rows:data.ids.map((_,i)=>i),look}]}const rows=column.names.map(()=>[]);Array.from(column.
+values.v).forEach((v,i)=>{if(v>=0)rows[v].push(i)});return column.names.map((name,v)=>({name,rows:rows[v],look:this.category(
+column,v)})).filter(group=>group.rows.length)}fillLegend(parent){const{app}=this;const key=[app.get("color"),app.theme.name,
+app.get("space"),app.get("modality")].join("|");if(parent.dataset.key===key)return;parent.dataset.key=key;parent.replaceChildren(
+h("span",{class:"clcr-legend-title",text:app.get("color")}));const column=this.column;if(!column)this.fillModalities(parent);else if(column.
 kind==="number")this.fillRamp(parent,column);else for(const group of this.groups())parent.append(this.item(group.look,group.
 name,group.rows))}item(look,label,rows){const icon=this.app.theme.sprite(look,5,2);const picture=h("img",{alt:"",src:icon.
 toDataURL(),width:icon.width/2,height:icon.height/2});const text=h("span",{text:label});if(!rows)return h("span",{},picture,
@@ -394,19 +394,19 @@ m);parent.append(this.item({color:app.theme.modality(i),shape:shared?SHAPES[i%SH
 append(note("all modalities together: only in the shared space, which they have in common"))}}fillRamp(parent,column){const[
 low,high]=this.reach(column);const stops=[.05,.25,.5,.75,.95].map(t=>this.app.theme.ramp(t));parent.append(h("div",{class:"\
 clcr-rampbar",style:`background:linear-gradient(90deg,${stops.join(",")})`}),h("div",{class:"clcr-rampends"},h("span",{text:fmt(
-low)}),h("span",{text:fmt(high)})))}};var LEFT5=74;var RIGHT5=46;var HEAD2=16;var ROW2=14;function differencesOf(table,compared){const found=[];const count=table.
+low)}),h("span",{text:fmt(high)})))}};var LEFT5=74;var RIGHT5=46;var HEAD2=16;var ROW2=14;function differencesOf(table,compared){const found2=[];const count=table.
 ids.length;const add=(group,name,modality,a,b,at)=>{if(!b)return;const width=a.shape[1];const here=modality<0?null:table.
 present[table.modalities[modality]].v;const values=Float32Array.from({length:count},(_,i)=>here&&!here[i]?Number.NaN:b.v[i*
 width+at]-a.v[i*width+at]);const sorted=Array.from(values).filter(Number.isFinite).sort((p,q)=>p-q);if(!sorted.length)return;
-const[low,high]=[.1,.9].map(q=>quantile(sorted,q));found.push({group,name,modality,values,low,high,mean:sum(sorted)/sorted.
+const[low,high]=[.1,.9].map(q=>quantile(sorted,q));found2.push({group,name,modality,values,low,high,mean:sum(sorted)/sorted.
 length})};table.levels.forEach((name,at)=>{add("level gate ω",name,-1,table.level_gate,compared.level_gate,at)});table.
 modalities.forEach((name,at)=>{add("modality gate",name,at,table.modality_gate,compared.modality_gate,at)});table.modalities.
 forEach((name,at)=>{add("private gate η",name,at,table.private_gate,compared.private_gate,at)});table.modalities.forEach(
 (m,at)=>{table.levels.forEach((name,level)=>{add(`participation r, ${m}`,name,at,table.participation[m],compared.participation[m],
-level)})});return found}var Differences=class{constructor(app,parent,compared){this.app=app;this.all=differencesOf(app.data.
-table,compared);this.places=[];let y=2;let group="";for(const difference of this.all){if(difference.group!==group)y+=HEAD2;
-group=difference.group;this.places.push({y,difference});y+=ROW2}const label="Gates and budgets, b minus a: the middle 80\
- % and the mean of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,y+20,label,(ctx,width,height)=>this.
+level)})});return found2}var Differences=class{constructor(app,parent,compared){this.app=app;this.all=differencesOf(app.
+data.table,compared);this.places=[];let y=2;let group="";for(const difference of this.all){if(difference.group!==group)y+=
+HEAD2;group=difference.group;this.places.push({y,difference});y+=ROW2}const label="Gates and budgets, b minus a: the mid\
+dle 80 % and the mean of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,y+20,label,(ctx,width,height)=>this.
 draw(ctx,width,height));this.canvas.el.hidden=!this.all.length;const over=event=>{const at=this.canvas.at(event)[1];const under=this.
 places.find(place=>at>=place.y&&at<place.y+ROW2);if(under)app.tip(event,this.describe(under.difference));else app.untip()};
 hovered(this.canvas.el,over,()=>app.untip())}describe({group,name,values,low,high,mean}){const{data}=this.app;return[`${group}\
@@ -476,35 +476,38 @@ data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=va
 wer"];var Data=class{constructor(model,driver){this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=
 this.kernel||Boolean(model.complete);this.table=decode(model.get("_table"));this.compared=model.get("_compared")?.says?decode(
 model.get("_compared")):null;this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.
-block=null;this.blockRows=new Map;this.attentions=null;this.sounds=null;this.pictures=null;this.answers=null;this.ranges=
-new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);if(name==="_points")this.
-points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name==="_sound")this.sounds=message(
-value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.answers=message(value);else{
-this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.model.get(
-"picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??-1}pointsOf(modality,other=false){
-const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[(other?"b/":"")+this.
-spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_code")?space:`${space}\
-/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.table.sparse?this.model.get("muted"):[];
-return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){return shareOf(tokens,this.model.
-get("gamma"),this.table.sparse)}gain(tokens,share){return this.compared&&gainOf(tokens,share,this.model.get("gamma"),this.
-compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){
-const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.
-model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.attentionIsHere&&this.attention?.levels.length===
-this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.get("head")){return this.attention&&
-weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){const at=this.sounds?.
-ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
-v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
-null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
-get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
-const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
-table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
-level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
-const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
-const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
-task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
-ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
-name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
-slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+block=null;this.blockRows=new Map;this.lackingOf=null;this.lackers=new Set;this.attentions=null;this.sounds=null;this.pictures=
+null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.
+get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
+"_sound")this.sounds=message(value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.
+answers=message(value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){
+return this.model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(
+this.picked)??-1}pointsOf(modality,other=false){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;
+return this.points[kind]?.[(other?"b/":"")+this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");
+return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.
+table.sparse?this.model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){
+return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get lacking(){if(this.complete||!this.block)return null;
+if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.blockRows.
+has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){return this.compared&&gainOf(tokens,share,
+this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.attentions:
+null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.includes(
+level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.attentionIsHere&&
+this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.
+get("head")){return this.attention&&weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){
+const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
+of[modality]?.[at]?.v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.
+of[modality]?.[at]??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[
+gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,
+muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
+return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
+v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
+q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
+ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
+name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
+const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
+return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
+true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
+his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -514,69 +517,111 @@ title:`select ${name}`,onclick}),mean)}))}color(i){const{theme}=this.app;return 
 i):theme.level(i,this.names.length)}bar(label,values){const texts=this.names.map((name,i)=>`${name} ${fmt(values[i])}`);
 const pieces=texts.map((title,i)=>h("i",{style:`width:${100*values[i]}%;background:${this.color(i)}`,title}));const stack=h(
 "span",{class:"clcr-stack",role:"img","aria-label":texts.join(", ")},...pieces);return h("div",{class:"clcr-gatebar"},label,
-stack)}};function cloudPoints(places,sample,layer){return{x:Float32Array.from(places,p=>p[0]),y:Float32Array.from(places,p=>p[1]),
-sample,layer}}function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];
-const[xj,yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,
-py],reach=12){let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){
-least=d;best=i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-
-side)/2;const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
+stack)}};function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];const[xj,
+yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,py],reach=12){
+let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){least=d;best=
+i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-side)/2;
+const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,base-side*.866]];return corners}function barycentric(values,i,corners){
 const along=axis=>values[3*i]*corners[0][axis]+values[3*i+1]*corners[1][axis]+values[3*i+2]*corners[2][axis];return[along(
 0),along(1)]}function enlarge(x,y,size,margin){const ends=[extent(x),extent(y)];const times=clamp(Math.min(...ends.map(([
 low,high],axis)=>(size[axis]-margin)/(high-low||.001))),1,1e3);const move=(v,axis)=>size[axis]/2+(v-(ends[axis][0]+ends[axis][1])/
-2)*times;return([px,py])=>[move(px,0),move(py,1)]}var TRAVEL=320;var Cloud=class{constructor(app,parent,height,label,source){this.app=app;this.source=source;this.canvas=new Canvas(
-app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.createElement("canvas");this.drawnKey="";this.
-placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,y:new Float32Array,sample:[]};this.
-target=null;this.moving=null;this.start=null;this.loop=null;const{el}=this.canvas;el.classList.add("clcr-cloud");el.addEventListener(
-"pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.move(event));el.addEventListener("p\
-ointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());el.addEventListener("pointerleave",
-()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>app.stepKeys(event))}update(){
-if(this.source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
-const{app}=this;const placeKey=this.source.key();const key=[placeKey,w,hh,this.canvas.scale,app.theme.name,app.get("colo\
-r"),app.dimmingKey].join("|");if(key!==this.drawnKey){const size=`${w}x${hh}`;const before=this.target;const target=this.
-source.place(w,hh);const moved=this.source.animate&&before&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==
-placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").
-matches)this.travel(before,target);else if(!this.moving)this.points=target;this.paintBase(w,hh)}ctx.drawImage(this.base,
-0,0,w,hh);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)this.paintLoop(ctx,this.loop)}travel(before,target){
-const from={x:before.x.slice(),y:before.y.slice()};const started=performance.now();this.moving=target;const step=()=>{if(this.
-moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(1,(performance.now()-started)/TRAVEL);const ease=1-
-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);
-const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,y}}this.paintBase(this.canvas.width,this.
-canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.points={...target,...from};requestAnimationFrame(
-step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(base);base.width=Math.round(w*scale);
-base.height=Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample,layer}=this.
-points;const n=x.length;const r=n>4e3?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;for(const chosen of some?
-[false,true]:[true]){ctx.globalAlpha=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.selected.has(sample[i])!==
-chosen)continue;const look=this.source.look?.(sample[i],layer?layer[i]:0)??app.colouring.of(sample[i]);const sprite=app.
-theme.sprite(look,r,scale);const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/
-2,y[i]-height/2,width,height)}}ctx.globalAlpha=1}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;pen(
-ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.
-has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??
-this.picked())this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(
-ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.app.data;return sample.
-flatMap((s,i)=>s===row?[[x[i],y[i],false]]:[])}paintPicked(ctx,x,y,ghost){const{theme}=this.app;if(ghost){pen(ctx,theme.
-ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);ctx.
-beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){
-const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}down(event){
-if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){const{
-app}=this;const at=this.canvas.at(event);if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>
-5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(
-this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.
-describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.start=null;this.loop=null;this.canvas.paint()}up(event){
-if(!this.start)return;const{app,points,loop}=this;this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(points.
-x[i],points.y[i],loop));app.select([...new Set(within)],event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));
-if(under>=0)app.select([points.sample[under]],event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.
-select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
+2)*times;return([px,py])=>[move(px,0),move(py,1)]}var stamps=new WeakMap;function stampOf(sprite){const cached=stamps.get(sprite);if(cached)return cached;const made=stampFrom(
+contextOf(sprite).getImageData(0,0,sprite.width,sprite.height));stamps.set(sprite,made);return made}function stampFrom({
+data,width,height}){const full=Array.from({length:width*height},(_,i)=>i).filter(i=>data[4*i+3]>8);return{dx:Int16Array.
+from(full,i=>i%width-(width>>1)),dy:Int16Array.from(full,i=>Math.floor(i/width)-(height>>1)),color:Uint8ClampedArray.from(
+full.flatMap(i=>[0,1,2].map(c=>data[4*i+c]))),opacity:Float32Array.from(full,i=>data[4*i+3]/255)}}function splat({data,width,
+height},{dx,dy,color,opacity},x,y,strength){const left=Math.floor(x);const top=Math.floor(y);if(left<-20||top<-20||left>
+width+20||top>height+20)return;for(let p=0;p<dx.length;p++){const px=left+dx[p];const py=top+dy[p];if(px<0||py<0||px>=width||
+py>=height)continue;const at=4*(py*width+px);const over=opacity[p]*strength;const there=data[at+3];const all=there===0?over:
+over+there/255*(1-over);const part=there===0?1:over/all;data[at]+=(color[3*p]-data[at])*part;data[at+1]+=(color[3*p+1]-data[at+
+1])*part;data[at+2]+=(color[3*p+2]-data[at+2])*part;data[at+3]=255*all}}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.shift=[0,0]}get key(){return[this.times,...this.
+shift].join()}see([x,y]){return[x*this.times+this.shift[0],y*this.times+this.shift[1]]}zoom(factor,at,size){const times=clamp(
+this.times*factor,1,MOST3);const by=times/this.times;this.times=times;this.put([at[0]+(this.shift[0]-at[0])*by,at[1]+(this.
+shift[1]-at[1])*by],size)}pan(by,size){this.put([this.shift[0]+by[0],this.shift[1]+by[1]],size)}put(shift,size){const held=axis=>clamp(
+shift[axis],size[axis]*(1-this.times),0);this.shift=[held(0),held(1)]}reset(){this.times=1;this.shift=[0,0]}};var TRAVEL=320;var MANY=4e3;var VERY_MANY=3e4;var REST=120;var Cloud=class{constructor(app,parent,height,label,source){this.
+app=app;this.source=source;this.canvas=new Canvas(app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.
+createElement("canvas");this.drawnKey="";this.placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,
+y:new Float32Array,sample:new Int32Array};this.all=this.points;this.lookKey="";this.looks={of:new Uint16Array,marks:[]};
+this.frame=0;this.drawn={rest:"",times:1,shift:[0,0]};this.turnsUntil=0;this.turned=0;this.target=null;this.moving=null;
+this.start=null;this.loop=null;this.view=new Viewport;this.grip=null;const{el}=this.canvas;el.classList.add("clcr-cloud");
+el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.move(event));el.
+addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());el.addEventListener(
+"pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.viewKeys(event)||
+app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){if(this.
+source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
+const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;const rest=[placeKey,w,hh,scale,
+app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.now()<
+this.turnsUntil&&rest===this.drawn.rest&&this.all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==
+this.drawnKey){const size=`${w}x${hh}`;const before=this.target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.
+source.place(w,hh);const target=this.seenPoints(this.all);if(this.placeKey===placeKey)this.moving=null;const moved=this.
+source.animate&&before&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,
+{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,
+target);else if(!this.moving)this.points=target;this.paintBase(w,hh);this.drawn={rest,times:view.times,shift:view.shift}}
+const by=turning?view.times/this.drawn.times:1;const[left,top]=turning?view.shift.map((to,axis)=>to-this.drawn.shift[axis]*
+by):[0,0];ctx.drawImage(this.base,left,top,w*by,hh*by);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)
+this.paintLoop(ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.
+now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(
+1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.
+x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,
+x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
+points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
+base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,
+0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>VERY_MANY?1.6:n>MANY?2.3:
+n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);
+const picture=n>MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];
+for(const chosen of some?[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.
+selected.has(sample[i])!==chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,
+stamps2[looks.of[i]],x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];
+const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}
+ctx.globalAlpha=1;if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,
+x:all.x.map(v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,
+layer}=points;const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.
+name,r,scale].join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers={};const marks=[];
+const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:
+0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];if(shapes[look.shape]===void 0)
+shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}this.lookKey=key;this.looks={of,
+marks};return this.looks}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);
+let rings=0;if(app.selected.size&&app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.has(sample[i]))
+continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())
+this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],
+y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.app.data;const found2=[];for(let i=0;i<
+sample.length;i++)if(sample[i]===row)found2.push([x[i],y[i],false]);return found2}paintPicked(ctx,x,y,ghost){const{theme}=this.
+app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(
+1),2.2);ring(ctx,x,y,8);ctx.beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(
+x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.
+ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[this.canvas.width/2,this.canvas.height/2]){this.view.
+zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){this.view.pan(by,[this.canvas.width,this.canvas.
+height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();const paint=()=>this.canvas.
+el.isConnected&&this.canvas.paint();this.frame||=requestAnimationFrame(()=>{this.frame=0;paint()});if(this.all.x.length<=
+VERY_MANY)return;this.turnsUntil=performance.now()+REST;clearTimeout(this.turned);this.turned=setTimeout(paint,REST+10)}wheel(event){
+if(!event.ctrlKey&&!event.metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(
+2**(-clamp(pixels2,-300,300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||
+event.altKey)return false;const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key===
+"+"||event.key==="=")this.zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.
+shiftKey&&ways[event.key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.
+source.zooms&&(event.button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.
+canvas.el.setPointerCapture(event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.
+el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan(
+[at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],
+at[1]-this.start[1])>5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}
+const under=nearest(this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else
+app.tip(event,app.describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;
+this.loop=null;this.canvas.paint()}up(event){this.grip=null;if(!this.start)return;const{app,points,loop}=this;this.drop();
+if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
+event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
+shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
 ality.";this.cloud=new Cloud(this.app,parent,ROW3*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([
 values,ghost])=>modalities.map((_,m)=>[xOf(values[m],width),21+ROW3*m,ghost]))})}update(){this.cloud.update()}place(width){
-const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const places=[];const sample=[];const layer=[];
-modalities.forEach((modality,m)=>{for(let i=0;i<ids.length;i++){if(!present[modality].v[i])continue;const gate=private_gate.
-v[i*modalities.length+m];places.push([xOf(gate,width),21+ROW3*m+(scattered(i)-.5)*32]);sample.push(i);layer.push(m)}});return cloudPoints(
-places,sample,layer)}frame(ctx,width,height){const{theme,data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach(
-(name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(xOf(0,width),2+ROW3*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,
-70,25+ROW3*m,"right",theme.ink(.85))});for(const v of[0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(
-.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
+const{ids,table}=this.app.data;const{modalities,private_gate,present}=table;const most=ids.length*modalities.length;const[
+x,y]=[new Float32Array(most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),new Uint8Array(most)];let n=0;
+modalities.forEach((modality,m)=>{const there=present[modality].v;for(let i=0;i<ids.length;i++){if(!there[i])continue;x[n]=
+xOf(private_gate.v[i*modalities.length+m],width);y[n]=21+ROW3*m+(scattered(i)-.5)*32;sample[n]=i;layer[n]=m;n++}});return{
+x:x.subarray(0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{
+theme,data}=this.app;ctx.font=theme.font(11);data.table.modalities.forEach((name,m)=>{ctx.fillStyle=theme.ink(.05);ctx.fillRect(
+xOf(0,width),2+ROW3*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,70,25+ROW3*m,"right",theme.ink(.85))});for(const v of[
+0,.5,1])write(ctx,String(v),xOf(v,width),height-6,"center",theme.ink(.65))}};var GateTriangle=class{constructor(gates,parent,gate,title,names){this.gates=gates;this.app=gates.app;this.gate=gate;this.
 names=names;this.values=this.app.data.table[gate].v;const corners=names.join(", ");const label=`${title}: each sample is\
  a point between ${corners}; the nearer a corner, the more it counts.`;this.cloud=new Cloud(this.app,parent,236,label,{key:()=>`${gate}${gates.
 zoom?" zoomed":""}`,place:(width,height)=>this.place(this.corners(width,height)),frame:(ctx,width,height)=>this.frame(ctx,
@@ -584,18 +629,19 @@ width,height),above:(ctx,width,height)=>this.drawMeans(ctx,this.corners(width,he
 corners(width,height);return gates.nowAndTraced(gate).map(([values,ghost])=>[...barycentric(values,0,corners2),ghost])},
 heightAt:width=>Math.round(clamp((width-20)*.866+46,150,320))})}update(){this.cloud.update()}corners(width,height){const corners=triangle(
 width,height);if(!this.gates.zoom)return corners;const{x,y}=this.place(corners);return corners.map(enlarge(x,y,[width,height],
-50))}place(corners){const sample=this.app.data.ids.map((_,i)=>i);const places=sample.map(i=>barycentric(this.values,i,corners));
-return cloudPoints(places,sample)}frame(ctx,width,height){const{theme}=this.app;const corners=this.corners(width,height);
-const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){
-for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}ctx.font=theme.font(11,true);const below=Math.min(height-
-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.max(0,a[0]-10),below,"left",ink);write(ctx,this.names[1],
-Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],clamp(c[0],30,width-30),Math.max(12,c[1]-8),"center",
-ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);const times=(b[0]-a[0])/(right[0]-left[0]);ctx.
-font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){
-const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(
-from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{theme}=this.app;for(const{mean,look}of this.gates.
-means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();
-ctx.fillStyle=look.color;ctx.fill();pen(ctx,theme.ink(.9),1.2);ctx.stroke()}}};var Gates=class{constructor(app){this.app=app;this.zoom=false;this.groups=new Map;const{table}=app.data;const alone=!app.
+50))}place(corners){const{values}=this;const n=this.app.data.ids.length;const points={x:new Float32Array(n),y:new Float32Array(
+n),sample:new Int32Array(n)};const[[ax,ay],[bx,by],[cx,cy]]=corners;for(let i=0;i<n;i++){const[a,b,c]=[values[3*i],values[3*
+i+1],values[3*i+2]];points.x[i]=a*ax+b*bx+c*cx;points.y[i]=a*ay+b*by+c*cy;points.sample[i]=i}return points}frame(ctx,width,height){
+const{theme}=this.app;const corners=this.corners(width,height);const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[
+a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}
+ctx.font=theme.font(11,true);const below=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.
+max(0,a[0]-10),below,"left",ink);write(ctx,this.names[1],Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],
+clamp(c[0],30,width-30),Math.max(12,c[1]-8),"center",ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);
+const times=(b[0]-a[0])/(right[0]-left[0]);ctx.font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",
+theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%
+3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{
+theme}=this.app;for(const{mean,look}of this.gates.means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.
+shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();ctx.fillStyle=look.color;ctx.fill();pen(ctx,theme.ink(.9),1.2);ctx.stroke()}}};var Gates=class{constructor(app){this.app=app;this.zoom=false;this.groups=new Map;const{table}=app.data;const alone=!app.
 get("views").includes("subspaces");const zoom=zoomBox(app,on=>{this.zoom=on});const colors=table.columns.map(c=>[c.name,
 c.name]);const controls=alone?[picker(app,"color","Group by",colors),zoom]:[zoom];const main=h("div",{class:"clcr-main"});
 this.el=panel(app,"gates","Gates","levelgate",controls,[main]);const pair=h("div",{class:"clcr-pair"});main.append(pair);
@@ -615,17 +661,17 @@ v[row];if(kind==="category")return names[v]??"";if(names[row])return names[row];
 !Number.isInteger(v)?Number(v.toPrecision(7)):v)}function csvOf(ids,columns,rows){const lines=[["id",...columns.map(c=>c.
 name)],...rows.map(i=>[ids[i],...columns.map(c=>cellOf(c,i))])];return lines.map(line2=>`${line2.map(quoted).join(",")}\r\
 
-`).join("")}var QUANTILES=4;function slicesOf(column,rows){const{v}=column.values;if(column.kind==="category"){const found=new Map;for(const i of rows){
-const group=found.get(v[i]);if(group)group.push(i);else found.set(v[i],[i])}return[...found].sort(([a],[b])=>a-b).map(([
-value,rows2])=>({name:column.names[value]??"unknown",rows:rows2}))}const sorted=rows.map(i=>v[i]).filter(Number.isFinite).
-sort((a,b)=>a-b);const cuts=Array.from({length:QUANTILES+1},(_,k)=>quantile(sorted,k/QUANTILES));const parts=cuts.slice(
-1).map((high,k)=>{const low=cuts[k];const last=k===QUANTILES-1;return{name:`${fmt(low)} to ${last?"":"below "}${fmt(high)}`,
-rows:rows.filter(i=>v[i]>=low&&(v[i]<high||last&&v[i]===high))}});return parts.filter(part=>part.rows.length)}var metricOf=({
-task})=>task==="regression"?"mean error":"accuracy";function score({task,outputs},error,rows){const total=rows.reduce((all,i)=>all+
-error.values.v[i],0);const n=rows.length;if(task==="regression")return{value:total/n};if(task==="multilabel")return{value:1-
-total/n/outputs.length};return{value:1-total/n,ends:wilson(n-total,n)}}function wilson(hits,n){const z=1.959964;const share=hits/
-n;const middle=(share+z*z/(2*n))/(1+z*z/n);const half=z/(1+z*z/n)*Math.sqrt(share*(1-share)/n+z*z/(4*n*n));return[Math.max(
-0,middle-half),Math.min(1,middle+half)]}var MOST3=30;var SamplesTable=class{constructor(app){this.app=app;const{columns}=app.data.table;this.filled=null;this.title=
+`).join("")}var QUANTILES=4;function slicesOf(column,rows){const{v}=column.values;if(column.kind==="category"){const found2=new Map;
+for(const i of rows){const group=found2.get(v[i]);if(group)group.push(i);else found2.set(v[i],[i])}return[...found2].sort(
+([a],[b])=>a-b).map(([value,rows2])=>({name:column.names[value]??"unknown",rows:rows2}))}const sorted=rows.map(i=>v[i]).
+filter(Number.isFinite).sort((a,b)=>a-b);const cuts=Array.from({length:QUANTILES+1},(_,k)=>quantile(sorted,k/QUANTILES));
+const parts=cuts.slice(1).map((high,k)=>{const low=cuts[k];const last=k===QUANTILES-1;return{name:`${fmt(low)} to ${last?
+"":"below "}${fmt(high)}`,rows:rows.filter(i=>v[i]>=low&&(v[i]<high||last&&v[i]===high))}});return parts.filter(part=>part.
+rows.length)}var metricOf=({task})=>task==="regression"?"mean error":"accuracy";function score({task,outputs},error,rows){
+const total=rows.reduce((all,i)=>all+error.values.v[i],0);const n=rows.length;if(task==="regression")return{value:total/
+n};if(task==="multilabel")return{value:1-total/n/outputs.length};return{value:1-total/n,ends:wilson(n-total,n)}}function wilson(hits,n){
+const z=1.959964;const share=hits/n;const middle=(share+z*z/(2*n))/(1+z*z/n);const half=z/(1+z*z/n)*Math.sqrt(share*(1-share)/
+n+z*z/(4*n*n));return[Math.max(0,middle-half),Math.min(1,middle+half)]}var MOST4=30;var SamplesTable=class{constructor(app){this.app=app;const{columns}=app.data.table;this.filled=null;this.title=
 h("span");this.rows=[];this.of=null;const options=columns.map(c=>h("option",{value:c.name,text:c.name}));this.by=columns[0];
 const onchange=event=>{const name=inputValue(event);this.by=columns.find(c=>c.name===name)??this.by;this.update()};const slice=h(
 "select",{"aria-label":"Slice by",onchange},...options);this.slices=h("div",{class:"clcr-listing clcr-slices"});this.listing=
@@ -639,14 +685,14 @@ this.rows.length)} selected of ${all}`:`all ${all}`;this.title.textContent=`Samp
 !this.el.open;if(!this.el.open)return;this.listing.update(this.rows);this.fill()}fill(){const{app,rows,by}=this;const{table}=app.
 data;if(this.filled?.[0]===rows&&this.filled[1]===by)return;this.filled=[rows,by];const errors=["error","error b"].flatMap(
 name=>table.columns.find(c=>c.name===name)??[]);const slices=[{name:"all of these",rows},...slicesOf(by,rows)];const metric=metricOf(
-table);const heads=errors.map((_,i)=>errors.length>1?`${metric} ${"ab"[i]}`:metric);const lines=slices.slice(0,MOST3).map(
+table);const heads=errors.map((_,i)=>errors.length>1?`${metric} ${"ab"[i]}`:metric);const lines=slices.slice(0,MOST4).map(
 slice=>{const onclick=event=>app.select(slice.rows,event.shiftKey);const name=h("button",{type:"button",text:slice.name,
 title:`select ${slice.name}`,onclick});const cells=errors.map(error=>h("td",{text:this.says(error,slice.rows)}));return h(
 "tr",{},h("th",{scope:"row"},name),h("td",{text:counted(slice.rows.length)}),...cells)});const titles=[by.name,"samples",
 ...heads].map(text=>h("th",{scope:"col",text}));const focused=this.slices.contains(document.activeElement)?document.activeElement?.
 textContent:null;this.slices.replaceChildren(h("table",{"aria-label":"Slices"},h("thead",{},h("tr",{},...titles)),h("tbo\
 dy",{},...lines)),note([errors.length?"":"Without labels nothing is right or wrong.",table.task==="classification"&&errors.
-length?"In brackets: Wilson's 95 % interval.":"",slices.length>MOST3?`${slices.length-MOST3} more slices are not shown.`:
+length?"In brackets: Wilson's 95 % interval.":"",slices.length>MOST4?`${slices.length-MOST4} more slices are not shown.`:
 ""].join(" ")));const again=Array.from(this.slices.querySelectorAll("button")).find(b=>b.textContent===focused);if(focused)
 again?.focus()}says(error,rows){const{value,ends}=score(this.app.data.table,error,rows);return ends?`${fmt(value)} (${fmt(
 ends[0])} to ${fmt(ends[1])})`:fmt(value,3)}download(){const{ids,table}=this.app.data;const text=`\uFEFF${csvOf(ids,table.
@@ -658,12 +704,12 @@ this.stop();const file=this.app.data.soundOf(modality);if(again||!file)return;co
 playing=playing;const over=()=>{if(this.playing===playing)this.stop()};audio.addEventListener("ended",over);audio.play().
 catch(error=>{over();if(error.name!=="AbortError")this.app.say(`the sound cannot be played: ${error.message}`)});this.app.
 refresh()}stop(){if(!this.playing)return;this.playing.audio.pause();URL.revokeObjectURL(this.playing.link);this.playing=
-null;this.app.refresh()}update(){if(this.playing&&this.playing.sample!==this.app.get("picked"))this.stop()}};var STEP=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=h(
-"input",{type:"range",min:0,max:this.last,step:1,value:app.get("epoch"),"aria-label":"Training epoch",oninput:event=>app.
+null;this.app.refresh()}update(){if(this.playing&&this.playing.sample!==this.app.get("picked"))this.stop()}};var STEP2=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=
+h("input",{type:"range",min:0,max:this.last,step:1,value:app.get("epoch"),"aria-label":"Training epoch",oninput:event=>app.
 set({epoch:Number(inputValue(event))})});this.name=h("output");this.play=button("▶ play",()=>this.timer?this.stop():this.
 start());this.el=h("div",{class:"clcr-row"},this.play,this.slider,this.name);app.cleanups.push(()=>clearInterval(this.timer))}start(){
 const{app}=this;this.play.textContent="■ stop";app.set({epoch:0});this.timer=setInterval(()=>{const epoch=app.get("epo\
-ch");if(epoch>=this.last)this.stop();else app.set({epoch:epoch+1})},STEP)}stop(){clearInterval(this.timer);this.timer=0;
+ch");if(epoch>=this.last)this.stop();else app.set({epoch:epoch+1})},STEP2)}stop(){clearInterval(this.timer);this.timer=0;
 this.play.textContent="▶ play"}update(){const epoch=this.app.get("epoch");this.slider.value=String(epoch);this.name.textContent=
 epoch===this.last?"last":`epoch ${epoch+1} of ${this.last}`}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
@@ -679,53 +725,59 @@ text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),b
 clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
 vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.other=false;this.
-origin=[0,0];this.toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});
-const colors=["modality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));
-const zoom=zoomBox(app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modali\
-ty","Modality",table.modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection",
-"Projection",this.projections(),"projection"),...app.data.compared?[this.traces()]:[],zoom];this.el=panel(app,"subspaces",
-"Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys ste\
-p through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.
-frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:
-app.colouring.of(row),marks:()=>this.marks(),animate:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
+toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
+ality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(
+app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.
+modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),
+"projection"),...app.data.compared?[this.traces()]:[],zoom,this.lens()];this.el=panel(app,"subspaces","Subspaces","space",
+controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys step through the sample\
+s.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,
+height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.
+of(row),marks:()=>this.marks(),animate:true,zooms:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
 app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(
 app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap",
 "UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}traces(){const onchange=event=>{
 this.other=inputValue(event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));
-return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}get byModality(){
-return this.app.get("color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}get shown(){const{
-app}=this;return this.byModality&&app.get("space")==="shared"?app.data.table.modalities:[app.get("modality")]}marks(){const{
-app}=this;const dots=this.cloud.picked();if(this.other)return[...this.placesAsTraced(),...dots];const place=app.data.answer().
-place;if(!place||app.get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-1)return dots;const level=app.get(
-"level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;
-if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/
-2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[...dots.filter(moved).
-map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;const start=(data.table.epochs-1)*data.ids.length*
-2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(m);if(!points||!this.isCode&&!data.table.present[m].
-v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/(2*points.reach));return[[...this.toCanvas([x,y]),true]]})}key(){
-const{app}=this;const modality=app.get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;
-const here=Boolean(app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),this.byModality,this.zoom,
-this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
-map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];this.toCanvas=fit;let places=[];const sample=[];
-const layer=[];for(const m of this.shown){const points=app.data.pointsOf(m,this.other);if(!points)continue;const start=this.
-other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].
-v[i])continue;places.push(fit([points.v[start+2*i]/width,points.v[start+2*i+1]/width]));sample.push(i);layer.push(table.
-modalities.indexOf(m))}}this.origin=[size[0]/2,size[1]/2];if(this.zoom&&places.length){const x=places.map(p=>p[0]);const y=places.
-map(p=>p[1]);const move=enlarge(x,y,size,40);places=places.map(move);this.origin=move(this.origin);this.toCanvas=place=>move(
-fit(place))}return cloudPoints(places,sample,layer)}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.origin;
-pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.
-app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑\
- ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&
-this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.
-toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes \
-some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);
-this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();const level=this.isCode?"":` · ${app.
-data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"One range for all lev\
-els and modalities of a space.";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to\
- select.`}otherNote(){const{data}=this.app;const found=data.compared?.distance[data.spaceKey(this.app.get("modality"))];
-if(!found)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole to lie nearest to a (P\
-rocrustes): ${fmt(found[0])} of the spread is left over, ${fmt(found[1])} with its samples shuffled. Small ring: where a\
- has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){
+const each=[["−","Shrink",()=>this.cloud.zoom(1/STEP)],["+","Enlarge",()=>this.cloud.zoom(STEP)],["all","See all point\
+s",()=>this.cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute("a\
+ria-label",label);made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});
+return h("span",{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("color")==="modality"}get isCode(){
+return this.app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="s\
+hared"?app.data.table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();if(this.other)
+return[...this.placesAsTraced(),...dots];const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.
+get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.
+data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[
+x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.
+hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;
+const start=(data.table.epochs-1)*data.ids.length*2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(
+m);if(!points||!this.isCode&&!data.table.present[m].v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/
+(2*points.reach));return[[...this.toCanvas([x,y]),true]]})}key(){const{app}=this;const modality=app.get("modality");const space=`${app.
+get("projection")}/${app.data.spaceKey(modality)}`;const here=Boolean(app.data.pointsOf(modality,this.other));return[space,
+here,app.get("epoch"),this.byModality,this.zoom,this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;
+const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-
+v)*side];let toWhole=fit;const most=this.shown.length*ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];
+const[sample,layer]=[new Int32Array(most),new Uint8Array(most)];let n=0;for(const m of this.shown){const points=app.data.
+pointsOf(m,this.other);if(!points)continue;const start=this.other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;
+const number=table.modalities.indexOf(m);for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
+x[n]=left+points.v[start+2*i]/width*side;y[n]=top+(1-points.v[start+2*i+1]/width)*side;sample[n]=i;layer[n]=number;n++}}
+if(this.zoom&&n){const move=enlarge(x.subarray(0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)[x[i],y[i]]=move([x[i],
+y[i]]);toWhole=place=>move(fit(place))}const{view}=this.cloud;this.toCanvas=place=>view.see(toWhole(place));return{x:x.subarray(
+0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{theme}=this.
+app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);
+ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-
+5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.
+pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.
+get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting t\
+his projection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(
+this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();
+const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around\
+ these points.":"One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keep\
+s no tokens of theirs.":"";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to sele\
+ct.${pale}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.spaceKey(this.app.get("modality"))];
+if(!found2)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole to lie nearest to a (\
+Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with its samples shuffled. Small ring: wher\
+e a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
@@ -745,34 +797,49 @@ key);if(cached)return cached;const canvas=document.createElement("canvas");canva
 scale);const ctx=contextOf(canvas);const c=canvas.width/scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=
 color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;
 function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#\
-000";probe.fillStyle=color;probe.fillRect(0,0,1,1);return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
+000";probe.fillStyle=color;probe.fillRect(0,0,1,1);return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}function found(data,query){const text=query.trim().toLowerCase();if(!text)return[];const rows=data.ids.map((_,row)=>row);
+const{columns}=data.table;const[name,value]=text.split(/:(.*)/s).map(part=>part.trim());const column=value===void 0?void 0:
+columns.find(c=>c.name.toLowerCase()===name);if(column)return rows.filter(row=>data.valueOf(column,row).toLowerCase()===
+value);const spoken=samplesSaying(data,text);return rows.filter(row=>data.ids[row]===text||columns.some(c=>c.kind==="cat\
+egory"&&data.valueOf(c,row).toLowerCase().includes(text))||spoken.has(data.ids[row]))}function samplesSaying({block},text){
+const ids=new Set;for(const lane of Object.values(block?.lanes??{})){const[,length]=lane.mask.shape;const spelt=(block?.
+ids??[]).map((_,row)=>{const places=Array.from({length},(_2,t)=>row*length+t).filter(at=>lane.mask.v[at]);return places.
+map(at=>block?.texts[lane.text.v[at]].toLowerCase())});if(new Set(spelt.map(texts=>texts[0])).size<2)continue;spelt.forEach(
+(texts,row)=>{const says=[texts.join(""),texts.join(" ")].some(line2=>line2.includes(text));if(says)ids.add(block?.ids[row]??
+"")})}return ids}var Search=class{constructor(app){this.app=app;this.box=h("input",{type:"search",class:"clcr-search",placeholder:"\
+id, text or column: value","aria-label":"Find samples",onchange:()=>this.find(),onkeydown:event=>{if(event.key!=="Enter")
+return;this.asked="";this.find();event.preventDefault()}});this.count=h("output",{class:"clcr-found"});this.el=h("label",
+{class:"clcr-control"},h("span",{text:"Find"}),this.box,this.count);this.asked=""}find(){const query=this.box.value;if(query===
+this.asked)return;this.asked=query;const rows=found(this.app.data,query);this.app.select(rows);this.count.textContent=query.
+trim()?`${counted(rows.length)} found`:""}};var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
 includes(name));this.idBox=h("input",{type:"text",inputmode:"numeric","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.
 pick(),onkeydown:event=>{if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"\
 clcr-facts"});this.chip=h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=
 null;this.gammas=app.data.driver==="precomputed"&&app.data.answers?.gammas||null;this.gamma=h("output",{class:"clcr-gamm\
 a-value"});this.el=h("div",{class:"clcr-toolbar",role:"group","aria-label":"Explorer"});this.el.append(this.samplePicker());
-if(any("subspaces","budget","attention"))this.el.append(this.levelPicker());if(any("budget","attention"))this.el.append(
-this.gammaSlider());this.el.append(this.facts,this.chip)}pick(){this.app.pickId(this.idBox.value.trim())}samplePicker(){
-const{app}=this;const[back,on]=[button("‹",()=>app.stepSample(-1)),button("›",()=>app.stepSample(1))];back.setAttribute(
-"aria-label","Previous sample");on.setAttribute("aria-label","Next sample");return h("span",{class:"clcr-control"},term(
-app,"selection","Sample"),back,this.idBox,on)}levelPicker(){const{app}=this;const{levels}=app.data.table;const name=`clc\
-r-level-${Math.random().toString(36).slice(2)}`;this.levels=levels.map((_,level)=>h("input",{type:"radio",name,value:level,
-onchange:()=>app.set({level})}));const segments=levels.map((text,i)=>h("label",{},this.levels[i],h("span",{text})));return h(
-"span",{class:"clcr-control",role:"radiogroup","aria-label":"Level"},term(app,"level","Level"),h("span",{class:"clcr-seg\
-ments"},...segments))}gammaSlider(){const{app,gammas}=this;this.slider=h("input",{type:"range",class:"clcr-gamma","aria-\
-label":"gamma, the budget multiplier",...gammas?{min:0,max:gammas.length-1,step:1}:{min:0,max:2,step:.05},oninput:event=>{
-const value=Number(inputValue(event));app.set({gamma:gammas?gammas[value]:Number(value.toFixed(4))})}});const reset=button(
-"reset",()=>{const{gamma}=app.data.table;app.set(app.get("live")?{gamma,muted:[]}:{gamma})});reset.title="back to γ as t\
-raced, nothing muted";return h("label",{class:"clcr-control"},term(app,"gamma","γ"),this.slider,this.gamma,reset)}update(){
-const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=app.get("picked");this.facts.textContent=this.factsText();
-const{length}=app.get("selection");this.chip.hidden=!length;this.chip.textContent=`${length} selected ✕`;this.chip.setAttribute(
-"aria-label",`${length} selected; clear the selection`);this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});
-if(this.slider)this.showGamma(this.slider)}factsText(){const{data}=this.app;if(data.model.edited)return"changed by you";
-const[label,prediction]=["label","prediction"].map(name=>data.fact(name,data.row));const error=data.table.task==="classi\
-fication"&&data.fact("error",data.row);const facts=[label&&`label ${label}`,prediction&&`predicted ${prediction}${error?
-` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){const gamma=this.app.get("gamma");if(this.
-gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(Math.max(2,Math.ceil(gamma)));slider.
-value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
+if(!app.data.model.complete)this.el.append(new Search(app).el);if(any("subspaces","budget","attention"))this.el.append(this.
+levelPicker());if(any("budget","attention"))this.el.append(this.gammaSlider());this.el.append(this.facts,this.chip)}pick(){
+this.app.pickId(this.idBox.value.trim())}samplePicker(){const{app}=this;const[back,on]=[button("‹",()=>app.stepSample(
+-1)),button("›",()=>app.stepSample(1))];back.setAttribute("aria-label","Previous sample");on.setAttribute("aria-label",
+"Next sample");return h("span",{class:"clcr-control"},term(app,"selection","Sample"),back,this.idBox,on)}levelPicker(){const{
+app}=this;const{levels}=app.data.table;const name=`clcr-level-${Math.random().toString(36).slice(2)}`;this.levels=levels.
+map((_,level)=>h("input",{type:"radio",name,value:level,onchange:()=>app.set({level})}));const segments=levels.map((text,i)=>h(
+"label",{},this.levels[i],h("span",{text})));return h("span",{class:"clcr-control",role:"radiogroup","aria-label":"Level"},
+term(app,"level","Level"),h("span",{class:"clcr-segments"},...segments))}gammaSlider(){const{app,gammas}=this;this.slider=
+h("input",{type:"range",class:"clcr-gamma","aria-label":"gamma, the budget multiplier",...gammas?{min:0,max:gammas.length-
+1,step:1}:{min:0,max:2,step:.05},oninput:event=>{const value=Number(inputValue(event));app.set({gamma:gammas?gammas[value]:
+Number(value.toFixed(4))})}});const reset=button("reset",()=>{const{gamma}=app.data.table;app.set(app.get("live")?{gamma,
+muted:[]}:{gamma})});reset.title="back to γ as traced, nothing muted";return h("label",{class:"clcr-control"},term(app,
+"gamma","γ"),this.slider,this.gamma,reset)}update(){const{app}=this;if(document.activeElement!==this.idBox)this.idBox.value=
+app.get("picked");this.facts.textContent=this.factsText();const{length}=app.get("selection");this.chip.hidden=!length;this.
+chip.textContent=`${length} selected ✕`;this.chip.setAttribute("aria-label",`${length} selected; clear the selection`);
+this.levels.forEach((input,i)=>{input.checked=i===app.get("level")});if(this.slider)this.showGamma(this.slider)}factsText(){
+const{data}=this.app;if(data.model.edited)return"changed by you";const[label,prediction]=["label","prediction"].map(name=>data.
+fact(name,data.row));const error=data.table.task==="classification"&&data.fact("error",data.row);const facts=[label&&`la\
+bel ${label}`,prediction&&`predicted ${prediction}${error?` (${error})`:""}`];return facts.filter(Boolean).join(", ")}showGamma(slider){
+const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestIndex(this.gammas,gamma));else{slider.max=String(
+Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.
+gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
 odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,driver){this.
 model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
 new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,driver);this.player=new Player(

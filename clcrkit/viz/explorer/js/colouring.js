@@ -14,11 +14,15 @@ export class Colouring {
     this.app = app;
     /** @type {Map<Column, number[]>} */
     this.reaches = new Map();
+    /** The column found last: it is asked for once a point. @type {Column | undefined} */
+    this.found = undefined;
   }
 
   /** The column that colours; undefined for "modality". */
   get column() {
-    return this.app.data.table.columns.find((c) => c.name === this.app.get("color"));
+    const name = this.app.get("color");
+    if (this.found?.name !== name) this.found = this.app.data.table.columns.find((c) => c.name === name);
+    return this.found;
   }
 
   /** A sample's look. @param {number} row @returns {Look} */

@@ -34,6 +34,10 @@ export class Data {
     this.block = null;
     /** @type {Map<string, number>} */
     this.blockRows = new Map();
+    /** The block that `lackers` belongs to. @type {Block | null} */
+    this.lackingOf = null;
+    /** @type {Set<number>} */
+    this.lackers = new Set();
     /** @type {Attention | null} */
     this.attentions = null;
     /** @type {Sound | null} */
@@ -100,6 +104,16 @@ export class Data {
   /** @param {Tokens} tokens */
   share(tokens) {
     return shareOf(tokens, this.model.get("gamma"), this.table.sparse);
+  }
+
+  /** Positions of the samples of which a page cannot show all; null where there are none. @type {Set<number> | null} */
+  get lacking() {
+    if (this.complete || !this.block) return null;
+    if (this.lackingOf !== this.block) {
+      this.lackingOf = this.block;
+      this.lackers = new Set(this.ids.flatMap((id, row) => (this.blockRows.has(id) ? [] : [row])));
+    }
+    return this.lackers.size ? this.lackers : null;
   }
 
   /** What the other trace gives to each token more. @param {Tokens} tokens @param {Share} share */

@@ -3,17 +3,6 @@ import { clamp, extent } from "./numbers.js";
 
 /** @import {CloudPoints, Numbers, Place} from "./types.js" */
 
-/**
- * What a cloud draws of these places.
- * @param {Place[]} places
- * @param {number[]} sample
- * @param {number[]} [layer]
- * @returns {CloudPoints}
- */
-export function cloudPoints(places, sample, layer) {
-  return { x: Float32Array.from(places, (p) => p[0]), y: Float32Array.from(places, (p) => p[1]), sample, layer };
-}
-
 /** Is the point within the closed loop? @param {number} x @param {number} y @param {Place[]} loop */
 export function inside(x, y, loop) {
   let within = false;

@@ -1,7 +1,6 @@
 // The private gates of all samples: a row of points for each modality.
 import { write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
-import { cloudPoints } from "./geometry.js";
 import { clamp, scattered } from "./numbers.js";
 
 /** @import {Gates} from "./gates.js" */
@@ -43,22 +42,22 @@ export class PrivateGates {
   place(width) {
     const { ids, table } = this.app.data;
     const { modalities, private_gate, present } = table;
-    /** @type {Place[]} */
-    const places = [];
-    /** @type {number[]} */
-    const sample = [];
-    /** @type {number[]} */
-    const layer = [];
+    const most = ids.length * modalities.length;
+    const [x, y] = [new Float32Array(most), new Float32Array(most)];
+    const [sample, layer] = [new Int32Array(most), new Uint8Array(most)];
+    let n = 0;
     modalities.forEach((modality, m) => {
+      const there = present[modality].v;
       for (let i = 0; i < ids.length; i++) {
-        if (!present[modality].v[i]) continue;
-        const gate = private_gate.v[i * modalities.length + m];
-        places.push([xOf(gate, width), 21 + ROW * m + (scattered(i) - 0.5) * 32]);
-        sample.push(i);
-        layer.push(m);
+        if (!there[i]) continue;
+        x[n] = xOf(private_gate.v[i * modalities.length + m], width);
+        y[n] = 21 + ROW * m + (scattered(i) - 0.5) * 32;
+        sample[n] = i;
+        layer[n] = m;
+        n++;
       }
     });
-    return cloudPoints(places, sample, layer);
+    return { x: x.subarray(0, n), y: y.subarray(0, n), sample: sample.subarray(0, n), layer: layer.subarray(0, n) };
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */

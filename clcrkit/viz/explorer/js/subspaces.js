@@ -3,11 +3,12 @@ import { line, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
 import { SHAPES } from "./colouring.js";
 import { panel, picker, term, zoomBox } from "./controls.js";
-import { h, inputValue, note } from "./dom.js";
+import { button, h, inputValue, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
-import { cloudPoints, enlarge } from "./geometry.js";
+import { enlarge } from "./geometry.js";
 import { counted, fmt } from "./numbers.js";
 import { Probes } from "./probes.js";
+import { STEP } from "./viewport.js";
 
 /** @import {App} from "./app.js" */
 /** @import {CloudPoints, Place} from "./types.js" */
@@ -27,8 +28,6 @@ export class Subspaces {
     const { table } = app.data;
     this.zoom = false;
     this.other = false; // is it the other trace's cloud?
-    /** @type {Place} */
-    this.origin = [0, 0];
     /** From parts of the plot's range to the canvas. @type {(place: Place) => Place} */
     this.toCanvas = (place) => place;
     const side = h("div", { class: "clcr-side" });
@@ -55,6 +54,7 @@ export class Subspaces {
       picker(app, "projection", "Projection", this.projections(), "projection"),
       ...(app.data.compared ? [this.traces()] : []),
       zoom,
+      this.lens(),
     ];
     this.el = panel(app, "subspaces", "Subspaces", "space", controls, [main, side]);
     this.cloud = new Cloud(app, main, 400, "Samples in the chosen space. Arrow keys step through the samples.", {
@@ -67,6 +67,7 @@ export class Subspaces {
           : app.colouring.of(row),
       marks: () => this.marks(),
       animate: true,
+      zooms: true,
     });
     this.legend = h("div", { class: "clcr-legend" });
     this.probes = new Probes(app);
@@ -102,6 +103,23 @@ export class Subspaces {
       term(this.app, "trace", "Trace"),
       h("select", { "aria-label": "Trace", onchange }, ...options),
     );
+  }
+
+  /** Buttons for what wheel and keys do, too. */
+  lens() {
+    /** @type {[string, string, () => void][]} */
+    const each = [
+      ["−", "Shrink", () => this.cloud.zoom(1 / STEP)],
+      ["+", "Enlarge", () => this.cloud.zoom(STEP)],
+      ["all", "See all points", () => this.cloud.whole()],
+    ];
+    const buttons = each.map(([text, label, run]) => {
+      const made = button(text, run);
+      made.setAttribute("aria-label", label);
+      made.title = `${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;
+      return made;
+    });
+    return h("span", { class: "clcr-control" }, ...buttons);
   }
 
   get byModality() {
@@ -167,41 +185,40 @@ export class Subspaces {
     const [left, top] = size.map((length) => (length - side) / 2);
     /** @type {(place: Place) => Place} */
     const fit = ([u, v]) => [left + u * side, top + (1 - v) * side];
-    this.toCanvas = fit;
-    /** @type {Place[]} */
-    let places = [];
-    /** @type {number[]} */
-    const sample = [];
-    /** @type {number[]} */
-    const layer = [];
+    let toWhole = fit;
+    const most = this.shown.length * ids.length;
+    const [x, y] = [new Float32Array(most), new Float32Array(most)];
+    const [sample, layer] = [new Int32Array(most), new Uint8Array(most)];
+    let n = 0;
     for (const m of this.shown) {
       const points = app.data.pointsOf(m, this.other);
       if (!points) continue;
       const start = this.other ? 0 : app.get("epoch") * ids.length * 2;
       const width = 2 * points.reach;
+      const number = table.modalities.indexOf(m);
       for (let i = 0; i < ids.length; i++) {
         if (!this.isCode && !table.present[m].v[i]) continue;
-        places.push(fit([points.v[start + 2 * i] / width, points.v[start + 2 * i + 1] / width]));
-        sample.push(i);
-        layer.push(table.modalities.indexOf(m));
+        x[n] = left + (points.v[start + 2 * i] / width) * side;
+        y[n] = top + (1 - points.v[start + 2 * i + 1] / width) * side;
+        sample[n] = i;
+        layer[n] = number;
+        n++;
       }
     }
-    this.origin = [size[0] / 2, size[1] / 2];
-    if (this.zoom && places.length) {
-      const x = places.map((p) => p[0]);
-      const y = places.map((p) => p[1]);
-      const move = enlarge(x, y, size, 40);
-      places = places.map(move);
-      this.origin = move(this.origin);
-      this.toCanvas = (place) => move(fit(place));
+    if (this.zoom && n) {
+      const move = enlarge(x.subarray(0, n), y.subarray(0, n), size, 40);
+      for (let i = 0; i < n; i++) [x[i], y[i]] = move([x[i], y[i]]);
+      toWhole = (place) => move(fit(place));
     }
-    return cloudPoints(places, sample, layer);
+    const { view } = this.cloud;
+    this.toCanvas = (place) => view.see(toWhole(place));
+    return { x: x.subarray(0, n), y: y.subarray(0, n), sample: sample.subarray(0, n), layer: layer.subarray(0, n) };
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */
   frame(ctx, width, height) {
     const { theme } = this.app;
-    const [x, y] = this.origin;
+    const [x, y] = this.toCanvas([0.5, 0.5]);
     pen(ctx, theme.ink(0.1), 1);
     line(ctx, [
       [x, 0],
@@ -238,7 +255,8 @@ export class Subspaces {
     if (this.other) return this.otherNote();
     const level = this.isCode ? "" : ` · ${app.data.table.levels[app.get("level")]} level`;
     const range = this.zoom ? "Enlarged around these points." : "One range for all levels and modalities of a space.";
-    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.`;
+    const pale = app.data.lacking ? " Pale: this page keeps no tokens of theirs." : "";
+    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.${pale}`;
   }
 
   otherNote() {

@@ -2,6 +2,7 @@
 import { term } from "./controls.js";
 import { button, h, inputValue } from "./dom.js";
 import { fmt, nearestIndex } from "./numbers.js";
+import { Search } from "./search.js";
 
 /** @import {App} from "./app.js" */
 
@@ -36,6 +37,7 @@ export class Toolbar {
     this.gamma = h("output", { class: "clcr-gamma-value" });
     this.el = h("div", { class: "clcr-toolbar", role: "group", "aria-label": "Explorer" });
     this.el.append(this.samplePicker());
+    if (!app.data.model.complete) this.el.append(new Search(app).el);
     if (any("subspaces", "budget", "attention")) this.el.append(this.levelPicker());
     if (any("budget", "attention")) this.el.append(this.gammaSlider());
     this.el.append(this.facts, this.chip);

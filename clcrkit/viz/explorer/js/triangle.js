@@ -1,7 +1,7 @@
 // Three gates that sum to 1: each sample is a point between three corners.
 import { line, mark, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
-import { barycentric, cloudPoints, enlarge, triangle } from "./geometry.js";
+import { barycentric, enlarge, triangle } from "./geometry.js";
 import { clamp, fmt } from "./numbers.js";
 
 /** @import {Gates} from "./gates.js" */
@@ -55,9 +55,17 @@ export class GateTriangle {
 
   /** @param {Place[]} corners @returns {CloudPoints} */
   place(corners) {
-    const sample = this.app.data.ids.map((_, i) => i);
-    const places = sample.map((i) => barycentric(this.values, i, corners));
-    return cloudPoints(places, sample);
+    const { values } = this;
+    const n = this.app.data.ids.length;
+    const points = { x: new Float32Array(n), y: new Float32Array(n), sample: new Int32Array(n) };
+    const [[ax, ay], [bx, by], [cx, cy]] = corners;
+    for (let i = 0; i < n; i++) {
+      const [a, b, c] = [values[3 * i], values[3 * i + 1], values[3 * i + 2]];
+      points.x[i] = a * ax + b * bx + c * cx;
+      points.y[i] = a * ay + b * by + c * cy;
+      points.sample[i] = i;
+    }
+    return points;
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */

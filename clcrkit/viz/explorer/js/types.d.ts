@@ -370,8 +370,8 @@ export type Range = [low: number, high: number];
 export interface CloudPoints {
   x: Float32Array;
   y: Float32Array;
-  sample: number[];
-  layer?: number[];
+  sample: Int32Array;
+  layer?: Uint8Array;
 }
 
 /** What a cloud draws, and when it is to be drawn anew. */
@@ -384,6 +384,7 @@ export interface CloudSource {
   marks?(width: number, height: number): [x: number, y: number, ghost: boolean][];
   heightAt?(width: number): number;
   animate?: boolean;
+  zooms?: boolean;
 }
 
 /** One of the four views. */

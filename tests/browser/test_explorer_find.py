@@ -1,0 +1,175 @@
+"""Finding samples in an exported page: enlarging the cloud, moving in it, searching, and what is pale."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, expect
+
+from clcrkit import CLCR, CLCRConfig, viz
+from clcrkit.datasets import digits
+from clcrkit.viz.explorer import html
+from tests.browser.conftest import Watched, axe
+from tests.browser.explorer_driver import changed, ink, settled, some_point
+
+CHIP, CLOUD = ".clcr-chip", ".clcr-subspaces canvas"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    split = digits(seed=0, size=400)
+    torch.manual_seed(0)
+    model = CLCR(CLCRConfig.of(split.train, width=16, rank=4, private_rank=4, heads=2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html, "TOKEN_BYTES", 100_000)  # of about half of the samples
+        explorer = viz.Explorer(model.trace(split.test), split=split)
+        return explorer.export(tmp_path_factory.mktemp("find") / "page.html")
+
+
+def test_wheel_keys_and_buttons_enlarge_the_cloud(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    cloud = page.locator(CLOUD).first
+    gates, point = ink(page, "gates"), some_point(page.locator(CLOUD).first)
+    cloud.hover(position=point)  # type: ignore[arg-type]
+    under = page.locator(".clcr-tip strong").inner_text()
+    whole = ink(page, "subspaces")  # with the ring around what is under the pointer
+    page.mouse.wheel(0, 10)  # alone it scrolls the page
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    cloud.hover(position=point)  # type: ignore[arg-type]
+    assert ink(page, "subspaces") == whole
+    cloud.hover(position=point)  # type: ignore[arg-type]
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    near = changed(page, "subspaces", whole)
+    cloud.hover(position={"x": point["x"] + 1, "y": point["y"]})
+    expect(page.locator(".clcr-tip strong")).to_have_text(under)  # what was under the pointer stays there
+    cloud.click(position=point)  # type: ignore[arg-type]
+    expect(page.locator(CHIP)).to_have_text(re.compile("^1 selected"))
+    expect(page.get_by_label("Sample id")).to_have_value(under.removeprefix("id "))
+    assert changed(page, "gates", gates) != gates  # linked, under zoom as well
+    near = ink(page, "subspaces")
+    cloud.focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    near = changed(page, "subspaces", near)
+    page.keyboard.press("+")
+    near = changed(page, "subspaces", near)
+    page.get_by_role("button", name="Shrink").click()
+    near = changed(page, "subspaces", near)
+    page.get_by_role("button", name="See all points").click()
+    changed(page, "subspaces", near)
+    page.keyboard.press("Escape")
+    expect(page.locator(CHIP)).to_be_hidden()
+    offline.assert_quiet()
+
+
+def test_alt_and_drag_moves_and_a_loop_selects_what_is_seen(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    cloud = page.locator(CLOUD).first
+    _loop(cloud)
+    expect(page.locator(CHIP)).to_be_visible()
+    every = _selected(page.locator(CHIP))
+    page.get_by_role("button", name="Enlarge").click(click_count=3)
+    page.wait_for_timeout(300)
+    _loop(cloud)
+    expect(page.locator(CHIP)).not_to_have_text(re.compile(f"^{every} "))
+    assert _selected(page.locator(CHIP)) < every
+    before, chip = ink(page, "subspaces"), page.locator(CHIP).inner_text()
+    box = cloud.bounding_box()
+    assert box is not None
+    page.keyboard.down("Alt")
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 150, steps=4)
+    page.mouse.up()
+    page.keyboard.up("Alt")
+    changed(page, "subspaces", before)
+    assert page.locator(CHIP).inner_text() == chip  # it drew no loop
+    offline.assert_quiet()
+
+
+def _loop(cloud: Locator) -> None:
+    """Around all that the picture shows."""
+    cloud.scroll_into_view_if_needed()
+    box = cloud.bounding_box()
+    assert box is not None
+    corners = [(3, 3), (box["width"] - 3, 3), (box["width"] - 3, box["height"] - 3), (3, box["height"] - 3)]
+    mouse = cloud.page.mouse
+    mouse.move(box["x"] + 3, box["y"] + 3)
+    mouse.down()
+    for x, y in corners[1:]:
+        mouse.move(box["x"] + x, box["y"] + y, steps=3)
+    mouse.up()
+
+
+def _selected(chip: Locator) -> int:
+    return int(chip.inner_text().split()[0])
+
+
+def test_search_selects_and_the_arrows_step_through(offline: Watched, written: Path) -> None:
+    page, split = offline.page, digits(seed=0, size=400)
+    page.goto(written.as_uri())
+    settled(page)
+    find, box = page.get_by_label("Find samples"), page.get_by_label("Sample id")
+    wanted = [
+        str(i) for i, label in zip(split.test.ids.tolist(), split.test.labels.tolist(), strict=True) if label == 3
+    ]
+    find.fill("label: 3")
+    find.press("Enter")
+    expect(page.locator(".clcr-found")).to_have_text(f"{len(wanted)} found")
+    expect(page.locator(CHIP)).to_have_text(re.compile(f"^{len(wanted)} selected"))
+    for sample in [*wanted, wanted[0]]:
+        expect(box).to_have_value(sample)
+        page.get_by_label("Next sample", exact=True).click()
+    find.fill("<img src=x onerror=alert(1)>")
+    find.press("Enter")
+    expect(page.locator(".clcr-found")).to_have_text("0 found")
+    expect(page.locator(CHIP)).to_be_hidden()
+    find.fill(wanted[2])
+    find.press("Enter")
+    expect(box).to_have_value(wanted[2])
+    offline.assert_quiet()
+
+
+def test_points_whose_tokens_are_not_kept_are_pale(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    expect(page.locator(".clcr-subspaces")).to_contain_text("Pale: this page keeps no tokens of theirs.")
+    lacking = "[...document.getElementById('explorer').app.data.lacking].length"
+    kept = int(re.findall(r"keeps the tokens of (\d+) of its", page.locator(".clcr-budget").inner_text())[0])
+    total = len(digits(seed=0, size=400).test)
+    if page.evaluate("Boolean(document.getElementById('explorer').app)"):
+        assert page.evaluate(lacking) == total - kept
+    assert 0 < kept < total
+    strengths: Any = page.locator(CLOUD).first.evaluate(
+        """c => {
+            const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, seen = new Set();
+            for (let i = 3; i < d.length; i += 4) if (d[i] > 40) seen.add(d[i]);
+            return [seen.has(255), [...seen].some((a) => a > 70 && a < 110)];
+        }"""
+    )
+    assert strengths == [True, True]
+    offline.assert_quiet()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_new_controls_fit_and_axe_finds_nothing(browser: Browser, written: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    watched = Watched(context)
+    watched.page.goto(written.as_uri())
+    settled(watched.page)
+    watched.shoot(f"find-{width}")
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert axe(watched.page) == []
+    watched.assert_quiet()
+    context.close()
