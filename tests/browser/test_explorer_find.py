@@ -173,3 +173,78 @@ def test_the_new_controls_fit_and_axe_finds_nothing(browser: Browser, written: P
     assert axe(watched.page) == []
     watched.assert_quiet()
     context.close()
+
+
+def test_the_nearest_are_listed_and_picked(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(f"{written.as_uri()}#space=private_code")  # every sample has a code
+    settled(page)
+    closed = ink(page, "subspaces")
+    near = page.locator(".clcr-neighbours")
+    near.locator("summary").click()
+    changed(page, "subspaces", closed)  # lines to them
+    rows = near.locator("li")
+    expect(rows).to_have_count(8)
+    distances = [float(text.split()[-1]) for text in rows.all_inner_texts()]
+    assert distances == sorted(distances) and distances[0] >= 0
+    first = rows.first.get_by_role("button").inner_text().removeprefix("id ")
+    rows.first.get_by_role("button").press("Enter")
+    expect(page.get_by_label("Sample id")).to_have_value(first)
+    near.get_by_role("button", name="select these").click()
+    expect(page.locator(CHIP)).to_have_text(re.compile("^9 selected"))
+    expect(page.get_by_label("Sample id")).to_have_value(first)
+    offline.shoot("find-nearest")
+    offline.assert_quiet()
+
+
+def test_lines_enclose_where_points_crowd(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    plain = ink(page, "subspaces")
+    box = page.get_by_label("density")
+    expect(box).not_to_be_checked()  # a few points need no lines
+    box.check()
+    lined = changed(page, "subspaces", plain)
+    expect(page.locator(".clcr-subspaces")).to_contain_text("25, 50, 75, 95 % of the points in view")
+    offline.shoot("find-density")
+    page.get_by_role("button", name="Enlarge").click()
+    changed(page, "subspaces", lined)
+    offline.assert_quiet()
+
+
+def test_an_address_holds_what_is_shown_and_opens_it_again(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    assert "#" not in page.url
+    page.get_by_label("Space", exact=True).select_option("private")
+    page.get_by_label("Next sample", exact=True).click(click_count=3)
+    page.get_by_label("deep", exact=True).check(force=True)
+    page.get_by_label("gamma, the budget multiplier").press("ArrowLeft")
+    page.get_by_role("button", name="Enlarge").click(click_count=2)
+    page.keyboard.press("Escape")  # a selection is not part of the address
+    page.wait_for_url(re.compile("view="))
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(300)
+    shown = [ink(page, view) for view in ("subspaces", "gates", "budget")]
+    again = page.context.new_page()
+    again.goto(page.url)
+    settled(again)
+    assert [ink(again, view) for view in ("subspaces", "gates", "budget")] == shown
+    expect(again.get_by_label("Sample id")).to_have_value(page.get_by_label("Sample id").input_value())
+    again.evaluate("location.hash = ''")  # what is not named is as the page opens
+    expect(again.get_by_label("Space", exact=True)).to_have_value("shared")
+    offline.assert_quiet()
+
+
+def test_an_address_that_asks_for_what_is_not_there_is_told(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(f"{written.as_uri()}#level=9&picked=<img src=x onerror=alert(1)>&space=private_code&gamma=1e9&view=a")
+    settled(page)
+    error = page.locator(".clcr-error")
+    expect(error).to_have_text(re.compile("asks for a picked, level, gamma, view that is not here"))
+    assert "img" not in error.inner_text()
+    expect(page.get_by_label("Space", exact=True)).to_have_value("private_code")
+    offline.assert_quiet()

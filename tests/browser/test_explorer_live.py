@@ -86,6 +86,34 @@ def test_lab_lasso_selects_several(live: Watched) -> None:
     live.assert_quiet()
 
 
+def test_lab_finds_enlarges_and_lists_the_nearest(live: Watched) -> None:
+    page = live.page
+    before, address = ink(page, "subspaces"), page.url
+    canvas = page.locator(".clcr-subspaces canvas").first
+    canvas.focus()
+    page.keyboard.press("+")
+    before = changed(page, "subspaces", before)
+    page.keyboard.press("0")
+    before = changed(page, "subspaces", before)
+    page.get_by_label("density").check()
+    before = changed(page, "subspaces", before)
+    page.get_by_label("density").uncheck()
+    changed(page, "subspaces", before)
+    find = page.get_by_label("Find samples")
+    find.fill("label: 3")
+    find.press("Enter")
+    expect(page.locator(".clcr-found")).to_have_text(re.compile(r"^\d+ found"))
+    page.locator(".clcr-neighbours summary").click()
+    nearest = page.locator(".clcr-neighbours li button").first
+    sample = nearest.inner_text().removeprefix("id ")
+    nearest.click()
+    expect(page.locator(".said")).to_contain_text(f"'picked': {sample}")  # Python knows
+    page.locator(".clcr-neighbours summary").click()
+    page.keyboard.press("Escape")
+    assert page.url == address  # JupyterLab's, not the explorer's
+    live.assert_quiet()
+
+
 def test_lab_gamma_by_keyboard(live: Watched) -> None:
     assert_gamma(live.page, "ArrowLeft")
     expect(live.page.locator(".said")).to_contain_text("'gamma': 0.85")

@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     notebooks = options.notebook or sorted(Path("notebooks").glob("*.ipynb"))
     table = pd.DataFrame({name: differences(notebooks, name) for name in options.arithmetic}).fillna(0.0)
-    table.insert(0, "tolerance", [tolerances(notebooks).get(cell, 0.0) for cell in table.index])
+    allowed = tolerances(notebooks)
+    table.insert(0, "tolerance", [allowed.get(cell, 0.0) for cell in table.index])
     table = table.rename_axis("cell").sort_index()
     seen = table.drop(columns="tolerance").max(axis=1)
     narrow = table[seen * MARGIN > table["tolerance"]]

@@ -27,9 +27,9 @@ ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={leve
 .",gamma:"γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",evidence:"\
 Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",cut:"Cut: the ev\
 idence above which a token gets a share. It follows the budget: threshold plus λ over the scale.",activation:"Activatio\
-n a: scale times the evidence above the threshold, both learned. It is what a token asks for.",cutoff:"Cut-off λ: what t\
+n v: scale times the evidence above the threshold, both learned. It is what a token asks for.",cutoff:"Cut-off λ: what t\
 he budget takes from every activation. A token below the line gets nothing.",allocation:"Allocation α: what a token gets\
-, a − λ, never below 0. It weighs its attention and its part in the summary.",budget:"Budget B: tokens' worth of shar\
+, v − λ, never below 0. It weighs its attention and its part in the summary.",budget:"Budget B: tokens' worth of shar\
 es that one modality may spend at this level, γ times what was learned.",participation:"Participation r: allocated shar\
 e for each real token, between 0 (silent) and 1 (all take part).",prediction:"Prediction: what the model's head says. Th\
 e small tick is the answer as traced.",attention:"Attention: of what a token hears, the part that comes from each token \
@@ -43,16 +43,16 @@ f all other views; b, with which it is compared, is turned to lie nearest to it.
 s: a, which the other views show, and b. Differences are b minus a.",changed:"Select the samples whose prediction change\
 d; the others are dimmed, and ‹ › step through these.",difference:"For each gate and budget share, b minus a. Bar: t\
 he middle 80 % of the samples; tick: their mean; ring: the picked one.",gain:"Difference in allocation, b minus a: above\
- the line b gives the token more than a does.",zoom:"Enlarge the picture around its points. Off, the range is fixed, so \
-that pictures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated. Only what\
- stands above its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels: what the \
-number of samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to the selectio\
-n; Esc clears it."};var FIELDS={allocation:"budget",tokens:"tokens",shared:"shared coordinates",private:"private coordin\
-ates",exchanged:"exchange",attention:"attention",shared_summary:"shared summaries",private_summary:"private summaries",level_gate:"\
-level gates",modality_gate:"modality gates",private_gate:"private gates",shared_code:"shared code",private_code:"private\
- code"};function leftOut(absent){const words=absent.map(name=>FIELDS[name]??name);const last=words.length>1?` or ${words[words.
-length-1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join("");return`This model has no ${first}${last} to \
-show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
+ the line b gives the token more than a does.",density:"Lines around the densest regions. Where points cover each other,\
+ only these tell how many lie there.",zoom:"Enlarge the picture around its points. Off, the range is fixed, so that pict\
+ures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated. Only what stands a\
+bove its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels: what the number of\
+ samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to the selection; Esc cl\
+ears it."};var FIELDS={allocation:"budget",tokens:"tokens",shared:"shared coordinates",private:"private coordinates",exchanged:"\
+exchange",attention:"attention",shared_summary:"shared summaries",private_summary:"private summaries",level_gate:"level \
+gates",modality_gate:"modality gates",private_gate:"private gates",shared_code:"shared code",private_code:"private code"};
+function leftOut(absent){const words=absent.map(name=>FIELDS[name]??name);const last=words.length>1?` or ${words[words.length-
+1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join("");return`This model has no ${first}${last} to show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
 const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
 "pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
 "blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
@@ -61,12 +61,12 @@ const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,c
 const value=inputValue(event);app.set(name==="head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,
 text])=>h("option",{value,text}));const select=h("select",{"aria-label":label,"data-trait":name,onchange},...items);app.
 pickers.push({name,select});return h("label",{class:"clcr-control"},explain?term(app,explain,label):h("span",{text:label}),
-select)}function zoomBox(app,run){const onchange=event=>{run(isTicked(event));app.refresh()};return h("label",{class:"cl\
-cr-control clcr-check"},h("input",{type:"checkbox",onchange}),term(app,"zoom","zoom in"))}function walkTokens(app,el,count,modality,arrive){
-el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener("keydown",event=>{const last=count()-1;
-if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,ArrowLeft:now<0?0:now-1,Home:0,End:last};
-const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.max(0,next));app.point({modality:modality(),
-i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
+select)}function tickBox(app,explain,label,run,checked=false){const onchange=event=>{run(isTicked(event));app.refresh()};
+return h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",checked,onchange}),term(app,explain,label))}
+function walkTokens(app,el,count,modality,arrive){el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener(
+"keydown",event=>{const last=count()-1;if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,
+ArrowLeft:now<0?0:now-1,Home:0,End:last};const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.
+max(0,next));app.point({modality:modality(),i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
 .5*10**-digits?"+":"")+fmt(x,digits).replace("-","−");var counted=count=>count.toLocaleString("en");var clamp=(x,low,high)=>Math.
 min(high,Math.max(low,x));function sum(values){let total=0;for(const v of values)total+=v;return total}function extent(values){
 let low=Number.POSITIVE_INFINITY;let high=Number.NEGATIVE_INFINITY;for(const v of values){if(v<low)low=v;if(v>high)high=
@@ -286,12 +286,12 @@ cutoff}=this.share;const[n,spent]=[tokens.positions.length,sum(allocation)];cons
 funded`}),h("span",{},term(app,"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"partic\
 ipation","r"),` ${fmt(spent/n)}`),h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){
 const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.
-font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below=BASE+
-6;if(this.gain){drawGain(ctx,this.app,this.gain,row,below);below+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,
-below);below+=TRUTH}this.drawEvidence(ctx,tokens,below);below+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
-features,tokens.bins,below);below+=stripHeight(tokens.bins)+3}if(this.picture){drawPictures(ctx,this.app,this.picture,row,
-below);below+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below+11);const pointed=this.
-app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below-TOP3+(this.hasText?16:
+font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below2=BASE+
+6;if(this.gain){drawGain(ctx,this.app,this.gain,row,below2);below2+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,
+below2);below2+=TRUTH}this.drawEvidence(ctx,tokens,below2);below2+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
+features,tokens.bins,below2);below2+=stripHeight(tokens.bins)+3}if(this.picture){drawPictures(ctx,this.app,this.picture,
+row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below2+11);const pointed=this.
+app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below2-TOP3+(this.hasText?16:
 4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
 app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
 ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(
@@ -525,7 +525,10 @@ const base=height-22;const corners=[[left,base],[left+side,base],[left+side/2,ba
 const along=axis=>values[3*i]*corners[0][axis]+values[3*i+1]*corners[1][axis]+values[3*i+2]*corners[2][axis];return[along(
 0),along(1)]}function enlarge(x,y,size,margin){const ends=[extent(x),extent(y)];const times=clamp(Math.min(...ends.map(([
 low,high],axis)=>(size[axis]-margin)/(high-low||.001))),1,1e3);const move=(v,axis)=>size[axis]/2+(v-(ends[axis][0]+ends[axis][1])/
-2)*times;return([px,py])=>[move(px,0),move(py,1)]}var stamps=new WeakMap;function stampOf(sprite){const cached=stamps.get(sprite);if(cached)return cached;const made=stampFrom(
+2)*times;return([px,py])=>[move(px,0),move(py,1)]}function paintPicked(ctx,theme,x,y,ghost){if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,
+4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(1),2.2);ring(ctx,x,y,8);for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){line(ctx,[
+[x+dx*8,y+dy*8],[x+dx*13,y+dy*13]])}}function paintLoop(ctx,theme,loop){ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.
+ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}var stamps=new WeakMap;function stampOf(sprite){const cached=stamps.get(sprite);if(cached)return cached;const made=stampFrom(
 contextOf(sprite).getImageData(0,0,sprite.width,sprite.height));stamps.set(sprite,made);return made}function stampFrom({
 data,width,height}){const full=Array.from({length:width*height},(_,i)=>i).filter(i=>data[4*i+3]>8);return{dx:Int16Array.
 from(full,i=>i%width-(width>>1)),dy:Int16Array.from(full,i=>Math.floor(i/width)-(height>>1)),color:Uint8ClampedArray.from(
@@ -534,11 +537,14 @@ height},{dx,dy,color,opacity},x,y,strength){const left=Math.floor(x);const top=M
 width+20||top>height+20)return;for(let p=0;p<dx.length;p++){const px=left+dx[p];const py=top+dy[p];if(px<0||py<0||px>=width||
 py>=height)continue;const at=4*(py*width+px);const over=opacity[p]*strength;const there=data[at+3];const all=there===0?over:
 over+there/255*(1-over);const part=there===0?1:over/all;data[at]+=(color[3*p]-data[at])*part;data[at+1]+=(color[3*p+1]-data[at+
-1])*part;data[at+2]+=(color[3*p+2]-data[at+2])*part;data[at+3]=255*all}}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.shift=[0,0]}get key(){return[this.times,...this.
-shift].join()}see([x,y]){return[x*this.times+this.shift[0],y*this.times+this.shift[1]]}zoom(factor,at,size){const times=clamp(
-this.times*factor,1,MOST3);const by=times/this.times;this.times=times;this.put([at[0]+(this.shift[0]-at[0])*by,at[1]+(this.
-shift[1]-at[1])*by],size)}pan(by,size){this.put([this.shift[0]+by[0],this.shift[1]+by[1]],size)}put(shift,size){const held=axis=>clamp(
-shift[axis],size[axis]*(1-this.times),0);this.shift=[held(0),held(1)]}reset(){this.times=1;this.shift=[0,0]}};var TRAVEL=320;var MANY=4e3;var VERY_MANY=3e4;var REST=120;var Cloud=class{constructor(app,parent,height,label,source){this.
+1])*part;data[at+2]+=(color[3*p+2]-data[at+2])*part;data[at+3]=255*all}}var MOST3=400;var STEP=1.5;var Viewport=class{constructor(){this.times=1;this.middle=[.5,.5];this.size=[1,1]}get shift(){
+const along=axis=>this.size[axis]*(.5-this.middle[axis]*this.times);return[along(0),along(1)]}get key(){return[this.times,
+...this.middle].join()}see([x,y]){const{shift,times}=this;return[x*times+shift[0],y*times+shift[1]]}zoom(factor,at){const{
+shift}=this;const times=clamp(this.times*factor,1,MOST3);const by=times/this.times;this.times=times;this.put([at[0]+(shift[0]-
+at[0])*by,at[1]+(shift[1]-at[1])*by])}pan(by){const{shift}=this;this.put([shift[0]+by[0],shift[1]+by[1]])}put(shift){const part=axis=>(.5-
+shift[axis]/this.size[axis])/this.times;this.show([this.times,part(0),part(1)])}get told(){return[this.times,...this.middle]}show([
+times,x,y]){this.times=clamp(times,1,MOST3);const half=.5/this.times;this.middle=[clamp(x,half,1-half),clamp(y,half,1-half)]}reset(){
+this.show([1,.5,.5])}};var TRAVEL=320;var MANY=4e3;var VERY_MANY=3e4;var REST=120;var Cloud=class{constructor(app,parent,height,label,source){this.
 app=app;this.source=source;this.canvas=new Canvas(app,parent,height,label,(ctx,w,hh)=>this.draw(ctx,w,hh));this.base=document.
 createElement("canvas");this.drawnKey="";this.placeKey="";this.size="";this.hover=-1;this.radius=0;this.points={x:new Float32Array,
 y:new Float32Array,sample:new Int32Array};this.all=this.points;this.lookKey="";this.looks={of:new Uint16Array,marks:[]};
@@ -549,67 +555,63 @@ addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointer
 "pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.viewKeys(event)||
 app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){if(this.
 source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
-const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;const rest=[placeKey,w,hh,scale,
-app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.now()<
-this.turnsUntil&&rest===this.drawn.rest&&this.all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==
+const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;view.size=[w,hh];const rest=[
+placeKey,w,hh,scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.
+now()<this.turnsUntil&&rest===this.drawn.rest&&this.all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==
 this.drawnKey){const size=`${w}x${hh}`;const before=this.target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.
 source.place(w,hh);const target=this.seenPoints(this.all);if(this.placeKey===placeKey)this.moving=null;const moved=this.
-source.animate&&before&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,
-{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,
-target);else if(!this.moving)this.points=target;this.paintBase(w,hh);this.drawn={rest,times:view.times,shift:view.shift}}
-const by=turning?view.times/this.drawn.times:1;const[left,top]=turning?view.shift.map((to,axis)=>to-this.drawn.shift[axis]*
-by):[0,0];ctx.drawImage(this.base,left,top,w*by,hh*by);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)
-this.paintLoop(ctx,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.
-now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(
-1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.
-x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,
-x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
-points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
-base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,
-0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>VERY_MANY?1.6:n>MANY?2.3:
-n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);
-const picture=n>MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];
-for(const chosen of some?[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.
-selected.has(sample[i])!==chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,
-stamps2[looks.of[i]],x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];
-const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}
-ctx.globalAlpha=1;if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,
-x:all.x.map(v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,
-layer}=points;const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.
-name,r,scale].join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers={};const marks=[];
-const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:
-0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];if(shapes[look.shape]===void 0)
-shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}this.lookKey=key;this.looks={of,
-marks};return this.looks}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);
-let rings=0;if(app.selected.size&&app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.has(sample[i]))
-continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())
-this.paintPicked(ctx,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.hover],
-y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.app.data;const found2=[];for(let i=0;i<
-sample.length;i++)if(sample[i]===row)found2.push([x[i],y[i],false]);return found2}paintPicked(ctx,x,y,ghost){const{theme}=this.
-app;if(ghost){pen(ctx,theme.ink(.5),1.2);return ring(ctx,x,y,4)}pen(ctx,theme.paper,4.5);ring(ctx,x,y,8);pen(ctx,theme.ink(
-1),2.2);ring(ctx,x,y,8);ctx.beginPath();for(const[dx,dy]of[[1,0],[-1,0],[0,1],[0,-1]]){ctx.moveTo(x+dx*8,y+dy*8);ctx.lineTo(
-x+dx*13,y+dy*13)}ctx.stroke()}paintLoop(ctx,loop){const{theme}=this.app;ctx.fillStyle=theme.ink(.08);ctx.strokeStyle=theme.
-ink(.8);line(ctx,[...loop,loop[0]],[4,3]);ctx.fill()}zoom(factor,at=[this.canvas.width/2,this.canvas.height/2]){this.view.
-zoom(factor,at,[this.canvas.width,this.canvas.height]);this.seen()}pan(by){this.view.pan(by,[this.canvas.width,this.canvas.
-height]);this.seen()}whole(){this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();const paint=()=>this.canvas.
-el.isConnected&&this.canvas.paint();this.frame||=requestAnimationFrame(()=>{this.frame=0;paint()});if(this.all.x.length<=
-VERY_MANY)return;this.turnsUntil=performance.now()+REST;clearTimeout(this.turned);this.turned=setTimeout(paint,REST+10)}wheel(event){
-if(!event.ctrlKey&&!event.metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(
-2**(-clamp(pixels2,-300,300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||
-event.altKey)return false;const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key===
-"+"||event.key==="=")this.zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.
-shiftKey&&ways[event.key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.
-source.zooms&&(event.button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.
-canvas.el.setPointerCapture(event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.
-el.setPointerCapture(event.pointerId)}move(event){const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan(
-[at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],
-at[1]-this.start[1])>5)this.loop=[this.start];if(!this.loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}
-const under=nearest(this.points,at);if(under!==this.hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else
-app.tip(event,app.describe(this.points.sample[under],this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;
-this.loop=null;this.canvas.paint()}up(event){this.grip=null;if(!this.start)return;const{app,points,loop}=this;this.drop();
-if(loop){const within=points.sample.filter((_,i)=>inside(points.x[i],points.y[i],loop));app.select([...new Set(within)],
-event.shiftKey)}else{const under=nearest(points,this.canvas.at(event));if(under>=0)app.select([points.sample[under]],event.
-shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
+source.animate&&before&&target.x.length<=VERY_MANY&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==
+placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").
+matches)this.travel(before,target);else if(!this.moving)this.points=target;this.paintBase(w,hh);this.drawn={rest,times:view.
+times,shift:view.shift}}const by=turning?view.times/this.drawn.times:1;const[left,top]=turning?view.shift.map((to,axis)=>to-
+this.drawn.shift[axis]*by):[0,0];ctx.drawImage(this.base,left,top,w*by,hh*by);this.source.above?.(ctx,w,hh);this.paintMarks(
+ctx,w,hh);if(this.loop)paintLoop(ctx,app.theme,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.
+y.slice()};const started=performance.now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)
+return;const part=Math.min(1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;
+this.moving=null}else{const x=target.x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-
+from.y[i])*ease);this.points={...target,x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<
+1)requestAnimationFrame(step)};this.points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;
+const{scale}=this.canvas;const ctx=contextOf(base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=
+Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.
+length;const r=n>VERY_MANY?1.6:n>MANY?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.
+data;const looks=this.marksOf(r);const picture=n>MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?
+looks.marks.map(stampOf):[];for(const chosen of some?[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<
+n;i++){if(some&&app.selected.has(sample[i])!==chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;
+if(picture){splat(picture,stamps2[looks.of[i]],x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.
+marks[looks.of[i]];const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/
+2,width,height)}}ctx.globalAlpha=1;if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.
+view;return{...all,x:all.x.map(v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;
+const{sample,layer}=points;const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("mod\
+ality"),app.theme.name,r,scale].join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;
+const numbers={};const marks=[];const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.
+look?.(sample[i],layer?layer[i]:0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];
+if(shapes[look.shape]===void 0)shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}
+this.lookKey=key;this.looks={of,marks};return this.looks}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;
+pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size&&app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){
+if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.
+marks?.(w,hh)??this.picked())paintPicked(ctx,app.theme,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.
+ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.
+app.data;const found2=[];for(let i=0;i<sample.length;i++)if(sample[i]===row)found2.push([x[i],y[i],false]);return found2}zoom(factor,at=[
+this.canvas.width/2,this.canvas.height/2]){this.view.zoom(factor,at);this.seen()}pan(by){this.view.pan(by);this.seen()}whole(){
+this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();const paint=()=>this.canvas.el.isConnected&&this.canvas.
+paint();this.frame||=requestAnimationFrame(()=>{this.frame=0;paint()});if(this.all.x.length<=VERY_MANY)return;this.turnsUntil=
+performance.now()+REST;clearTimeout(this.turned);this.turned=setTimeout(paint,REST+10)}wheel(event){if(!event.ctrlKey&&!event.
+metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(2**(-clamp(pixels2,-300,
+300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||event.altKey)return false;
+const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key==="+"||event.key==="=")this.
+zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.shiftKey&&ways[event.
+key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.source.zooms&&(event.
+button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.canvas.el.setPointerCapture(
+event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){
+const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan([at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=
+at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];if(!this.
+loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(this.points,at);if(under!==this.
+hover){this.hover=under;this.canvas.paint()}if(under<0)app.untip();else app.tip(event,app.describe(this.points.sample[under],
+this.points.layer?.[under]))}drop(){this.grip=null;this.start=null;this.loop=null;this.canvas.paint()}up(event){this.grip=
+null;if(!this.start)return;const{app,points,loop}=this;this.drop();if(loop){const within=points.sample.filter((_,i)=>inside(
+points.x[i],points.y[i],loop));app.select([...new Set(within)],event.shiftKey)}else{const under=nearest(points,this.canvas.
+at(event));if(under>=0)app.select([points.sample[under]],event.shiftKey||event.ctrlKey||event.metaKey);else if(!event.shiftKey)
+app.select([])}}};var LEFT6=88;var RIGHT6=16;var ROW3=42;var xOf=(gate,width)=>LEFT6+clamp(gate,0,1)*(width-LEFT6-RIGHT6);var PrivateGates=class{constructor(gates,parent){
 this.app=gates.app;const{modalities}=this.app.data.table;const label="Private gates of all samples, one row for each mod\
 ality.";this.cloud=new Cloud(this.app,parent,ROW3*modalities.length+22,label,{key:()=>"private",place:width=>this.place(
 width),frame:(ctx,width,height)=>this.frame(ctx,width,height),marks:width=>gates.nowAndTraced("private_gate").flatMap(([
@@ -634,29 +636,29 @@ n),sample:new Int32Array(n)};const[[ax,ay],[bx,by],[cx,cy]]=corners;for(let i=0;
 i+1],values[3*i+2]];points.x[i]=a*ax+b*bx+c*cx;points.y[i]=a*ay+b*by+c*cy;points.sample[i]=i}return points}frame(ctx,width,height){
 const{theme}=this.app;const corners=this.corners(width,height);const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[
 a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}
-ctx.font=theme.font(11,true);const below=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.
-max(0,a[0]-10),below,"left",ink);write(ctx,this.names[1],Math.min(width,b[0]+10),below,"right",ink);write(ctx,this.names[2],
+ctx.font=theme.font(11,true);const below2=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.
+max(0,a[0]-10),below2,"left",ink);write(ctx,this.names[1],Math.min(width,b[0]+10),below2,"right",ink);write(ctx,this.names[2],
 clamp(c[0],30,width-30),Math.max(12,c[1]-8),"center",ink);if(!this.gates.zoom)return;const[left,right]=triangle(width,height);
 const times=(b[0]-a[0])/(right[0]-left[0]);ctx.font=theme.font(11);write(ctx,`× ${fmt(times,times<10?1:0)}`,0,12,"left",
 theme.ink(.65))}drawLevelLine(ctx,q,gate,corners){const from=[0,0,0];const to=[0,0,0];from[gate]=to[gate]=q;from[(gate+1)%
 3]=1-q;to[(gate+2)%3]=1-q;line(ctx,[barycentric(from,0,corners),barycentric(to,0,corners)])}drawMeans(ctx,corners){const{
 theme}=this.app;for(const{mean,look}of this.gates.means(this.gate)){const[x,y]=barycentric(mean,0,corners);mark(ctx,look.
 shape,x,y,6.5);pen(ctx,theme.paper,3);ctx.stroke();ctx.fillStyle=look.color;ctx.fill();pen(ctx,theme.ink(.9),1.2);ctx.stroke()}}};var Gates=class{constructor(app){this.app=app;this.zoom=false;this.groups=new Map;const{table}=app.data;const alone=!app.
-get("views").includes("subspaces");const zoom=zoomBox(app,on=>{this.zoom=on});const colors=table.columns.map(c=>[c.name,
-c.name]);const controls=alone?[picker(app,"color","Group by",colors),zoom]:[zoom];const main=h("div",{class:"clcr-main"});
-this.el=panel(app,"gates","Gates","levelgate",controls,[main]);const pair=h("div",{class:"clcr-pair"});main.append(pair);
-this.parts=[this.part(pair,"level_gate","levelgate","Level gate ω",table.levels),this.part(pair,"modality_gate","modali\
-tygate","Modality gate",table.modalities)];main.append(term(app,"privategate","Private gate η"));this.parts.push(new PrivateGates(
-this,main));this.legend=alone?h("div",{class:"clcr-legend clcr-flat"}):null;if(this.legend)main.append(this.legend)}part(parent,gate,explain,title,names){
-const box=h("div",{class:"clcr-gate","data-gate":gate},term(this.app,explain,title));parent.append(box);return names.length===
-3?new GateTriangle(this,box,gate,title,names):new GateBars(this,box,gate,names)}nowAndTraced(gate){const{data}=this.app;
-const now=data.answer()[gate];const traced=data.table[gate].v.subarray(data.row*now.length,(data.row+1)*now.length);const moved=Array.
-from(now).some((v,i)=>Math.abs(v-traced[i])>.001);return moved?[[traced,true],[now,false]]:[[now,false]]}means(gate){const{
-app}=this;const key=`${app.get("color")}|${app.theme.name}`;const cached=this.groups.get(gate);if(cached?.key===key)return cached.
-groups;const{v,shape}=app.data.table[gate];const k=shape[1];const groups=app.colouring.groups().map(group=>{const mean=Array.
-from({length:k},(_,j)=>sum(group.rows.map(i=>v[i*k+j]))/group.rows.length);return{...group,mean}});this.groups.set(gate,
-{key,groups});return groups}update(){for(const part of this.parts)part.update();if(this.legend)this.app.colouring.fillLegend(
-this.legend)}};var quoted=text=>/[",\r\n]/.test(text)?`"${text.replaceAll('"','""')}"`:text;function cellOf({kind,names,values},row){const v=values.
+get("views").includes("subspaces");const zoom=tickBox(app,"zoom","zoom in",on=>{this.zoom=on});const colors=table.columns.
+map(c=>[c.name,c.name]);const controls=alone?[picker(app,"color","Group by",colors),zoom]:[zoom];const main=h("div",{class:"\
+clcr-main"});this.el=panel(app,"gates","Gates","levelgate",controls,[main]);const pair=h("div",{class:"clcr-pair"});main.
+append(pair);this.parts=[this.part(pair,"level_gate","levelgate","Level gate ω",table.levels),this.part(pair,"modality_\
+gate","modalitygate","Modality gate",table.modalities)];main.append(term(app,"privategate","Private gate η"));this.parts.
+push(new PrivateGates(this,main));this.legend=alone?h("div",{class:"clcr-legend clcr-flat"}):null;if(this.legend)main.append(
+this.legend)}part(parent,gate,explain,title,names){const box=h("div",{class:"clcr-gate","data-gate":gate},term(this.app,
+explain,title));parent.append(box);return names.length===3?new GateTriangle(this,box,gate,title,names):new GateBars(this,
+box,gate,names)}nowAndTraced(gate){const{data}=this.app;const now=data.answer()[gate];const traced=data.table[gate].v.subarray(
+data.row*now.length,(data.row+1)*now.length);const moved=Array.from(now).some((v,i)=>Math.abs(v-traced[i])>.001);return moved?
+[[traced,true],[now,false]]:[[now,false]]}means(gate){const{app}=this;const key=`${app.get("color")}|${app.theme.name}`;
+const cached=this.groups.get(gate);if(cached?.key===key)return cached.groups;const{v,shape}=app.data.table[gate];const k=shape[1];
+const groups=app.colouring.groups().map(group=>{const mean=Array.from({length:k},(_,j)=>sum(group.rows.map(i=>v[i*k+j]))/
+group.rows.length);return{...group,mean}});this.groups.set(gate,{key,groups});return groups}update(){for(const part of this.
+parts)part.update();if(this.legend)this.app.colouring.fillLegend(this.legend)}};var quoted=text=>/[",\r\n]/.test(text)?`"${text.replaceAll('"','""')}"`:text;function cellOf({kind,names,values},row){const v=values.
 v[row];if(kind==="category")return names[v]??"";if(names[row])return names[row];return String(values.v instanceof Float32Array&&
 !Number.isInteger(v)?Number(v.toPrecision(7)):v)}function csvOf(ids,columns,rows){const lines=[["id",...columns.map(c=>c.
 name)],...rows.map(i=>[ids[i],...columns.map(c=>cellOf(c,i))])];return lines.map(line2=>`${line2.map(quoted).join(",")}\r\
@@ -704,14 +706,52 @@ this.stop();const file=this.app.data.soundOf(modality);if(again||!file)return;co
 playing=playing;const over=()=>{if(this.playing===playing)this.stop()};audio.addEventListener("ended",over);audio.play().
 catch(error=>{over();if(error.name!=="AbortError")this.app.say(`the sound cannot be played: ${error.message}`)});this.app.
 refresh()}stop(){if(!this.playing)return;this.playing.audio.pause();URL.revokeObjectURL(this.playing.link);this.playing=
-null;this.app.refresh()}update(){if(this.playing&&this.playing.sample!==this.app.get("picked"))this.stop()}};var STEP2=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=
+null;this.app.refresh()}update(){if(this.playing&&this.playing.sample!==this.app.get("picked"))this.stop()}};var CELL=6;var PASSES=3;var MARGIN=PASSES;var CROWDED=4e3;var SHARES=[.25,.5,.75,.95];function densityOf({x,y},width,height){
+const columns=Math.ceil(width/CELL)+2*MARGIN;const rows=Math.ceil(height/CELL)+2*MARGIN;const counts=new Float32Array(columns*
+rows);let values=counts;for(let i=0;i<x.length;i++){if(!(x[i]>=0&&y[i]>=0&&x[i]<width&&y[i]<height))continue;counts[(MARGIN+
+Math.floor(y[i]/CELL))*columns+MARGIN+Math.floor(x[i]/CELL)]++}for(let pass=0;pass<PASSES;pass++){for(const step of[1,columns]){
+const from=values;values=from.map((v,i)=>(v+(from[i-step]??0)+(from[i+step]??0))/3)}}return{columns,rows,counts,values}}
+function levelOf({counts,values},share){const full=Array.from(counts,(_,i)=>i).filter(i=>counts[i]);full.sort((a,b)=>values[b]-
+values[a]);const total=full.reduce((all,i)=>all+counts[i],0);let held=0;for(const i of full){held+=counts[i];if(held>=share*
+total)return values[i]}return 0}function contour({columns,rows,values},level){const pieces=[];const middle=(column,row)=>[
+(column-MARGIN+.5)*CELL,(row-MARGIN+.5)*CELL];for(let row=0;row+1<rows;row++){for(let column=0;column+1<columns;column++){
+const at=row*columns+column;const corners=[values[at],values[at+1],values[at+columns+1],values[at+columns]];const above=corners.
+map(v=>v>=level);if(above.every(is=>is===above[0]))continue;const places=[middle(column,row),middle(column+1,row),middle(
+column+1,row+1),middle(column,row+1)];const crossed=[];for(let side=0;side<4;side++){const next=(side+1)%4;if(above[side]===
+above[next])continue;const part=(level-corners[side])/(corners[next]-corners[side]);const[a,b]=[places[side],places[next]];
+crossed.push([a[0]+part*(b[0]-a[0]),a[1]+part*(b[1]-a[1])])}for(let i=0;i+1<crossed.length;i+=2)pieces.push([crossed[i],
+crossed[i+1]])}}return pieces}var Density=class{constructor(){this.of=null;this.lines=[]}draw(ctx,theme,points,size){if(this.
+of!==points){const grid=densityOf(points,...size);this.of=points;this.lines=SHARES.map(share=>contour(grid,levelOf(grid,
+share)))}for(const[color,width]of[[theme.paper,3],[theme.ink(.85),1.2]]){pen(ctx,color,width);ctx.beginPath();for(const[
+from,to]of this.lines.flat()){ctx.moveTo(...from);ctx.lineTo(...to)}ctx.stroke()}}};var STEP2=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=
 h("input",{type:"range",min:0,max:this.last,step:1,value:app.get("epoch"),"aria-label":"Training epoch",oninput:event=>app.
 set({epoch:Number(inputValue(event))})});this.name=h("output");this.play=button("▶ play",()=>this.timer?this.stop():this.
 start());this.el=h("div",{class:"clcr-row"},this.play,this.slider,this.name);app.cleanups.push(()=>clearInterval(this.timer))}start(){
 const{app}=this;this.play.textContent="■ stop";app.set({epoch:0});this.timer=setInterval(()=>{const epoch=app.get("epo\
 ch");if(epoch>=this.last)this.stop();else app.set({epoch:epoch+1})},STEP2)}stop(){clearInterval(this.timer);this.timer=0;
 this.play.textContent="▶ play"}update(){const epoch=this.app.get("epoch");this.slider.value=String(epoch);this.name.textContent=
-epoch===this.last?"last":`epoch ${epoch+1} of ${this.last}`}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+epoch===this.last?"last":`epoch ${epoch+1} of ${this.last}`}};var COUNT=8;function nearestRows(values,start,[x,y],samples,counts,count=COUNT){const found2=[];for(let row=0;row<samples;row++){
+const distance=Math.hypot(values[start+2*row]-x,values[start+2*row+1]-y);const full=found2.length===count;if(!(distance<
+(full?found2[count-1].distance:Number.POSITIVE_INFINITY))||!counts(row))continue;if(full)found2.pop();let at=found2.length;
+while(at&&found2[at-1].distance>distance)at--;found2.splice(at,0,{row,distance})}return found2}var Neighbours=class{constructor(subspaces){
+this.subspaces=subspaces;this.app=subspaces.app;this.key="";this.found=[];this.list=h("ol");this.all=button("select thes\
+e",()=>this.app.select([this.app.data.row,...this.found.map(f=>f.row)]));this.about=note("");const ontoggle=()=>this.app.
+refresh();const head=h("summary",{text:"Nearest samples"});this.el=h("details",{class:"clcr-neighbours",ontoggle},head,this.
+list,this.all,this.about)}placeOf(row){const{values,start,reach}=this.drawn();return[values[start+2*row]-reach,values[start+
+2*row+1]-reach]}drawn(){const{app,other}=this.subspaces;const points=app.data.pointsOf(app.get("modality"),other);const start=other?
+0:app.get("epoch")*app.data.ids.length*2;return{values:points?.v??new Float32Array,start,reach:points?.reach??1}}update(){
+const{app,subspaces}=this;const{data}=app;if(!this.el.open)return;const modality=app.get("modality");const key=[subspaces.
+key(),modality,data.picked].join("|");if(key===this.key)return;this.key=key;const{values,start}=this.drawn();const{present}=data.
+table;const isThere=row=>subspaces.isCode||Boolean(present[modality].v[row]);const from=[values[start+2*data.row],values[start+
+2*data.row+1]];const others=row=>row!==data.row&&isThere(row);this.found=isThere(data.row)?nearestRows(values,start,from,
+data.ids.length,others):[];this.all.hidden=!this.found.length;const of=subspaces.isCode?"":`, of ${modality}`;this.about.
+textContent=this.found.length?`Distances in the plane drawn${of}; what the projection leaves out may tell them apart.`:`\
+id ${data.picked} has no ${modality}.`;this.list.replaceChildren(...this.found.map(each=>this.item(each)))}item({row,distance}){
+const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>this.app.show(id));pick.setAttribute("aria-\
+label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("span",{text:label??"",title:label&&`\
+label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;const{subspaces}=this;const{reach}=this.
+drawn();const seen=row=>{const[x,y]=this.placeOf(row);return subspaces.toCanvas([(x/reach+1)/2,(y/reach+1)/2])};pen(ctx,
+this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
 const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
 this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(
@@ -725,59 +765,64 @@ text:target}),h("strong",{text:fmt(accuracy)}),h("small",{text:fmt(shuffled)}),b
 clcr-note"},"accuracy, and the tick: ",term(this.app,"shuffled","on shuffled labels")):note("no label or attribute with \
 groups to read"))}};var SPACES=[["shared","shared summary"],["private","private summary"],["shared_code","shared code"],["private_code","pri\
 vate code"]];var Subspaces=class{constructor(app){this.app=app;const{table}=app.data;this.zoom=false;this.other=false;this.
-toCanvas=place=>place;const side=h("div",{class:"clcr-side"});const main=h("div",{class:"clcr-main"});const colors=["mod\
-ality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(([name])=>table.spaces.includes(name));const zoom=zoomBox(
-app,on=>{this.zoom=on});const controls=[picker(app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.
-modalities.map(m=>[m,m])),picker(app,"color","Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),
-"projection"),...app.data.compared?[this.traces()]:[],zoom,this.lens()];this.el=panel(app,"subspaces","Subspaces","space",
-controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in the chosen space. Arrow keys step through the sample\
-s.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),frame:(ctx,width,height)=>this.frame(ctx,width,
-height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),shape:SHAPES[layer%SHAPES.length]}:app.colouring.
-of(row),marks:()=>this.marks(),animate:true,zooms:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(
-app);side.append(this.legend,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(
-app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap",
-"UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}traces(){const onchange=event=>{
-this.other=inputValue(event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));
-return h("label",{class:"clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){
-const each=[["−","Shrink",()=>this.cloud.zoom(1/STEP)],["+","Enlarge",()=>this.cloud.zoom(STEP)],["all","See all point\
-s",()=>this.cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute("a\
-ria-label",label);made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});
-return h("span",{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("color")==="modality"}get isCode(){
-return this.app.get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="s\
-hared"?app.data.table.modalities:[app.get("modality")]}marks(){const{app}=this;const dots=this.cloud.picked();if(this.other)
-return[...this.placesAsTraced(),...dots];const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.
-get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.
-data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[
-x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.
-hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;
-const start=(data.table.epochs-1)*data.ids.length*2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(
-m);if(!points||!this.isCode&&!data.table.present[m].v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/
-(2*points.reach));return[[...this.toCanvas([x,y]),true]]})}key(){const{app}=this;const modality=app.get("modality");const space=`${app.
-get("projection")}/${app.data.spaceKey(modality)}`;const here=Boolean(app.data.pointsOf(modality,this.other));return[space,
-here,app.get("epoch"),this.byModality,this.zoom,this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;
-const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-
-v)*side];let toWhole=fit;const most=this.shown.length*ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];
-const[sample,layer]=[new Int32Array(most),new Uint8Array(most)];let n=0;for(const m of this.shown){const points=app.data.
-pointsOf(m,this.other);if(!points)continue;const start=this.other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;
-const number=table.modalities.indexOf(m);for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
-x[n]=left+points.v[start+2*i]/width*side;y[n]=top+(1-points.v[start+2*i+1]/width)*side;sample[n]=i;layer[n]=number;n++}}
-if(this.zoom&&n){const move=enlarge(x.subarray(0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)[x[i],y[i]]=move([x[i],
-y[i]]);toWhole=place=>move(fit(place))}const{view}=this.cloud;this.toCanvas=place=>view.see(toWhole(place));return{x:x.subarray(
-0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{theme}=this.
-app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);
-ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-
-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.
-pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.
-get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting t\
-his projection; a first UMAP takes some 20 s.":this.noteText();if(!waiting)this.cloud.update();app.colouring.fillLegend(
-this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();
-const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around\
- these points.":"One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keep\
-s no tokens of theirs.":"";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to sele\
-ct.${pale}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.spaceKey(this.app.get("modality"))];
-if(!found2)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole to lie nearest to a (\
-Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with its samples shuffled. Small ring: wher\
-e a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
+density=app.data.ids.length>CROWDED?new Density:null;this.toCanvas=place=>place;const side=h("div",{class:"clcr-side"});
+const main=h("div",{class:"clcr-main"});const colors=["modality",...table.columns.map(c=>c.name)];const spaces=SPACES.filter(
+([name])=>table.spaces.includes(name));const zoom=tickBox(app,"zoom","zoom in",on=>{this.zoom=on});const controls=[picker(
+app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.modalities.map(m=>[m,m])),picker(app,"color",
+"Colour",colors.map(c=>[c,c])),picker(app,"projection","Projection",this.projections(),"projection"),...app.data.compared?
+[this.traces()]:[],zoom,tickBox(app,"density","density",on=>this.showDensity(on),app.data.ids.length>CROWDED),this.lens()];
+this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in th\
+e chosen space. Arrow keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),
+frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),
+shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),above:(ctx,width,height)=>this.above(ctx,[width,height]),marks:()=>this.
+marks(),animate:true,zooms:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(app);this.neighbours=
+new Neighbours(this);side.append(this.legend,this.neighbours.el,this.probes.el);this.note=note("");main.append(this.note);
+this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.
+app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.
+startsWith(name)))}showDensity(on){this.density=on?new Density:null}traces(){const onchange=event=>{this.other=inputValue(
+event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));return h("label",{class:"\
+clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){const each=[
+["−","Shrink",()=>this.cloud.zoom(1/STEP)],["+","Enlarge",()=>this.cloud.zoom(STEP)],["all","See all points",()=>this.
+cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute("aria-label",label);
+made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});return h("span",
+{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.app.
+get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="shared"?app.data.
+table.modalities:[app.get("modality")]}above(ctx,size){this.density?.draw(ctx,this.app.theme,this.cloud.points,size);this.
+neighbours.draw(ctx)}marks(){const{app}=this;const dots=this.cloud.picked();if(this.other)return[...this.placesAsTraced(),
+...dots];const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-
+1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.
+data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+
+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[
+...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;const start=(data.table.epochs-
+1)*data.ids.length*2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(m);if(!points||!this.isCode&&!data.
+table.present[m].v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/(2*points.reach));return[[...this.
+toCanvas([x,y]),true]]})}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("projection")}/${app.
+data.spaceKey(modality)}`;const here=Boolean(app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),
+this.byModality,this.zoom,this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-
+26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];let toWhole=fit;const most=this.
+shown.length*ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),
+new Uint8Array(most)];let n=0;for(const m of this.shown){const points=app.data.pointsOf(m,this.other);if(!points)continue;
+const start=this.other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;const number=table.modalities.indexOf(
+m);for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;x[n]=left+points.v[start+2*i]/width*side;
+y[n]=top+(1-points.v[start+2*i+1]/width)*side;sample[n]=i;layer[n]=number;n++}}if(this.zoom&&n){const move=enlarge(x.subarray(
+0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)[x[i],y[i]]=move([x[i],y[i]]);toWhole=place=>move(fit(place))}const{view}=this.
+cloud;this.toCanvas=place=>view.see(toWhole(place));return{x:x.subarray(0,n),y:y.subarray(0,n),sample:sample.subarray(0,
+n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.
+ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("pro\
+jection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,
+4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.
+contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle(
+"clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20\
+ s.":this.noteText();this.neighbours.update();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.
+probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();const level=this.
+isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"\
+One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keeps no tokens of th\
+eirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.density?` Lines: the densest regions, wit\
+h ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a\
+ loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.spaceKey(this.
+app.get("modality"))];if(!found2)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole\
+ to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with its samples shuf\
+fled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
 ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
 watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
 ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
@@ -880,7 +925,28 @@ list.length])}show(id){const selection=this.get("selection");if(selection.length
 id);else this.set(this.get("muted").length?{picked:id,muted:[]}:{picked:id})}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,
 ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){
 if(token?.modality===this.token?.modality&&token?.i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){
-return this.token?.modality===modality?this.token.i:-1}};var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
+return this.token?.modality===modality?this.token.i:-1}};var REST2=250;var TOUCHES=["pointerup","keyup","change","input","click","wheel"];var VIEW="view";var below=(text,end)=>/^\d{1,6}$/.
+test(text)&&Number(text)<end?Number(text):void 0;var among=(text,names)=>[...names].includes(text)?text:void 0;var READ={
+picked:(text,data)=>data.rowOf.has(text)?text:void 0,level:(text,data)=>below(text,data.table.levels.length),head:(text,data)=>below(
+text,data.table.heads),epoch:(text,data)=>below(text,data.table.epochs),modality:(text,data)=>among(text,data.table.modalities),
+space:(text,data)=>among(text,data.table.spaces),color:(text,data)=>among(text,["modality",...data.table.columns.map(c=>c.
+name)]),projection:(text,data)=>among(text,Object.keys(data.points).map(kind=>kind.split("/")[0])),gamma:(text,data)=>{const gamma=/^\d{1,3}(\.\d{1,6})?$/.
+test(text)?Number(text):Number.NaN;const gammas=data.driver==="precomputed"?data.answers?.gammas:void 0;if(Number.isNaN(
+gamma)||gamma>100)return void 0;return gammas?gammas[nearestIndex(gammas,gamma)]:gamma}};function readAddress(hash,data){
+const state={};const unknown=[];const asked2=new URLSearchParams(hash.replace(/^#/,""));for(const[name,read]of Object.entries(
+READ)){const text=asked2.get(name);const value=text===null?void 0:read(text,data);if(value!==void 0)Object.assign(state,
+{[name]:value});else if(text!==null)unknown.push(name)}const told=asked2.get(VIEW)?.split(",").map(Number);const view=told?.
+length===3&&told.every(v=>Number.isFinite(v)&&v>=0)?told:null;if(told&&!view)unknown.push(VIEW);return{state,view,unknown}}
+function writeAddress(now,before,view){const asked2=new URLSearchParams;for(const name of Object.keys(READ)){if(now(name)!==
+before.get(name))asked2.set(name,String(now(name)))}if(view[0]>1)asked2.set(VIEW,view.map(v=>Number(v.toPrecision(5))).join());
+return asked2.toString().replaceAll("%2C",",")}function follow(app){if(window!==window.top)return app;const before=new Map(
+Object.keys(READ).map(name=>[name,app.get(name)]));const cloud=app.views.find(view=>view instanceof Subspaces)?.cloud;const take=()=>{
+const{state,view,unknown}=readAddress(location.hash,app.data);cloud?.view.show(view??[1,.5,.5]);const what=unknown.join(
+", ");const error=what&&`The address of this page asks for a ${what} that is not here; the rest is shown.`;app.set({...Object.
+fromEntries(before),...state,error})};let waits=0;const tell=()=>{clearTimeout(waits);waits=setTimeout(()=>{const hash=writeAddress(
+name=>app.get(name),before,cloud?.view.told??[1]);if(hash!==location.hash.slice(1))history.replaceState(null,"",hash?`#${hash}`:
+location.pathname+location.search)},REST2)};for(const touch of TOUCHES)app.root.addEventListener(touch,tell,{passive:true});
+window.addEventListener("hashchange",take);if(location.hash.length>1)take();return app}var once=({shape,v})=>({shape:[1,...shape],v});function answerFrom(outputs,sample,gamma,muted,maps){return{ids:[sample],
 gammas:[gamma],muted,place:Object.fromEntries(Object.entries(maps).map(([key,map])=>[key,placeOf(outputs,key,map)])),prediction:once(
 outputs.prediction),level_gate:once(outputs.level_gate),modality_gate:once(outputs.modality_gate),private_gate:once(outputs.
 private_gate)}}function placeOf(outputs,key,map){const[,space,level,modality]=key.match(/^(\w+)(?:\/(\d+)\/(.*))?$/s)??[];
@@ -915,8 +981,8 @@ n*this.levels*tokens);for(const[m,level,token]of muted){if(m!==modality||token>=
 this.levels+level)*tokens+token]=1}return mute}};var PageModel=class{constructor(state){this.state=state;this.listeners=new Map}get(name){return this.state[name]}set(name,value){
 this.state[name]=value;for(const run of[...this.listeners.get(`change:${name}`)??[]])run()}on(event,run){this.listeners.
 set(event,[...this.listeners.get(event)??[],run])}off(event,run){this.listeners.set(event,(this.listeners.get(event)??[]).
-filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){return new App(new PageModel(
-revive(state,await inflate(packed,"deflate"))),root,"precomputed")}var ASKS=["picked","gamma","muted"];var LiveModel=class extends PageModel{constructor(state,network){super(state);this.network=
+filter(other=>other!==run))}save_changes(){}send(){}};async function openPage(root,state,packed){return follow(new App(new PageModel(
+revive(state,await inflate(packed,"deflate"))),root,"precomputed"))}var ASKS=["picked","gamma","muted"];var LiveModel=class extends PageModel{constructor(state,network){super(state);this.network=
 network;this.inputs=decode(state._inputs);this.asking=false;this.again=false}set(name,value){super.set(name,value);if(ASKS.
 includes(name))this.ask()}sample(){const row=this.inputs.ids.indexOf(this.get("picked"));return row<0?null:sampleOf(this.
 inputs,row)}async ask(){this.again=true;if(this.asking)return;this.asking=true;try{const network=await this.network;while(this.
@@ -931,7 +997,7 @@ fromEntries(each)}async function openModel(state,packed,wasm,onnx){const revived
 ate"));const open=async()=>{const[code,model]=await Promise.all([inflate(wasm,"gzip"),inflate(onnx,"gzip")]);return Network.
 open(code,model,revived._table.levels.length,revived._inputs.repeats)};return{state:revived,network:open()}}async function openLivePage(root,state,packed,wasm,onnx){
 const opened=await openModel(state,packed,wasm,onnx);const model=new LiveModel(opened.state,opened.network);model.ask();
-return new App(model,root,"onnx")}function arranged({from,to,later},frames,bands){const kept=frames.subarray(from*bands,to*bands);const all=new Float32Array(
+return follow(new App(model,root,"onnx"))}function arranged({from,to,later},frames,bands){const kept=frames.subarray(from*bands,to*bands);const all=new Float32Array(
 later*bands+kept.length);all.set(kept,later*bands);return all}function sing(frames,{hertz,rate,hop,floor}){const bands=hertz.
 length;const wave=new Float32Array(frames.length/bands*hop);let peak=1e-6;for(let t=0;t<wave.length;t++){const start=Math.
 floor(t/hop)*bands;for(let b=0;b<bands;b++){const level=frames[start+b];if(level<=0)continue;wave[t]+=10**(-floor*(level-

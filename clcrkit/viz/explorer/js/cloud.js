@@ -1,6 +1,7 @@
 // Many points, one for each sample (or several): drawn, hovered, clicked, lassoed.
-import { Canvas, contextOf, line, pen, ring } from "./canvas.js";
+import { Canvas, contextOf, pen, ring } from "./canvas.js";
 import { inside, nearest } from "./geometry.js";
+import { paintLoop, paintPicked } from "./marks.js";
 import { clamp } from "./numbers.js";
 import { splat, stampOf } from "./splat.js";
 import { STEP, Viewport } from "./viewport.js";
@@ -80,6 +81,7 @@ export class Cloud {
     const placeKey = this.source.key();
     const { scale } = this.canvas;
     const { view } = this;
+    view.size = [w, hh];
     const rest = [placeKey, w, hh, scale, app.theme.name, app.get("color"), app.dimmingKey].join("|");
     const key = `${rest}|${view.key}`;
     const turning = performance.now() < this.turnsUntil && rest === this.drawn.rest && this.all.x.length > VERY_MANY;
@@ -93,6 +95,7 @@ export class Cloud {
       const moved =
         this.source.animate &&
         before &&
+        target.x.length <= VERY_MANY &&
         before.x.length === target.x.length &&
         this.size === size &&
         this.placeKey !== placeKey;
@@ -108,7 +111,7 @@ export class Cloud {
     ctx.drawImage(this.base, left, top, w * by, hh * by);
     this.source.above?.(ctx, w, hh);
     this.paintMarks(ctx, w, hh);
-    if (this.loop) this.paintLoop(ctx, this.loop);
+    if (this.loop) paintLoop(ctx, app.theme, this.loop);
   }
 
   /**
@@ -227,7 +230,8 @@ export class Cloud {
         rings++;
       }
     }
-    for (const [mx, my, ghost] of this.source.marks?.(w, hh) ?? this.picked()) this.paintPicked(ctx, mx, my, ghost);
+    for (const [mx, my, ghost] of this.source.marks?.(w, hh) ?? this.picked())
+      paintPicked(ctx, app.theme, mx, my, ghost);
     if (this.hover >= 0 && this.hover < x.length) {
       pen(ctx, app.theme.ink(1), 1.5);
       ring(ctx, x[this.hover], y[this.hover], this.radius + 3);
@@ -244,48 +248,15 @@ export class Cloud {
     return found;
   }
 
-  /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {boolean} ghost */
-  paintPicked(ctx, x, y, ghost) {
-    const { theme } = this.app;
-    if (ghost) {
-      pen(ctx, theme.ink(0.5), 1.2);
-      return ring(ctx, x, y, 4);
-    }
-    pen(ctx, theme.paper, 4.5);
-    ring(ctx, x, y, 8);
-    pen(ctx, theme.ink(1), 2.2);
-    ring(ctx, x, y, 8);
-    ctx.beginPath();
-    for (const [dx, dy] of [
-      [1, 0],
-      [-1, 0],
-      [0, 1],
-      [0, -1],
-    ]) {
-      ctx.moveTo(x + dx * 8, y + dy * 8);
-      ctx.lineTo(x + dx * 13, y + dy * 13);
-    }
-    ctx.stroke();
-  }
-
-  /** @param {CanvasRenderingContext2D} ctx @param {Place[]} loop */
-  paintLoop(ctx, loop) {
-    const { theme } = this.app;
-    ctx.fillStyle = theme.ink(0.08);
-    ctx.strokeStyle = theme.ink(0.8);
-    line(ctx, [...loop, loop[0]], [4, 3]);
-    ctx.fill();
-  }
-
   /** Zoom by a factor, around a place or the middle. @param {number} factor @param {Place} [at] */
   zoom(factor, at = [this.canvas.width / 2, this.canvas.height / 2]) {
-    this.view.zoom(factor, at, [this.canvas.width, this.canvas.height]);
+    this.view.zoom(factor, at);
     this.seen();
   }
 
   /** @param {Place} by */
   pan(by) {
-    this.view.pan(by, [this.canvas.width, this.canvas.height]);
+    this.view.pan(by);
     this.seen();
   }
 

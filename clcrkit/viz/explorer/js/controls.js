@@ -74,8 +74,15 @@ export function picker(app, name, label, options, explain) {
   );
 }
 
-/** A tick box that enlarges a picture. @param {App} app @param {(on: boolean) => void} run */
-export function zoomBox(app, run) {
+/**
+ * A tick box that changes how a picture is drawn.
+ * @param {App} app
+ * @param {keyof typeof EXPLAIN} explain
+ * @param {string} label
+ * @param {(on: boolean) => void} run
+ * @param {boolean} [checked]
+ */
+export function tickBox(app, explain, label, run, checked = false) {
   /** @param {Event} event */
   const onchange = (event) => {
     run(isTicked(event));
@@ -84,8 +91,8 @@ export function zoomBox(app, run) {
   return h(
     "label",
     { class: "clcr-control clcr-check" },
-    h("input", { type: "checkbox", onchange }),
-    term(app, "zoom", "zoom in"),
+    h("input", { type: "checkbox", checked, onchange }),
+    term(app, explain, label),
   );
 }
 

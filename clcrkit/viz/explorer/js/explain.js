@@ -4,10 +4,10 @@ export const EXPLAIN = {
   gamma: "γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",
   evidence: "Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",
   cut: "Cut: the evidence above which a token gets a share. It follows the budget: threshold plus λ over the scale.",
-  activation: "Activation a: scale times the evidence above the threshold, both learned. It is what a token asks for.",
+  activation: "Activation v: scale times the evidence above the threshold, both learned. It is what a token asks for.",
   cutoff: "Cut-off λ: what the budget takes from every activation. A token below the line gets nothing.",
   allocation:
-    "Allocation α: what a token gets, a − λ, never below 0. It weighs its attention and its part in the summary.",
+    "Allocation α: what a token gets, v − λ, never below 0. It weighs its attention and its part in the summary.",
   budget: "Budget B: tokens' worth of shares that one modality may spend at this level, γ times what was learned.",
   participation: "Participation r: allocated share for each real token, between 0 (silent) and 1 (all take part).",
   prediction: "Prediction: what the model's head says. The small tick is the answer as traced.",
@@ -27,6 +27,7 @@ export const EXPLAIN = {
     "For each gate and budget share, b minus a. Bar: the middle 80 % of the samples; tick: their mean; " +
     "ring: the picked one.",
   gain: "Difference in allocation, b minus a: above the line b gives the token more than a does.",
+  density: "Lines around the densest regions. Where points cover each other, only these tell how many lie there.",
   zoom: "Enlarge the picture around its points. Off, the range is fixed, so that pictures can be compared.",
   probe:
     "A linear classifier reads each target from this space, cross-validated. " +

@@ -1,5 +1,5 @@
 // View 4: how levels and modalities are weighed, for all samples.
-import { panel, picker, term, zoomBox } from "./controls.js";
+import { panel, picker, term, tickBox } from "./controls.js";
 import { h } from "./dom.js";
 import { GateBars } from "./gatebars.js";
 import { sum } from "./numbers.js";
@@ -21,7 +21,7 @@ export class Gates {
     this.groups = new Map();
     const { table } = app.data;
     const alone = !app.get("views").includes("subspaces");
-    const zoom = zoomBox(app, (on) => {
+    const zoom = tickBox(app, "zoom", "zoom in", (on) => {
       this.zoom = on;
     });
     const colors = table.columns.map((c) => /** @type {[string, string]} */ ([c.name, c.name]));

@@ -1,4 +1,5 @@
 // The third driver: the model itself runs in the page and answers whatever is asked of a sample whose input is kept.
+import { follow } from "./address.js";
 import { App } from "./app.js";
 import { decode, inflate, revive } from "./decode.js";
 import { answerFrom } from "./messages.js";
@@ -101,5 +102,5 @@ export async function openLivePage(root, state, packed, wasm, onnx) {
   const opened = await openModel(state, packed, wasm, onnx);
   const model = new LiveModel(opened.state, opened.network);
   model.ask();
-  return new App(model, root, "onnx");
+  return follow(new App(model, root, "onnx"));
 }

@@ -1,4 +1,5 @@
 // A saved page has no kernel: its state lives here, and answers come from what was computed beforehand.
+import { follow } from "./address.js";
 import { App } from "./app.js";
 import { inflate, revive } from "./decode.js";
 
@@ -48,5 +49,5 @@ export class PageModel {
  * @param {string} packed all arrays, deflated, in base64
  */
 export async function openPage(root, state, packed) {
-  return new App(new PageModel(revive(state, await inflate(packed, "deflate"))), root, "precomputed");
+  return follow(new App(new PageModel(revive(state, await inflate(packed, "deflate"))), root, "precomputed"));
 }

@@ -2,10 +2,12 @@
 import { line, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
 import { SHAPES } from "./colouring.js";
-import { panel, picker, term, zoomBox } from "./controls.js";
+import { panel, picker, term, tickBox } from "./controls.js";
+import { CROWDED, Density, SHARES } from "./density.js";
 import { button, h, inputValue, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
 import { enlarge } from "./geometry.js";
+import { Neighbours } from "./neighbours.js";
 import { counted, fmt } from "./numbers.js";
 import { Probes } from "./probes.js";
 import { STEP } from "./viewport.js";
@@ -28,13 +30,14 @@ export class Subspaces {
     const { table } = app.data;
     this.zoom = false;
     this.other = false; // is it the other trace's cloud?
+    this.density = app.data.ids.length > CROWDED ? new Density() : null;
     /** From parts of the plot's range to the canvas. @type {(place: Place) => Place} */
     this.toCanvas = (place) => place;
     const side = h("div", { class: "clcr-side" });
     const main = h("div", { class: "clcr-main" });
     const colors = ["modality", ...table.columns.map((c) => c.name)];
     const spaces = SPACES.filter(([name]) => table.spaces.includes(name));
-    const zoom = zoomBox(app, (on) => {
+    const zoom = tickBox(app, "zoom", "zoom in", (on) => {
       this.zoom = on;
     });
     const controls = [
@@ -54,6 +57,7 @@ export class Subspaces {
       picker(app, "projection", "Projection", this.projections(), "projection"),
       ...(app.data.compared ? [this.traces()] : []),
       zoom,
+      tickBox(app, "density", "density", (on) => this.showDensity(on), app.data.ids.length > CROWDED),
       this.lens(),
     ];
     this.el = panel(app, "subspaces", "Subspaces", "space", controls, [main, side]);
@@ -65,13 +69,15 @@ export class Subspaces {
         this.byModality
           ? { color: app.theme.modality(layer), shape: SHAPES[layer % SHAPES.length] }
           : app.colouring.of(row),
+      above: (ctx, width, height) => this.above(ctx, [width, height]),
       marks: () => this.marks(),
       animate: true,
       zooms: true,
     });
     this.legend = h("div", { class: "clcr-legend" });
     this.probes = new Probes(app);
-    side.append(this.legend, this.probes.el);
+    this.neighbours = new Neighbours(this);
+    side.append(this.legend, this.neighbours.el, this.probes.el);
     this.note = note("");
     main.append(this.note);
     this.epochs = table.epochs > 1 ? new Epochs(app) : null;
@@ -87,6 +93,11 @@ export class Subspaces {
       ["umap", "UMAP"],
     ];
     return all.filter(([name]) => data.kernel || Object.keys(data.points).some((kind) => kind.startsWith(name)));
+  }
+
+  /** @param {boolean} on */
+  showDensity(on) {
+    this.density = on ? new Density() : null;
   }
 
   /** Which of the two traces is drawn. */
@@ -134,6 +145,12 @@ export class Subspaces {
   get shown() {
     const { app } = this;
     return this.byModality && app.get("space") === "shared" ? app.data.table.modalities : [app.get("modality")];
+  }
+
+  /** @param {CanvasRenderingContext2D} ctx @param {Place} size */
+  above(ctx, size) {
+    this.density?.draw(ctx, this.app.theme, this.cloud.points, size);
+    this.neighbours.draw(ctx);
   }
 
   /** The picked sample where the answer puts it, and before it, as ghosts, where it lay as traced. */
@@ -244,6 +261,7 @@ export class Subspaces {
     this.note.textContent = waiting
       ? "The kernel is fitting this projection; a first UMAP takes some 20 s."
       : this.noteText();
+    this.neighbours.update();
     if (!waiting) this.cloud.update(); // until the kernel's answer is here, what is drawn stays, pale
     app.colouring.fillLegend(this.legend);
     this.probes.update(waiting);
@@ -256,7 +274,9 @@ export class Subspaces {
     const level = this.isCode ? "" : ` · ${app.data.table.levels[app.get("level")]} level`;
     const range = this.zoom ? "Enlarged around these points." : "One range for all levels and modalities of a space.";
     const pale = app.data.lacking ? " Pale: this page keeps no tokens of theirs." : "";
-    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.${pale}`;
+    const lines = SHARES.map((share) => 100 * share).join(", ");
+    const dense = this.density ? ` Lines: the densest regions, with ${lines} % of the points in view.` : "";
+    return `${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a loop to select.${pale}${dense}`;
   }
 
   otherNote() {
