@@ -116,13 +116,12 @@ def _selected(chip: Locator) -> int:
 
 
 def test_search_selects_and_the_arrows_step_through(offline: Watched, written: Path) -> None:
-    page, split = offline.page, digits(seed=0, size=400)
+    page, test = offline.page, digits(seed=0, size=400).test
+    assert test.labels is not None
     page.goto(written.as_uri())
     settled(page)
     find, box = page.get_by_label("Find samples"), page.get_by_label("Sample id")
-    wanted = [
-        str(i) for i, label in zip(split.test.ids.tolist(), split.test.labels.tolist(), strict=True) if label == 3
-    ]
+    wanted = [str(i) for i, label in zip(test.ids.tolist(), test.labels.tolist(), strict=True) if label == 3]
     find.fill("label: 3")
     find.press("Enter")
     expect(page.locator(".clcr-found")).to_have_text(f"{len(wanted)} found")
@@ -186,7 +185,8 @@ def test_the_nearest_are_listed_and_picked(offline: Watched, written: Path) -> N
     rows = near.locator("li")
     expect(rows).to_have_count(8)
     distances = [float(text.split()[-1]) for text in rows.all_inner_texts()]
-    assert distances == sorted(distances) and distances[0] >= 0
+    assert distances == sorted(distances)
+    assert distances[0] >= 0
     first = rows.first.get_by_role("button").inner_text().removeprefix("id ")
     rows.first.get_by_role("button").press("Enter")
     expect(page.get_by_label("Sample id")).to_have_value(first)

@@ -56,7 +56,8 @@ export function levelOf({ counts, values }, share) {
 }
 
 /**
- * Pieces of the lines where the density crosses a level, in pixels (marching squares; of a saddle both corners are cut).
+ * Pieces of the lines where the density crosses a level, in pixels: marching squares, which of a saddle cut both
+ * corners.
  * @param {Grid} grid
  * @param {number} level
  * @returns {[Place, Place][]}
