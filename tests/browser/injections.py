@@ -108,10 +108,15 @@ class Witness:
 
     def __init__(self, context: BrowserContext) -> None:
         context.add_init_script(_WATCH)
-        self.page: Page = context.new_page()
+        self._context = context
         self._ran: set[int] = set()
-        self.page.on("console", lambda message: self._note(message.text, r"ran (\d+)"))
-        self.page.on("dialog", lambda dialog: dialog.dismiss())
+        self.page = self._tab()
+
+    def _tab(self) -> Page:
+        page = self._context.new_page()
+        page.on("console", lambda message: self._note(message.text, r"ran (\d+)"))
+        page.on("dialog", lambda dialog: dialog.dismiss())
+        return page
 
     def _note(self, text: str, pattern: str) -> None:
         if found := re.fullmatch(pattern, text):
@@ -125,6 +130,9 @@ class Witness:
         return ran
 
     def shows(self, uri: str) -> set[int]:
-        """Open a page and return the numbers that ran."""
+        """Open a page and return the numbers that ran. In a tab of its own: what was clicked in the last one may still
+        be on its way somewhere else."""
+        self.page.close()
+        self.page = self._tab()
         self.page.goto(uri, wait_until="load")
         return self.provoke()

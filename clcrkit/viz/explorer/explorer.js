@@ -735,23 +735,25 @@ const distance=Math.hypot(values[start+2*row]-x,values[start+2*row+1]-y);const f
 (full?found2[count-1].distance:Number.POSITIVE_INFINITY))||!counts(row))continue;if(full)found2.pop();let at=found2.length;
 while(at&&found2[at-1].distance>distance)at--;found2.splice(at,0,{row,distance})}return found2}var Neighbours=class{constructor(subspaces){
 this.subspaces=subspaces;this.app=subspaces.app;this.key="";this.found=[];this.list=h("ol");this.all=button("select thes\
-e",()=>this.app.select([this.app.data.row,...this.found.map(f=>f.row)]));this.about=note("");const ontoggle=()=>this.app.
-refresh();const head=h("summary",{text:"Nearest samples"});this.el=h("details",{class:"clcr-neighbours",ontoggle},head,this.
-list,this.all,this.about)}placeOf(row){const{values,start,reach}=this.drawn();return[values[start+2*row]-reach,values[start+
-2*row+1]-reach]}drawn(){const{app,other}=this.subspaces;const points=app.data.pointsOf(app.get("modality"),other);const start=other?
+e",()=>this.app.select([this.app.data.row,...this.found.map(f=>f.row)]));this.all.setAttribute("aria-label","select thes\
+e nearest samples");this.about=note("");const ontoggle=()=>this.app.refresh();const head=h("summary",{text:"Nearest samp\
+les"});this.body=h("div",{hidden:true},this.list,this.all,this.about);this.el=h("details",{class:"clcr-neighbours",ontoggle},
+head,this.body)}placeOf(row){const{values,start,reach}=this.drawn();return[values[start+2*row]-reach,values[start+2*row+
+1]-reach]}drawn(){const{app,other}=this.subspaces;const points=app.data.pointsOf(app.get("modality"),other);const start=other?
 0:app.get("epoch")*app.data.ids.length*2;return{values:points?.v??new Float32Array,start,reach:points?.reach??1}}update(){
-const{app,subspaces}=this;const{data}=app;if(!this.el.open)return;const modality=app.get("modality");const key=[subspaces.
-key(),modality,data.picked].join("|");if(key===this.key)return;this.key=key;const{values,start}=this.drawn();const{present}=data.
-table;const isThere=row=>subspaces.isCode||Boolean(present[modality].v[row]);const from=[values[start+2*data.row],values[start+
-2*data.row+1]];const others=row=>row!==data.row&&isThere(row);this.found=isThere(data.row)?nearestRows(values,start,from,
-data.ids.length,others):[];this.all.hidden=!this.found.length;const of=subspaces.isCode?"":`, of ${modality}`;this.about.
-textContent=this.found.length?`Distances in the plane drawn${of}; what the projection leaves out may tell them apart.`:`\
-id ${data.picked} has no ${modality}.`;this.list.replaceChildren(...this.found.map(each=>this.item(each)))}item({row,distance}){
-const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>this.app.show(id));pick.setAttribute("aria-\
-label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("span",{text:label??"",title:label&&`\
-label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;const{subspaces}=this;const{reach}=this.
-drawn();const seen=row=>{const[x,y]=this.placeOf(row);return subspaces.toCanvas([(x/reach+1)/2,(y/reach+1)/2])};pen(ctx,
-this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+const{app,subspaces}=this;const{data}=app;this.body.hidden=!this.el.open;if(!this.el.open)return;const modality=app.get(
+"modality");const key=[subspaces.key(),modality,data.picked].join("|");if(key===this.key)return;this.key=key;const{values,
+start}=this.drawn();const{present}=data.table;const isThere=row=>subspaces.isCode||Boolean(present[modality].v[row]);const from=[
+values[start+2*data.row],values[start+2*data.row+1]];const others=row=>row!==data.row&&isThere(row);this.found=isThere(data.
+row)?nearestRows(values,start,from,data.ids.length,others):[];this.all.hidden=!this.found.length;const of=subspaces.isCode?
+"":`, of ${modality}`;this.about.textContent=this.found.length?`Distances in the plane drawn${of}; what the projection l\
+eaves out may tell them apart.`:`id ${data.picked} has no ${modality}.`;this.list.replaceChildren(...this.found.map(each=>this.
+item(each)))}item({row,distance}){const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>this.app.
+show(id));pick.setAttribute("aria-label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("sp\
+an",{text:label??"",title:label&&`label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;
+const{subspaces}=this;const{reach}=this.drawn();const seen=row=>{const[x,y]=this.placeOf(row);return subspaces.toCanvas(
+[(x/reach+1)/2,(y/reach+1)/2])};pen(ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.
+found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
 const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
 this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(

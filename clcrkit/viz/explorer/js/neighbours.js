@@ -45,10 +45,12 @@ export class Neighbours {
     this.found = [];
     this.list = h("ol");
     this.all = button("select these", () => this.app.select([this.app.data.row, ...this.found.map((f) => f.row)]));
+    this.all.setAttribute("aria-label", "select these nearest samples");
     this.about = note("");
     const ontoggle = () => this.app.refresh();
     const head = h("summary", { text: "Nearest samples" });
-    this.el = h("details", { class: "clcr-neighbours", ontoggle }, head, this.list, this.all, this.about);
+    this.body = h("div", { hidden: true }, this.list, this.all, this.about);
+    this.el = h("details", { class: "clcr-neighbours", ontoggle }, head, this.body);
   }
 
   /** Where the picked sample and another lie, in the units of the projection. @param {number} row @returns {Place} */
@@ -68,6 +70,7 @@ export class Neighbours {
   update() {
     const { app, subspaces } = this;
     const { data } = app;
+    this.body.hidden = !this.el.open;
     if (!this.el.open) return;
     const modality = app.get("modality");
     const key = [subspaces.key(), modality, data.picked].join("|");
