@@ -119,7 +119,7 @@ def _write_frames(av: Any, clip: Any, path: Path, folder: Path, frames_per_secon
     streams = [s for s in clip.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         return False
-    second = max(1, int(streams[0].average_rate or 1))
+    second = max(1, int(float(streams[0].average_rate or 1)))  # a fraction, or PyAV 19's own kind
     step = second // frames_per_second
     if step < 1:
         raise ConfigError(f"frames_per_second: {frames_per_second}, but {path} has {second} in a second")
