@@ -738,8 +738,7 @@ this.subspaces=subspaces;this.app=subspaces.app;this.key="";this.found=[];this.l
 e",()=>this.app.select([this.app.data.row,...this.found.map(f=>f.row)]));this.all.setAttribute("aria-label","select thes\
 e nearest samples");this.about=note("");const ontoggle=()=>this.app.refresh();const head=h("summary",{text:"Nearest samp\
 les"});this.body=h("div",{hidden:true},this.list,this.all,this.about);this.el=h("details",{class:"clcr-neighbours",ontoggle},
-head,this.body)}placeOf(row){const{values,start,reach}=this.drawn();return[values[start+2*row]-reach,values[start+2*row+
-1]-reach]}drawn(){const{app,other}=this.subspaces;const points=app.data.pointsOf(app.get("modality"),other);const start=other?
+head,this.body)}drawn(){const{app,other}=this.subspaces;const points=app.data.pointsOf(app.get("modality"),other);const start=other?
 0:app.get("epoch")*app.data.ids.length*2;return{values:points?.v??new Float32Array,start,reach:points?.reach??1}}update(){
 const{app,subspaces}=this;const{data}=app;this.body.hidden=!this.el.open;if(!this.el.open)return;const modality=app.get(
 "modality");const key=[subspaces.key(),modality,data.picked].join("|");if(key===this.key)return;this.key=key;const{values,
@@ -751,9 +750,9 @@ eaves out may tell them apart.`:`id ${data.picked} has no ${modality}.`;this.lis
 item(each)))}item({row,distance}){const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>this.app.
 show(id));pick.setAttribute("aria-label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("sp\
 an",{text:label??"",title:label&&`label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;
-const{subspaces}=this;const{reach}=this.drawn();const seen=row=>{const[x,y]=this.placeOf(row);return subspaces.toCanvas(
-[(x/reach+1)/2,(y/reach+1)/2])};pen(ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.
-found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+const{subspaces}=this;const{values,start,reach}=this.drawn();const seen=row=>subspaces.toCanvas([values[start+2*row]/(2*
+reach),values[start+2*row+1]/(2*reach)]);pen(ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{
+row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
 const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
 this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(

@@ -97,9 +97,7 @@ class Explorer(anywidget.AnyWidget):
     `projection` ('pca', 'umap'), `color` (a name in `colors`), `head` (-1: mean of all), `epoch` (the last is the
     trace), `muted` (triples of modality, level, token; needs a model), `error` (what went wrong last).
     A wrong value raises ConfigError or DataError from Python, and is shown inside the widget from the browser.
-
-    In the cloud a click or a loop selects. Ctrl and wheel, + and -, enlarge, 0 shows all; Alt and drag, or Shift and
-    arrows, move. "Find" takes an id, a text, or "column: value". The address of a saved page holds what it shows.
+    In the cloud a click or a loop selects; Ctrl and wheel, + and -, enlarge; Alt and drag, or Shift and arrows, move.
     """
 
     _esm = _HERE / "explorer.js"

@@ -53,12 +53,6 @@ export class Neighbours {
     this.el = h("details", { class: "clcr-neighbours", ontoggle }, head, this.body);
   }
 
-  /** Where the picked sample and another lie, in the units of the projection. @param {number} row @returns {Place} */
-  placeOf(row) {
-    const { values, start, reach } = this.drawn();
-    return [values[start + 2 * row] - reach, values[start + 2 * row + 1] - reach];
-  }
-
   /** The points of the chosen modality as they are drawn. @returns {{values: Numbers, start: number, reach: number}} */
   drawn() {
     const { app, other } = this.subspaces;
@@ -105,12 +99,10 @@ export class Neighbours {
   draw(ctx) {
     if (!this.el.open || !this.found.length) return;
     const { subspaces } = this;
-    const { reach } = this.drawn();
+    const { values, start, reach } = this.drawn();
     /** @param {number} row */
-    const seen = (row) => {
-      const [x, y] = this.placeOf(row);
-      return subspaces.toCanvas([(x / reach + 1) / 2, (y / reach + 1) / 2]);
-    };
+    const seen = (row) =>
+      subspaces.toCanvas([values[start + 2 * row] / (2 * reach), values[start + 2 * row + 1] / (2 * reach)]);
     pen(ctx, this.app.theme.ink(0.7), 1);
     const from = seen(this.app.data.row);
     for (const { row } of this.found) line(ctx, [from, seen(row)]);
