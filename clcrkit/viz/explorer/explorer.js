@@ -711,19 +711,19 @@ const columns=Math.ceil(width/CELL)+2*MARGIN;const rows=Math.ceil(height/CELL)+2
 rows);let values=counts;for(let i=0;i<x.length;i++){if(!(x[i]>=0&&y[i]>=0&&x[i]<width&&y[i]<height))continue;counts[(MARGIN+
 Math.floor(y[i]/CELL))*columns+MARGIN+Math.floor(x[i]/CELL)]++}for(let pass=0;pass<PASSES;pass++){for(const step of[1,columns]){
 const from=values;values=from.map((v,i)=>(v+(from[i-step]??0)+(from[i+step]??0))/3)}}return{columns,rows,counts,values}}
-function levelOf({counts,values},share){const full=Array.from(counts,(_,i)=>i).filter(i=>counts[i]);full.sort((a,b)=>values[b]-
-values[a]);const total=full.reduce((all,i)=>all+counts[i],0);let held=0;for(const i of full){held+=counts[i];if(held>=share*
-total)return values[i]}return 0}function contour({columns,rows,values},level){const pieces=[];const middle=(column,row)=>[
-(column-MARGIN+.5)*CELL,(row-MARGIN+.5)*CELL];for(let row=0;row+1<rows;row++){for(let column=0;column+1<columns;column++){
-const at=row*columns+column;const corners=[values[at],values[at+1],values[at+columns+1],values[at+columns]];const above=corners.
-map(v=>v>=level);if(above.every(is=>is===above[0]))continue;const places=[middle(column,row),middle(column+1,row),middle(
-column+1,row+1),middle(column,row+1)];const crossed=[];for(let side=0;side<4;side++){const next=(side+1)%4;if(above[side]===
-above[next])continue;const part=(level-corners[side])/(corners[next]-corners[side]);const[a,b]=[places[side],places[next]];
-crossed.push([a[0]+part*(b[0]-a[0]),a[1]+part*(b[1]-a[1])])}for(let i=0;i+1<crossed.length;i+=2)pieces.push([crossed[i],
-crossed[i+1]])}}return pieces}var Density=class{constructor(){this.of=null;this.lines=[]}draw(ctx,theme,points,size){if(this.
-of!==points){const grid=densityOf(points,...size);this.of=points;this.lines=SHARES.map(share=>contour(grid,levelOf(grid,
-share)))}for(const[color,width]of[[theme.paper,3],[theme.ink(.85),1.2]]){pen(ctx,color,width);ctx.beginPath();for(const[
-from,to]of this.lines.flat()){ctx.moveTo(...from);ctx.lineTo(...to)}ctx.stroke()}}};var STEP2=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=
+function levelsOf({counts,values},shares){const full=Array.from(counts,(_,i)=>i).filter(i=>counts[i]);full.sort((a,b)=>values[b]-
+values[a]);const total=full.reduce((all,i)=>all+counts[i],0);let[held,at]=[0,-1];return shares.map(share=>{while(at+1<full.
+length&&held<share*total)held+=counts[full[++at]];return values[full[at]]??0})}function contour({columns,rows,values},level){
+const pieces=[];const middle=(column,row)=>[(column-MARGIN+.5)*CELL,(row-MARGIN+.5)*CELL];for(let row=0;row+1<rows;row++){
+for(let column=0;column+1<columns;column++){const at=row*columns+column;const corners=[values[at],values[at+1],values[at+
+columns+1],values[at+columns]];const above=corners.map(v=>v>=level);if(above.every(is=>is===above[0]))continue;const places=[
+middle(column,row),middle(column+1,row),middle(column+1,row+1),middle(column,row+1)];const crossed=[];for(let side=0;side<
+4;side++){const next=(side+1)%4;if(above[side]===above[next])continue;const part=(level-corners[side])/(corners[next]-corners[side]);
+const[a,b]=[places[side],places[next]];crossed.push([a[0]+part*(b[0]-a[0]),a[1]+part*(b[1]-a[1])])}for(let i=0;i+1<crossed.
+length;i+=2)pieces.push([crossed[i],crossed[i+1]])}}return pieces}var Density=class{constructor(){this.of=null;this.lines=
+[]}draw(ctx,theme,points,size){if(this.of!==points){const grid=densityOf(points,...size);this.of=points;this.lines=levelsOf(
+grid,SHARES).map(level=>contour(grid,level))}for(const[color,width]of[[theme.paper,3],[theme.ink(.85),1.2]]){pen(ctx,color,
+width);ctx.beginPath();for(const[from,to]of this.lines.flat()){ctx.moveTo(...from);ctx.lineTo(...to)}ctx.stroke()}}};var STEP2=600;var Epochs=class{constructor(app){this.app=app;this.last=app.data.table.epochs-1;this.timer=0;this.slider=
 h("input",{type:"range",min:0,max:this.last,step:1,value:app.get("epoch"),"aria-label":"Training epoch",oninput:event=>app.
 set({epoch:Number(inputValue(event))})});this.name=h("output");this.play=button("▶ play",()=>this.timer?this.stop():this.
 start());this.el=h("div",{class:"clcr-row"},this.play,this.slider,this.name);app.cleanups.push(()=>clearInterval(this.timer))}start(){

@@ -39,20 +39,19 @@ export function densityOf({ x, y }, width, height) {
 }
 
 /**
- * The density of the least dense cell among the densest that hold this share of the points.
+ * For each share of the points the density of the least dense cell among the densest that hold it.
  * @param {Grid} grid
- * @param {number} share
+ * @param {number[]} shares in rising order
  */
-export function levelOf({ counts, values }, share) {
+export function levelsOf({ counts, values }, shares) {
   const full = Array.from(counts, (_, i) => i).filter((i) => counts[i]);
   full.sort((a, b) => values[b] - values[a]);
   const total = full.reduce((all, i) => all + counts[i], 0);
-  let held = 0;
-  for (const i of full) {
-    held += counts[i];
-    if (held >= share * total) return values[i];
-  }
-  return 0;
+  let [held, at] = [0, -1];
+  return shares.map((share) => {
+    while (at + 1 < full.length && held < share * total) held += counts[full[++at]];
+    return values[full[at]] ?? 0;
+  });
 }
 
 /**
@@ -112,7 +111,7 @@ export class Density {
     if (this.of !== points) {
       const grid = densityOf(points, ...size);
       this.of = points;
-      this.lines = SHARES.map((share) => contour(grid, levelOf(grid, share)));
+      this.lines = levelsOf(grid, SHARES).map((level) => contour(grid, level));
     }
     for (const [color, width] of /** @type {[string, number][]} */ ([
       [theme.paper, 3],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contour, densityOf, levelOf } from "../../../../clcrkit/viz/explorer/js/density.js";
+import { contour, densityOf, levelsOf } from "../../../../clcrkit/viz/explorer/js/density.js";
 
 /** Two heaps and a little dust, drawn from a fixed sequence. */
 function heaps(count) {
@@ -37,15 +37,17 @@ test("every point in view counts once, wherever it is, and none that is out of v
 test("the cells from a share's level on hold that share of the points, and no more than that needs", () => {
   const grid = densityOf(heaps(5000), 300, 200);
   const held = (is) => grid.counts.reduce((all, count, i) => all + (is(grid.values[i]) ? count : 0), 0) / 5000;
-  for (const share of [0.25, 0.5, 0.75, 0.95]) {
-    const level = levelOf(grid, share);
+  const shares = [0.25, 0.5, 0.75, 0.95];
+  for (const [i, level] of levelsOf(grid, shares).entries()) {
+    const share = shares[i];
+    assert.equal(level, levelsOf(grid, [share])[0]);
     assert.ok(held((v) => v >= level) >= share && held((v) => v > level) < share);
   }
 });
 
 test("lines close around the heaps, and hold the share they say", () => {
   const points = heaps(5000);
-  const pieces = contour(densityOf(points, 300, 200), levelOf(densityOf(points, 300, 200), 0.75));
+  const pieces = contour(densityOf(points, 300, 200), levelsOf(densityOf(points, 300, 200), [0.75])[0]);
   const ends = new Map();
   for (const piece of pieces)
     for (const [x, y] of piece)
@@ -63,5 +65,5 @@ test("lines close around the heaps, and hold the share they say", () => {
 
 test("no point, no line", () => {
   const grid = densityOf({ x: new Float32Array(), y: new Float32Array() }, 300, 200);
-  assert.deepEqual(contour(grid, levelOf(grid, 0.5)), []);
+  assert.deepEqual(contour(grid, levelsOf(grid, [0.5])[0]), []);
 });
