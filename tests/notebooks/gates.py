@@ -21,6 +21,7 @@ from tests.notebooks.stills import outputs as still_outputs
 
 NOT_LESSONS = {"00_tour"}
 MAX_MINUTES, MAX_MINUTES_TOGETHER = 3, 18
+SLACK = 1.5  # of a promise: `make notebooks` runs two lessons at once, on whatever machine
 MIN_COMPARED = 0.85
 MAX_TOLERANCE, MAX_TOLERANT = 0.15, 1 / 3
 MAX_MEDIAN_LINES, MAX_P90_LINES = 6, 20
@@ -184,9 +185,9 @@ def minutes_together(notebooks: Mapping[str, NotebookNode]) -> list[str]:
 
 
 def minutes_kept(name: str, notebook: NotebookNode, seconds: float) -> list[str]:
-    """A run took no longer than promised."""
+    """A run took at most half as long again as promised."""
     promised = promised_minutes(notebook) or 0.0
-    if seconds > 60 * promised:
+    if seconds > 60 * promised * SLACK:
         return [f"{name}: ran for {seconds:.0f} s, promised are {promised:g} minutes"]
     return []
 

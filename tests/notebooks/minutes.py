@@ -1,6 +1,6 @@
 """How long each notebook took under nbval, kernel start included, beside the minutes it promises.
 
-python -m tests.notebooks.minutes build/notebooks.xml     fails where one took longer than it promises
+python -m tests.notebooks.minutes build/notebooks.xml     fails where one broke its promise
 """
 
 import sys
