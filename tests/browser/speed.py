@@ -133,7 +133,7 @@ def test_page_of_three_thousand_samples(offline: Watched, tmp_path: Any) -> None
     path = viz.Explorer(model.trace(split.test), model, split).export(tmp_path / "large.html", gammas=(0.5, 1.0, 1.5))
     size = path.stat().st_size / 1e6
     print(f"page of 3,000 samples: {size:.1f} MB")
-    assert size <= 15
+    assert size <= 6
     offline.page.goto(path.as_uri())
     offline.page.locator(".clcr-funded").first.wait_for()
     offline.assert_quiet()

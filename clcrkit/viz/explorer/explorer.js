@@ -7,23 +7,25 @@ s","true");return el}var note=(text,more="")=>h("p",{class:`clcr-note${more&&` $
 function hovered(el,over,left){const byFinger=event=>event.pointerType==="touch";el.addEventListener("pointermove",over);
 el.addEventListener("pointerdown",event=>byFinger(event)&&over(event));el.addEventListener("pointerleave",event=>byFinger(
 event)||left())}function contextOf(canvas,settings){const ctx=canvas.getContext("2d",settings);if(!ctx)throw new Error("this browser giv\
-es no canvas to draw on");return ctx}var Canvas=class{constructor(app,parent,height,label,draw){this.draw=draw;this.width=
-0;this.height=height;this.scale=1;this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});
-parent.append(this.el);this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>this.fit()&&app.refresh());watch.observe(
+es no canvas to draw on");return ctx}function canvasOf(image){const canvas=document.createElement("canvas");canvas.width=
+image.width;canvas.height=image.height;contextOf(canvas,{willReadFrequently:true}).putImageData(image,0,0);return canvas}
+var Canvas=class{constructor(app,parent,height,label,draw){this.app=app;this.draw=draw;this.width=0;this.height=height;this.
+scale=1;this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});parent.append(this.el);
+this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>{this.width=this.el.clientWidth;app.refresh()});watch.observe(
 this.el);app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)return;this.height=height;this.
-el.style.height=`${height}px`}fit(){const scale=window.devicePixelRatio||1;const width=this.el.clientWidth;const changed=this.
-el.width!==Math.round(width*scale)||this.el.height!==Math.round(this.height*scale);if(changed){this.el.width=Math.round(
-width*scale);this.el.height=Math.round(this.height*scale)}this.width=width;this.scale=scale;return changed}paint(){this.
-fit();if(!this.width)return;this.ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.
-height);this.draw(this.ctx,this.width,this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-
-box.left,event.clientY-box.top]}};function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape===
-"square")ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+
-r*.85);ctx.lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,
-y);ctx.lineTo(x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.
-rect(x-r*1.15,y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
-ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();
-ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){
-ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
+el.style.height=`${height}px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[this.width,this.height].map(
+size=>Math.round(size*this.scale));if(this.el.width===wide&&this.el.height===high)return;this.el.width=wide;this.el.height=
+high}paint(){if(this.app.unpainted){this.app.unpainted.add(this);return}if(!this.width)return;this.fit();this.ctx.setTransform(
+this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(this.ctx,this.width,this.height)}at(event){
+const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.clientY-box.top]}};function mark(ctx,shape,x,y,r){
+ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape==="square")ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape===
+"triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+r*.85);ctx.lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape===
+"diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,y);ctx.lineTo(x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{
+const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.rect(x-r*1.15,y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=
+color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,
+y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();
+ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(
+text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
 .",gamma:"γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",evidence:"\
 Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",cut:"Cut: the ev\
 idence above which a token gets a share. It follows the budget: threshold plus λ over the scale.",activation:"Activatio\
@@ -79,8 +81,8 @@ Math.max(...activation);for(let i=0;i<50;i++){const middle=(low+high)/2;if(spent
 return{cutoff:high,allocation:activation.map(a=>clamp(a-high,0,1))}}function softmax(logits){const most=Math.max(...logits);
 const e=Array.from(logits,v=>Math.exp(v-most));const total=sum(e);return e.map(v=>v/total)}var sigmoids=logits=>Array.from(
 logits,v=>1/(1+Math.exp(-v)));var rgbOf=hex=>[1,3,5].map(i=>Number.parseInt(hex.slice(i,i+2),16));function rampColor(stops,t){
-const at=clamp(t,0,1)*(stops.length-1);const low=Math.min(stops.length-2,Math.floor(at));const part=at-low;return`rgb(${stops[low].
-map((v,c)=>Math.round(v+(stops[low+1][c]-v)*part)).join(",")})`}var LEFT=78;var RIGHT=12;var GAP=22;var TOP=8;var FOOT=40;function heatPlaces({rows,speakers,others},width,height){const cell=(width-
+const at=clamp(t,0,1)*(stops.length-1);const low=Math.min(stops.length-2,Math.floor(at));const part=at-low;return stops[low].
+map((v,c)=>Math.round(v+(stops[low+1][c]-v)*part))}var LEFT=78;var RIGHT=12;var GAP=22;var TOP=8;var FOOT=40;function heatPlaces({rows,speakers,others},width,height){const cell=(width-
 LEFT-RIGHT-GAP*(others.length-1))/speakers.length;return{left:LEFT,top:TOP,rowHeight:(height-FOOT-TOP)/rows,listeners:0,
 speakers:cell,x:()=>LEFT,k:j=>LEFT+GAP*others.indexOf(speakers[j].modality)+(j+.5)*cell}}function drawHeat(ctx,app,data,places,width,height,cell){
 const{theme}=app;const{tokens,rows,speakers}=data;const bottom=height-FOOT;const image=pixels(app,data);ctx.imageSmoothingEnabled=
@@ -94,8 +96,7 @@ ink(.65))}from+=count}write(ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",th
 ctx,String(tokens.positions[rows-1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,
 cell)}function pixels(app,{drawn,peak,rows,speakers}){const{paperRGB,shades}=app.theme;const strong=rgbOf(shades.heat);const image=new ImageData(
 speakers.length,rows);const bytes=image.data.fill(255);for(let q=0;q<drawn.length;q++){const part=Math.sqrt(drawn[q]/(peak||
-1));for(let c=0;c<3;c++)bytes[4*q+c]=paperRGB[c]+(strong[c]-paperRGB[c])*part}const canvas=document.createElement("canva\
-s");canvas.width=speakers.length;canvas.height=rows;contextOf(canvas).putImageData(image,0,0);return canvas}function frame(ctx,app,{
+1));for(let c=0;c<3;c++)bytes[4*q+c]=paperRGB[c]+(strong[c]-paperRGB[c])*part}return canvasOf(image)}function frame(ctx,app,{
 tokens,rows,speakers},places,width,bottom,cell){const{token}=app;pen(ctx,app.theme.warning,1.5);if(token?.modality===tokens.
 modality&&token.i<rows){ctx.strokeRect(LEFT,TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){const j=speakers.
 findIndex(s=>s.modality===token.modality&&s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/2,TOP,places.
@@ -226,10 +227,26 @@ ink: ${this.budgeted?`no token of ${who} is funded`:"nothing is heard"}. `:`All 
 length<all?some:every}Width: ${what}. `+(this.budgeted?"Bars above: allocation α of each listener; bars below: ":"Bars \
 below: ")+"how much each token is heard. Point at a token to follow it."}draw(ctx,data,width,height){ctx.font=this.app.theme.
 font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,
-this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
-GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);const width=Math.max(1,
-step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+.5)*step-width/2,middle-Math.max(
-0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],[left+gain.length*step,middle]])}
+this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var Caption=class{constructor(app,modality,index){this.app=app;this.index=index;this.dot=h("i",{class:"clcr-dot"});this.
+funded=h("span",{class:"clcr-funded"});this.budget=h("span");this.participation=h("span");this.cutoff=h("span");this.facts=
+[this.funded,h("span",{},term(app,"budget","budget B"),this.budget),h("span",{},term(app,"participation","r"),this.participation),
+h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),this.cutoff)];this.missing=h("span",{text:"this modality is missing \
+in this sample"});this.present=false;this.el=h("div",{class:"clcr-lane-caption"},this.dot,h("strong",{text:modality}),this.
+missing)}update(tokens,{allocation,budget,cutoff}){const{app}=this;const{sparse}=app.data.table;this.dot.style.background=
+app.theme.modality(this.index);if(this.present!==Boolean(tokens)){this.present=Boolean(tokens);for(const el of this.present?
+[this.missing]:this.facts)el.remove();this.el.append(...this.present?this.facts:[this.missing])}if(!tokens)return;const[
+n,spent]=[tokens.positions.length,sum(allocation)];const unbound=sparse?" 0: the budget does not bind, every token keeps\
+ its activation":" 0: this model has no budget, every token has a share of 1";this.funded.textContent=`${allocation.filter(
+part=>part>0).length} of ${n} tokens funded`;this.budget.textContent=` ${fmt(budget)}, spent ${fmt(spent)}`;this.participation.
+textContent=` ${fmt(spent/n)}`;this.cutoff.textContent=cutoff>0?` ${fmt(cutoff,3)}`:unbound}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;var inputs=new WeakMap;function drawGain(ctx,{theme},gain,{
+left,step},top){const middle=top+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.
+ink(.7);const width=Math.max(1,step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+
+.5)*step-width/2,middle-Math.max(0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],
+[left+gain.length*step,middle]])}function drawFeatures(ctx,{theme},features,bins,{left,step},top,height){const tokens=features.
+length/bins;let strip=inputs.get(features);if(!strip){const image=new ImageData(tokens,bins);image.data.fill(255);features.
+forEach((value,at)=>{image.data.set(theme.shadesOfRamp[value],4*(at%bins*tokens+Math.floor(at/bins)))});strip=canvasOf(image);
+inputs.set(features,strip)}const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=false;ctx.drawImage(strip,left,
+top,tokens*step,height);ctx.imageSmoothingEnabled=smooth;write(ctx,"input",left-8,top+height/2+4,"right",theme.ink(.65))}
 var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({shape},step){const[,height,width]=shape;const room=sharing(
 step)*step-2;const times=Math.min(room/width,HIGHEST/height);return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(
 images,step).high;function drawPictures(ctx,{theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{
@@ -239,15 +256,15 @@ const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,height,x
 smooth}function stripOf(images){const cached=strips2.get(images);if(cached)return cached;const{shape,v}=images;const[tokens,
 height,width,colors]=shape;const image=new ImageData(tokens*width,height);image.data.fill(255);for(let i=0;i<tokens;i++){
 for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+y)*width+x)*colors;const to=4*(y*tokens*width+i*
-width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}const canvas=document.createElement("canvas");canvas.
-width=image.width;canvas.height=height;contextOf(canvas).putImageData(image,0,0);strips2.set(images,canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}const canvas=canvasOf(image);strips2.set(images,
+canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
 index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.mostEvidence=1;
-this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=h("div",{class:"clcr-lane-caption"});this.listen=
-app.data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):
-null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption);this.el=h("div",{class:"clcr-lane","data-moda\
-lity":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Enter m\
-utes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();
+this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=new Caption(app,modality,index);this.listen=app.
+data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):
+null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption.el);this.el=h("div",{class:"clcr-lane","data-m\
+odality":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Ente\
+r mutes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();
 this.listenToKeys()}listenToPointer(){const{app,modality}=this;const{el}=this.canvas;const over=event=>{const i=this.under(
 event);app.point(i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(el,over,()=>app.
 leave());el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;const{
@@ -268,53 +285,44 @@ lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(t
 at this level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
 this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.pictureOf(this.modality);this.
 picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&data.gain(this.tokens,this.
-share)}update(here,mostEvidence,highest){const{app,tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;
-this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.replaceChildren(
-h("i",{class:"clcr-dot",style:`background:${app.theme.modality(this.index)}`}),h("strong",{text:this.modality}));if(!tokens)
-return this.caption.append(" this modality is missing in this sample");this.caption.append(...this.captionOf(tokens));const widest=Math.
-max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.el.clientWidth||700)-LEFT3-RIGHT3)/tokens.
-positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));const picture=this.picture?
-pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(tokens.bins)+3:0)+picture;const gain=this.gain?
-GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.paint()}updateListen(listen){
-const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.
-data.kernel?"the sound is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=
-!this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-labe\
-l",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}captionOf(tokens){const{app}=this;const{allocation,budget,
-cutoff}=this.share;const[n,spent]=[tokens.positions.length,sum(allocation)];const funded=allocation.filter(share=>share>
-0).length;const unbound=app.data.table.sparse?" 0: the budget does not bind, every token keeps its activation":" 0: this\
- model has no budget, every token has a share of 1";return[h("span",{class:"clcr-funded",text:`${funded} of ${n} tokens \
-funded`}),h("span",{},term(app,"budget","budget B"),` ${fmt(budget)}, spent ${fmt(spent)}`),h("span",{},term(app,"partic\
-ipation","r"),` ${fmt(spent/n)}`),h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),cutoff>0?` ${fmt(cutoff,3)}`:unbound)]}draw(ctx,tokens){
+share)}update(here,mostEvidence,highest){const{tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.
+el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.update(tokens,this.share);
+if(!tokens)return;const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.width||
+700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));
+const picture=this.picture?pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(tokens.bins)+3:0)+picture;
+const gain=this.gain?GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.
+paint()}updateListen(listen){const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.
+modality===this.modality;const why=app.data.kernel?"the sound is on its way":"this page does not keep the sound of this \
+sample";listen.disabled=!sound;listen.hidden=!this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=
+sound?"":why;listen.setAttribute("aria-label",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}draw(ctx,tokens){
 const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.
 font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below2=BASE+
 6;if(this.gain){drawGain(ctx,this.app,this.gain,row,below2);below2+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,
-below2);below2+=TRUTH}this.drawEvidence(ctx,tokens,below2);below2+=STICKS+4;if(tokens.features){this.drawFeatures(ctx,tokens.
-features,tokens.bins,below2);below2+=stripHeight(tokens.bins)+3}if(this.picture){drawPictures(ctx,this.app,this.picture,
-row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below2+11);const pointed=this.
-app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below2-TOP3+(this.hasText?16:
-4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
-app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
-ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(
-.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+
-.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+
-i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-
-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,
-width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(
-.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[
-1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>
-0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[
-LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),
-"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);
-truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));
-ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;
-const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;
-write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{
-const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>
-0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(
-cut)]],[2,2])}drawFeatures(ctx,features,bins,top){const{theme}=this.app;const height=stripHeight(bins);const cell=height/
-bins;features.forEach((value,at)=>{const[i,b]=[Math.floor(at/bins),at%bins];ctx.fillStyle=theme.ramp(value/255);ctx.fillRect(
-LEFT3+i*this.step,top+b*cell,this.step+.3,cell+.3)});write(ctx,"input",LEFT3-8,top+height/2+4,"right",theme.ink(.65))}drawTexts(ctx,texts,y){
-for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
+below2);below2+=TRUTH}this.drawEvidence(ctx,tokens,below2);below2+=STICKS+4;if(tokens.features){const height=stripHeight(
+tokens.bins);drawFeatures(ctx,this.app,tokens.features,tokens.bins,row,below2,height);below2+=height+3}if(this.picture){
+drawPictures(ctx,this.app,this.picture,row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.
+drawTexts(ctx,tokens.text,below2+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.
+ink(1),1.5);const height=below2-TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){
+const{step}=this;const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+
+tokens.positions.length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-
+8,TOP3+HIGH/2+4,"right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(
+ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach(
+(a,i)=>{const[x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);
+ctx.fillRect(x,y(low),width,BASE-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(
+this.index);ctx.fillRect(x,top,width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/
+2+1))});pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.
+warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;
+const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.
+warning,1.6);line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,
+LEFT3+width+8,clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.
+app;ctx.fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,
+top+3,Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
+const{step,mostEvidence}=this;const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-
+v/mostEvidence*STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.
+forEach((e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===
+null||!(cut>0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*
+step+4,y(cut)]],[2,2])}drawTexts(ctx,texts,y){for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*
+this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
 levels}=app.data.table;const height=(ROW*levels.length+HEAD)*modalities.length+22;const label="Participation for each mo\
 dality and level: the middle 80 % and the median of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,
 height,label,(ctx,width)=>this.draw(ctx,width-LEFT4-RIGHT4))}update(){this.canvas.paint()}draw(ctx,width){const{theme,data}=this.
@@ -473,41 +481,46 @@ data:null,v:unpack(value)};return Object.fromEntries(Object.entries(value).map((
 if(Array.isArray(value))return value.map(inner=>revive(inner,blob));if(!value||typeof value!=="object")return value;const entries=Object.
 fromEntries(Object.entries(value).map(([key,inner])=>[key,revive(inner,blob)]));if(entries.dtype&&entries.at!==void 0)entries.
 data=new Uint8Array(blob,entries.at,entries.bytes);return entries}var message=value=>value?.ids?decode(value):null;var MESSAGES=["_points","_block","_attention","_sound","_picture","_ans\
-wer"];var Data=class{constructor(model,driver){this.model=model;this.driver=driver;this.kernel=driver==="kernel";this.complete=
-this.kernel||Boolean(model.complete);this.table=decode(model.get("_table"));this.compared=model.get("_compared")?.says?decode(
-model.get("_compared")):null;this.ids=this.table.ids;this.rowOf=new Map(this.ids.map((id,i)=>[id,i]));this.points={};this.
-block=null;this.blockRows=new Map;this.lackingOf=null;this.lackers=new Set;this.attentions=null;this.sounds=null;this.pictures=
-null;this.answers=null;this.ranges=new Map;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.
-get(name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
-"_sound")this.sounds=message(value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.
-answers=message(value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){
-return this.model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(
-this.picked)??-1}pointsOf(modality,other=false){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;
-return this.points[kind]?.[(other?"b/":"")+this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");
-return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}tokens(modality,level){const mutes=this.
-table.sparse?this.model.get("muted"):[];return this.block&&tokensOf(this.block,this.blockRow,modality,level,mutes)}share(tokens){
-return shareOf(tokens,this.model.get("gamma"),this.table.sparse)}get lacking(){if(this.complete||!this.block)return null;
+wer"];var Kept=class{constructor(of){this.of=of;this.values=new Map}once(key,compute){if(!this.values.has(key))this.values.
+set(key,compute());return this.values.get(key)}};var Data=class{constructor(model,driver){this.model=model;this.driver=driver;
+this.kernel=driver==="kernel";this.complete=this.kernel||Boolean(model.complete);this.table=decode(model.get("_table"));
+this.compared=model.get("_compared")?.says?decode(model.get("_compared")):null;this.ids=this.table.ids;this.rowOf=new Map(
+this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.lackingOf=null;this.lackers=new Set;
+this.attentions=null;this.sounds=null;this.pictures=null;this.answers=null;this.ranges=new Map;this.kept=new Kept([]);this.
+shares=new WeakMap;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);if(name==="_po\
+ints")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name==="_sound")this.
+sounds=message(value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.answers=message(
+value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.
+model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??
+-1}pointsOf(modality,other=false){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[(other?
+"b/":"")+this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_code")?
+space:`${space}/${this.model.get("level")}/${modality}`}keep(){const of=[this.block,this.blockRow,this.model.get("muted"),
+this.attentions];if(of.some((part,i)=>part!==this.kept.of[i]))this.kept=new Kept(of);return this.kept}tokens(modality,level){
+if(!this.block)return null;const{block,blockRow}=this;const mutes=this.table.sparse?this.model.get("muted"):[];return this.
+keep().once(`${modality}/${level}`,()=>tokensOf(block,blockRow,modality,level,mutes))}share(tokens){const gamma=this.model.
+get("gamma");const known=this.shares.get(tokens);if(known?.gamma===gamma)return known.share;const share=shareOf(tokens,gamma,
+this.table.sparse);this.shares.set(tokens,{gamma,share});return share}get lacking(){if(this.complete||!this.block)return null;
 if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.blockRows.
 has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){return this.compared&&gainOf(tokens,share,
 this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.attentions:
 null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.includes(
 level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.attentionIsHere&&
 this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.
-get("head")){return this.attention&&weightsOf(this.attention,this.picked,modality,level,head,m=>this.tokens(m,level))}soundOf(modality){
-const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
-of[modality]?.[at]?.v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.
-of[modality]?.[at]??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[
-gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,
-muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
-return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
-v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
-q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
-ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
-name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
-const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
-return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
-true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
-his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(attention,picked,modality,
+level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){const at=this.
+sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
+v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
+null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
+get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
+table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
+const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
+const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
+task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
+ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
+name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
+slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -554,9 +567,9 @@ el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("
 addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());el.addEventListener(
 "pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.viewKeys(event)||
 app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){if(this.
-source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));this.canvas.paint()}draw(ctx,w,hh){
-const{app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;view.size=[w,hh];const rest=[
-placeKey,w,hh,scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.
+source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.width));this.canvas.paint()}draw(ctx,w,hh){const{
+app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;view.size=[w,hh];const rest=[placeKey,
+w,hh,scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.
 now()<this.turnsUntil&&rest===this.drawn.rest&&this.all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==
 this.drawnKey){const size=`${w}x${hh}`;const before=this.target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.
 source.place(w,hh);const target=this.seenPoints(this.all);if(this.placeKey===placeKey)this.moving=null;const moved=this.
@@ -823,27 +836,28 @@ h ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} s
  loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.spaceKey(this.
 app.get("modality"))];if(!found2)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole\
  to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with its samples shuf\
-fled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.changed=changed;this.name="li\
-ght";this.shades=palette.light;this.paper="#fff";this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.
-watch=new MutationObserver(()=>this.look());const attributeFilter=["data-jp-theme-light","data-jp-theme-name","class","d\
-ata-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,attributeFilter});this.system=matchMedia("(prefe\
-rs-color-scheme: dark)");this.onSystem=()=>this.look();this.system.addEventListener("change",this.onSystem);this.look();
-setTimeout(()=>this.look(),300)}close(){this.watch.disconnect();this.system.removeEventListener("change",this.onSystem)}look(){
-const styles=[getComputedStyle(document.body),getComputedStyle(document.documentElement)];const host=["--jp-layout-color\
-0","--vscode-editor-background"].flatMap(name=>styles.map(style=>style.getPropertyValue(name).trim())).find(color=>color);
-const forced=matchMedia("(forced-colors: active)").matches&&getComputedStyle(this.root).backgroundColor;let dark=this.system.
-matches;if(forced||host){const[r,g,b]=pixelOf(forced||host||"");dark=.299*r+.587*g+.114*b<128}this.name=dark?"dark":"lig\
-ht";this.shades=this.palette[this.name];this.root.dataset.theme=this.name;this.paper=getComputedStyle(this.root).getPropertyValue(
-"--paper").trim()||"#fff";this.paperRGB=pixelOf(this.paper);this.inkRGB=rgbOf(this.shades.ink).join(",");this.sprites.clear();
-this.changed()}get warning(){return this.shades.warning}ink(alpha){return`rgba(${this.inkRGB},${alpha})`}font(size,bold=false){
-return`${bold?"600 ":""}${size}px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif`}modality(i){const{modalities}=this.
-shades;return modalities[Math.max(0,i)%modalities.length]}level(i,k){return this.ramp(.2+.6*(k>1?i/(k-1):1))}ramp(t){return rampColor(
-this.palette.ramp,t)}sprite({color,shape},r,scale){const key=`${color}${shape}${r}${scale}`;const cached=this.sprites.get(
-key);if(cached)return cached;const canvas=document.createElement("canvas");canvas.width=canvas.height=Math.ceil((2*r+4)*
-scale);const ctx=contextOf(canvas);const c=canvas.width/scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=
-color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;
-function pixelOf(color){probe??=contextOf(document.createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#\
-000";probe.fillStyle=color;probe.fillRect(0,0,1,1);return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}function found(data,query){const text=query.trim().toLowerCase();if(!text)return[];const rows=data.ids.map((_,row)=>row);
+fled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
+(_,i)=>rampColor(palette.ramp,i/255));this.changed=changed;this.name="light";this.shades=palette.light;this.paper="#fff";
+this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.watch=new MutationObserver(()=>this.look());const attributeFilter=[
+"data-jp-theme-light","data-jp-theme-name","class","data-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,
+attributeFilter});this.system=matchMedia("(prefers-color-scheme: dark)");this.onSystem=()=>this.look();this.system.addEventListener(
+"change",this.onSystem);this.look();setTimeout(()=>this.look(),300)}close(){this.watch.disconnect();this.system.removeEventListener(
+"change",this.onSystem)}look(){const styles=[getComputedStyle(document.body),getComputedStyle(document.documentElement)];
+const host=["--jp-layout-color0","--vscode-editor-background"].flatMap(name=>styles.map(style=>style.getPropertyValue(name).
+trim())).find(color=>color);const forced=matchMedia("(forced-colors: active)").matches&&getComputedStyle(this.root).backgroundColor;
+let dark=this.system.matches;if(forced||host){const[r,g,b]=pixelOf(forced||host||"");dark=.299*r+.587*g+.114*b<128}this.
+name=dark?"dark":"light";this.shades=this.palette[this.name];this.root.dataset.theme=this.name;this.paper=getComputedStyle(
+this.root).getPropertyValue("--paper").trim()||"#fff";this.paperRGB=pixelOf(this.paper);this.inkRGB=rgbOf(this.shades.ink).
+join(",");this.sprites.clear();this.changed()}get warning(){return this.shades.warning}ink(alpha){return`rgba(${this.inkRGB}\
+,${alpha})`}font(size,bold=false){return`${bold?"600 ":""}${size}px system-ui, -apple-system, "Segoe UI", Roboto, sans-s\
+erif`}modality(i){const{modalities}=this.shades;return modalities[Math.max(0,i)%modalities.length]}level(i,k){return this.
+ramp(.2+.6*(k>1?i/(k-1):1))}ramp(t){return`rgb(${this.shadesOfRamp[Math.round(255*clamp(t,0,1))].join(",")})`}sprite({color,
+shape},r,scale){const key=`${color}${shape}${r}${scale}`;const cached=this.sprites.get(key);if(cached)return cached;const canvas=document.
+createElement("canvas");canvas.width=canvas.height=Math.ceil((2*r+4)*scale);const ctx=contextOf(canvas);const c=canvas.width/
+scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=
+.7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;function pixelOf(color){probe??=contextOf(document.
+createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#000";probe.fillStyle=color;probe.fillRect(0,0,1,1);
+return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}function found(data,query){const text=query.trim().toLowerCase();if(!text)return[];const rows=data.ids.map((_,row)=>row);
 const{columns}=data.table;const[name,value]=text.split(/:(.*)/s).map(part=>part.trim());const column=value===void 0?void 0:
 columns.find(c=>c.name.toLowerCase()===name);if(column)return rows.filter(row=>data.valueOf(column,row).toLowerCase()===
 value);const spoken=samplesSaying(data,text);return rows.filter(row=>data.ids[row]===text||columns.some(c=>c.kind==="cat\
@@ -887,46 +901,47 @@ const gamma=this.app.get("gamma");if(this.gammas)slider.value=String(nearestInde
 Math.max(2,Math.ceil(gamma)));slider.value=String(gamma)}slider.setAttribute("aria-valuetext",`gamma ${fmt(gamma)}`);this.
 gamma.textContent=fmt(gamma)}};var VIEWS={subspaces:Subspaces,gates:Gates,budget:Budget,attention:Attention};var TRAITS="selection picked gamma level m\
 odality space projection color head epoch muted error _probes".split(" ");var App=class{constructor(model,root,driver){this.
-model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.selectedIds=[];this.selected=
-new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,driver);this.player=new Player(
-this);this.colouring=new Colouring(this);this.theme=new Theme(root,this.data.table.palette,()=>this.refresh());this.cleanups.
-push(()=>this.theme.close());for(const name of MESSAGES){this.on(name,()=>{this.data.take(name);this.refresh()})}for(const name of TRAITS)
-this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"alert",hidden:true});this.status=h("div",{
-class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip",role:"tooltip",hidden:true});this.toolbar=
-new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).map(name=>new VIEWS[name](
-this));if(this.data.compared)this.views.unshift(new Comparison(this,this.data.compared));const single=!(shown.includes("\
-subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?" clcr-single":""}`},...this.views.map(
-view=>view.el));this.samples=new SamplesTable(this);const{absent}=this.data.table;const lacks=absent.length?note(leftOut(
-absent)):"";root.replaceChildren(this.toolbar.el,this.error,grid,this.samples.el,lacks,this.tipBox,this.status);root.addEventListener(
-"pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});root.addEventListener("keydown",event=>{if(event.
-key!=="Escape")return;this.untip();if(this.get("selection").length)this.select([])});this.refresh()}get(name){return this.
-model.get(name)}set(values){for(const[name,value]of Object.entries(values))this.model.set(name,value);this.model.save_changes();
-this.refresh()}on(name,run){const event=`change:${name}`;this.model.on(event,run);this.cleanups.push(()=>this.model.off(
-event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=0;this.update()})}close(){this.player.stop();cancelAnimationFrame(
-this.frame);for(const run of this.cleanups)run()}update(){const selection=this.get("selection");if(this.selectedIds!==selection){
-this.selectedIds=selection;this.selected=new Set(selection.map(id=>this.data.rowOf.get(id)??-1));this.dimmingKey=selection.
-length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.error.hidden=!error;this.error.textContent=
-error;for(const{name,select}of this.pickers){const value=String(this.get(name));if(select.value!==value)select.value=value}
-this.toolbar.update();for(const view of this.views)view.update();this.samples.update()}say(text){this.status.textContent=
-text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.length===1?"di\
-v":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;const width=this.tipBox.offsetWidth;
-this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.top=`${at.
-clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.untip()}describe(row,layer){const{table,
-ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";const facts=table.
-columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,...facts]}select(rows,add=false){
-let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.length===1&&now.includes(
-ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.has(id))]}const changes={
-selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:null;if(ids.length&&(!ids.
-includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];if(changes.picked!==picked&&
-this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length} selected, id ${changes.picked??
-picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==void 0)return this.select([row]);
-this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){const selection=this.get("selecti\
-on");const list=selection.length>1?selection:this.data.ids;this.show(list[(list.indexOf(this.get("picked"))+by+list.length)%
-list.length])}show(id){const selection=this.get("selection");if(selection.length<2||!selection.includes(id))this.pickId(
-id);else this.set(this.get("muted").length?{picked:id,muted:[]}:{picked:id})}stepKeys(event){const steps={ArrowRight:1,ArrowDown:1,
-ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)return;this.stepSample(by);event.preventDefault()}point(token){
-if(token?.modality===this.token?.modality&&token?.i===this.token?.i)return;this.token=token;this.refresh()}tokenOf(modality){
-return this.token?.modality===modality?this.token.i:-1}};var REST2=250;var TOUCHES=["pointerup","keyup","change","input","click","wheel"];var VIEW="view";var below=(text,end)=>/^\d{1,6}$/.
+model=model;this.root=root;this.cleanups=[];this.pickers=[];this.token=null;this.frame=0;this.unpainted=null;this.selectedIds=
+[];this.selected=new Set;this.dimmingKey=0;this.dimmings=0;root.classList.add("clcr");this.data=new Data(model,driver);this.
+player=new Player(this);this.colouring=new Colouring(this);this.theme=new Theme(root,this.data.table.palette,()=>this.refresh());
+this.cleanups.push(()=>this.theme.close());for(const name of MESSAGES){this.on(name,()=>{this.data.take(name);this.refresh()})}
+for(const name of TRAITS)this.on(name,()=>this.refresh());this.error=h("div",{class:"clcr-error",role:"alert",hidden:true});
+this.status=h("div",{class:"clcr-hidden","aria-live":"polite"});this.tipBox=h("div",{class:"clcr-tip",role:"tooltip",hidden:true});
+this.toolbar=new Toolbar(this);const shown=this.get("views");this.views=Object.keys(VIEWS).filter(name=>shown.includes(name)).
+map(name=>new VIEWS[name](this));if(this.data.compared)this.views.unshift(new Comparison(this,this.data.compared));const single=!(shown.
+includes("subspaces")&&shown.includes("gates"));const grid=h("div",{class:`clcr-grid${single?" clcr-single":""}`},...this.
+views.map(view=>view.el));this.samples=new SamplesTable(this);const{absent}=this.data.table;const lacks=absent.length?note(
+leftOut(absent)):"";root.replaceChildren(this.toolbar.el,this.error,grid,this.samples.el,lacks,this.tipBox,this.status);
+root.addEventListener("pointerdown",event=>event.pointerType==="touch"&&this.leave(),{capture:true});root.addEventListener(
+"keydown",event=>{if(event.key!=="Escape")return;this.untip();if(this.get("selection").length)this.select([])});this.refresh()}get(name){
+return this.model.get(name)}set(values){for(const[name,value]of Object.entries(values))this.model.set(name,value);this.model.
+save_changes();this.refresh()}on(name,run){const event=`change:${name}`;this.model.on(event,run);this.cleanups.push(()=>this.
+model.off(event,run))}refresh(){this.frame||=requestAnimationFrame(()=>{this.frame=0;this.update()})}close(){this.player.
+stop();cancelAnimationFrame(this.frame);for(const run of this.cleanups)run()}update(){const selection=this.get("selectio\
+n");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=new Set(selection.map(id=>this.data.rowOf.
+get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.
+error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.pickers){const value=String(this.get(name));
+if(select.value!==value)select.value=value}const canvases=new Set;this.unpainted=canvases;this.toolbar.update();for(const view of this.
+views)view.update();this.samples.update();this.unpainted=null;for(const canvas of canvases)canvas.paint()}say(text){this.
+status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.
+length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;const width=this.tipBox.
+offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.
+top=`${at.clientY-box.top+16}px`}untip(){this.tipBox.hidden=true}leave(){this.point(null);this.untip()}describe(row,layer){
+const{table,ids}=this.data;const modality=layer!=null&&this.get("color")==="modality"?`, ${table.modalities[layer]}`:"";
+const facts=table.columns.slice(0,7).map(c=>`${c.name}: ${this.data.valueOf(c,row)}`);return[`id ${ids[row]}${modality}`,
+...facts]}select(rows,add=false){let ids=rows.map(i=>this.data.ids[i]);if(add){const now=this.get("selection");const leaves=ids.
+length===1&&now.includes(ids[0]);const has=new Set(now);ids=leaves?now.filter(id=>id!==ids[0]):[...now,...ids.filter(id=>!has.
+has(id))]}const changes={selection:ids};const picked=this.get("picked");const single=rows.length===1?this.data.ids[rows[0]]:
+null;if(ids.length&&(!ids.includes(picked)||single!==null)){changes.picked=single!==null&&ids.includes(single)?single:ids[0];
+if(changes.picked!==picked&&this.get("muted").length)changes.muted=[]}this.set(changes);this.say(ids.length?`${ids.length}\
+ selected, id ${changes.picked??picked} picked`:"selection cleared")}pickId(id){const row=this.data.rowOf.get(id);if(row!==
+void 0)return this.select([row]);this.toolbar.idBox.value=this.get("picked");this.say(`no sample ${id}`)}stepSample(by){
+const selection=this.get("selection");const list=selection.length>1?selection:this.data.ids;this.show(list[(list.indexOf(
+this.get("picked"))+by+list.length)%list.length])}show(id){const selection=this.get("selection");if(selection.length<2||
+!selection.includes(id))this.pickId(id);else this.set(this.get("muted").length?{picked:id,muted:[]}:{picked:id})}stepKeys(event){
+const steps={ArrowRight:1,ArrowDown:1,ArrowLeft:-1,ArrowUp:-1};const by=steps[event.key];if(!by)return;this.stepSample(by);
+event.preventDefault()}point(token){if(token?.modality===this.token?.modality&&token?.i===this.token?.i)return;this.token=
+token;this.refresh()}tokenOf(modality){return this.token?.modality===modality?this.token.i:-1}};var REST2=250;var TOUCHES=["pointerup","keyup","change","input","click","wheel"];var VIEW="view";var below=(text,end)=>/^\d{1,6}$/.
 test(text)&&Number(text)<end?Number(text):void 0;var among=(text,names)=>[...names].includes(text)?text:void 0;var READ={
 picked:(text,data)=>data.rowOf.has(text)?text:void 0,level:(text,data)=>below(text,data.table.levels.length),head:(text,data)=>below(
 text,data.table.heads),epoch:(text,data)=>below(text,data.table.epochs),modality:(text,data)=>among(text,data.table.modalities),
@@ -1043,20 +1058,20 @@ app,parent,200,label,(ctx,width)=>this.draw(ctx,width));const{el}=this.canvas;el
 event)});el.addEventListener("pointermove",event=>{for(const one of event.getCoalescedEvents?.()??[event])if(this.last)this.
 stroke(one)});for(const end of["pointerup","pointercancel"]){el.addEventListener(end,()=>{this.last=null})}el.addEventListener(
 "keydown",event=>this.press(event));for(const name of["focus","blur"])el.addEventListener(name,()=>this.canvas.paint())}lay(cells){
-this.sheet.lay(cells);this.update()}update(){this.canvas.setHeight(this.canvas.el.clientWidth);this.canvas.paint()}clear(){
-this.lay(new Float32Array(CELLS*CELLS));this.onchange(this.sheet.cells())}place(event){const[x,y]=this.canvas.at(event);
-return[x/this.canvas.width*CELLS,y/this.canvas.width*CELLS]}stroke(event){const place=this.place(event);this.sheet.stroke(
-this.last??place,place,this.erase);this.last=place;this.changed()}changed(){this.canvas.paint();this.onchange(this.sheet.
-cells())}press(event){const steps={ArrowRight:[0,1],ArrowLeft:[0,-1],ArrowDown:[1,0],ArrowUp:[-1,0]};const step=steps[event.
-key];let[row,column]=[Math.floor(this.cursor/CELLS),this.cursor%CELLS];const value=this.sheet.cells()[this.cursor];if(step){
-row=clamp(row+step[0],0,CELLS-1);column=clamp(column+step[1],0,CELLS-1);this.cursor=row*CELLS+column;this.canvas.paint()}else if(event.
-key===" "){this.sheet.set(this.cursor,value>=1?0:Math.min(1,Math.floor(value*2+1)/2));this.changed()}else if(event.key===
-"Delete"||event.key==="Backspace"){this.sheet.set(this.cursor,0);this.changed()}else return;this.app.say(`row ${row+1}, \
-column ${column+1}: ${fmt(this.sheet.cells()[this.cursor],1)}`);event.preventDefault()}draw(ctx,width){const{theme}=this.
-app;const side=width/CELLS;this.sheet.cells().forEach((value,i)=>{ctx.fillStyle=theme.ink(.04+.96*clamp(value,0,1));ctx.
-fillRect(i%CELLS*side+.5,Math.floor(i/CELLS)*side+.5,side-1,side-1)});if(document.activeElement!==this.canvas.el||!this.
-canvas.el.matches(":focus-visible"))return;pen(ctx,theme.shades.warning,2);ctx.strokeRect(this.cursor%CELLS*side+1,Math.
-floor(this.cursor/CELLS)*side+1,side-2,side-2)}};function asked(present){const alone=present.map(m=>({name:`${m} alone`,on:[m]}));const without=present.map(m=>({name:`wi\
+this.sheet.lay(cells);this.update()}update(){this.canvas.setHeight(this.canvas.width);this.canvas.paint()}clear(){this.lay(
+new Float32Array(CELLS*CELLS));this.onchange(this.sheet.cells())}place(event){const[x,y]=this.canvas.at(event);return[x/
+this.canvas.width*CELLS,y/this.canvas.width*CELLS]}stroke(event){const place=this.place(event);this.sheet.stroke(this.last??
+place,place,this.erase);this.last=place;this.changed()}changed(){this.canvas.paint();this.onchange(this.sheet.cells())}press(event){
+const steps={ArrowRight:[0,1],ArrowLeft:[0,-1],ArrowDown:[1,0],ArrowUp:[-1,0]};const step=steps[event.key];let[row,column]=[
+Math.floor(this.cursor/CELLS),this.cursor%CELLS];const value=this.sheet.cells()[this.cursor];if(step){row=clamp(row+step[0],
+0,CELLS-1);column=clamp(column+step[1],0,CELLS-1);this.cursor=row*CELLS+column;this.canvas.paint()}else if(event.key==="\
+ "){this.sheet.set(this.cursor,value>=1?0:Math.min(1,Math.floor(value*2+1)/2));this.changed()}else if(event.key==="Delet\
+e"||event.key==="Backspace"){this.sheet.set(this.cursor,0);this.changed()}else return;this.app.say(`row ${row+1}, column\
+ ${column+1}: ${fmt(this.sheet.cells()[this.cursor],1)}`);event.preventDefault()}draw(ctx,width){const{theme}=this.app;const side=width/
+CELLS;this.sheet.cells().forEach((value,i)=>{ctx.fillStyle=theme.ink(.04+.96*clamp(value,0,1));ctx.fillRect(i%CELLS*side+
+.5,Math.floor(i/CELLS)*side+.5,side-1,side-1)});if(document.activeElement!==this.canvas.el||!this.canvas.el.matches(":fo\
+cus-visible"))return;pen(ctx,theme.shades.warning,2);ctx.strokeRect(this.cursor%CELLS*side+1,Math.floor(this.cursor/CELLS)*
+side+1,side-2,side-2)}};function asked(present){const alone=present.map(m=>({name:`${m} alone`,on:[m]}));const without=present.map(m=>({name:`wi\
 thout ${m}`,on:present.filter(other=>other!==m)}));const all={name:"all together",on:present};return present.length>2?[all,
 ...alone,...without]:present.length>1?[all,...alone]:[all]}function only(sample,on){const each=Object.entries(sample).map(
 ([m,input])=>[m,on.includes(m)?input:{...input,mask:new Uint8Array(input.mask.length)}]);return Object.fromEntries(each)}
@@ -1115,29 +1130,29 @@ n",{text:card.look})));const all=h("section",{class:"clcr-cards","aria-label":"T
 all.append(note(reason));return all}apply(card){const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set(
 {selection:[],picked:card.sample,muted:[]});if(card.word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);
 const{gamma,muted,level,modality,space}=card;app.set({gamma,level,modality,space,muted});app.say(`${card.title}. ${card.
-look}`)}original(sample,modality){const{inputs}=this.model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){
-this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[
-...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.
-filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.
-join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,
-ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{
-data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact(
-"label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?
-(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play(
-{sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.
-sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(
-frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.model.edits;this.model.edits=others;
-this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("picked");if(this.shown!==picked)this.
-begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.silent.has(m);this.dots[m].style.
-background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.best.textContent=this.guess();const whole=model.
-whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,
-"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.
-values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.
-began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(
-", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.
-pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){const{outputs}=this.app.data.
-table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);return`${outputs[parts.indexOf(
-most)]}
+look}`)}original(sample,modality){const{inputs:inputs2}=this.model;return sampleOf(inputs2,Math.max(0,inputs2.ids.indexOf(
+sample)))[modality]}draw(cells){this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{
+letters}=this.about;const typed=[...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));
+const unknown=[...new Set(typed.filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.
+length?`It has never seen: ${unknown.join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));
+this.model.edit("language",{size:1,ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({
+voice,digit,next}){const{data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voic\
+e",now),digit??data.fact("label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===
+d);const sample=fits[next?(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v}\
+ saying ${d}`);this.play({sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,
+size}=this.original(clip.sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acou\
+stic",{size,ids:false,mask:ones(frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.
+model.edits;this.model.edits=others;this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("\
+picked");if(this.shown!==picked)this.begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.
+silent.has(m);this.dots[m].style.background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.
+best.textContent=this.guess();const whole=model.whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??
+0;const length=this.original(this.clip.sample,"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",
+row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.
+data.fact("label",app.data.row);this.began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.
+length?`changed: ${changed.join(", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==
+model.pass){this.judged=model.pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){
+const{outputs}=this.app.data.table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);
+return`${outputs[parts.indexOf(most)]}
 ${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;if(!model.
 edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.language.values,
 letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,"language"],[this.

@@ -24,11 +24,12 @@ from clcrkit.viz.explorer.live import Network, inputs, model_for_page
 if TYPE_CHECKING:
     from clcrkit.viz.explorer.widget import Explorer
 
-MAX_MB = 15.0  # of a page. Of so large a one, the room in bytes before compression:
-TOKEN_BYTES = 4_000_000
-ATTENTION_BYTES = 4_000_000
-SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz; the first sample's sound is kept whatever its size
-PICTURE_BYTES = 1_000_000  # likewise; room is made for it only where there are pictures
+MAX_MB = 6.0  # of a page. Of so large a one, the room in bytes before compression:
+TOKEN_BYTES = 2_500_000
+ATTENTION_BYTES = 2_000_000
+# room for these is made only where there are some; the first sample's are kept whatever their size
+SOUND_BYTES = 2_000_000  # about 40 s of speech at 22 kHz
+PICTURE_BYTES = 1_000_000
 # pixels, at a notebook's width
 _HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470, "comparison": 540}
 _AT_ONCE = 64  # samples in one forward pass at most,
@@ -119,7 +120,8 @@ def page(explorer: Explorer, gammas: Sequence[float], max_mb: float, live: bool)
         free = 0.75 * (max_mb * 1e6 - _size([still, css, script(), network])) - _size(
             [state["_table"], state["_points"]]
         )
-        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES + PICTURE_BYTES * bool(state["_table"]["pictured"])
+        heard, seen = (bool(state["_table"][name]) for name in ("audible", "pictured"))
+        full = TOKEN_BYTES + ATTENTION_BYTES + SOUND_BYTES * heard + PICTURE_BYTES * seen
         state |= _tokens(explorer, [] if live else gammas, min(max_mb / MAX_MB, max(free, 0) / full), live)
     elif live:
         state["_inputs"] = inputs(explorer.model, explorer.trace, range(len(explorer.trace)))  # type: ignore[arg-type]

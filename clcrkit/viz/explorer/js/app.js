@@ -14,6 +14,7 @@ import { Subspaces } from "./subspaces.js";
 import { Theme } from "./theme.js";
 import { Toolbar } from "./toolbar.js";
 
+/** @import {Canvas} from "./canvas.js" */
 /** @import {Pickable} from "./controls.js" */
 /** @import {Driver, Model, State, TokenPlace, View} from "./types.js" */
 
@@ -37,6 +38,8 @@ export class App {
     /** The token under the pointer, common to budget and attention. @type {TokenPlace | null} */
     this.token = null;
     this.frame = 0;
+    /** Canvases that wait for the end of an update. @type {Set<Canvas> | null} */
+    this.unpainted = null;
     /** @type {string[]} */
     this.selectedIds = [];
     /** The selected samples' positions. @type {Set<number>} */
@@ -131,9 +134,14 @@ export class App {
       const value = String(this.get(name));
       if (select.value !== value) select.value = value;
     }
+    // a canvas asks for the style of its font: between two changes of the page each would have it computed anew
+    const canvases = /** @type {Set<Canvas>} */ (new Set());
+    this.unpainted = canvases;
     this.toolbar.update();
     for (const view of this.views) view.update();
     this.samples.update();
+    this.unpainted = null;
+    for (const canvas of canvases) canvas.paint();
   }
 
   // -- saying things

@@ -11,6 +11,15 @@ export function contextOf(canvas, settings) {
   return ctx;
 }
 
+/** An image that can be drawn at any size. @param {ImageData} image */
+export function canvasOf(image) {
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  contextOf(canvas, { willReadFrequently: true }).putImageData(image, 0, 0); // no way to a graphics card and back
+  return canvas;
+}
+
 export class Canvas {
   /**
    * @param {App} app
@@ -20,6 +29,7 @@ export class Canvas {
    * @param {(ctx: CanvasRenderingContext2D, width: number, height: number) => void} draw
    */
   constructor(app, parent, height, label, draw) {
+    this.app = app;
     this.draw = draw;
     this.width = 0;
     this.height = height;
@@ -27,7 +37,11 @@ export class Canvas {
     this.el = h("canvas", { tabindex: 0, role: "img", "aria-label": label, style: `height:${height}px` });
     parent.append(this.el);
     this.ctx = contextOf(this.el);
-    const watch = new ResizeObserver(() => this.fit() && app.refresh());
+    // asked only when it changes: to ask between two changes of the page lays the page out each time
+    const watch = new ResizeObserver(() => {
+      this.width = this.el.clientWidth;
+      app.refresh();
+    });
     watch.observe(this.el);
     app.cleanups.push(() => watch.disconnect());
   }
@@ -39,23 +53,23 @@ export class Canvas {
     this.el.style.height = `${height}px`;
   }
 
-  /** Take the element's size; true if it has changed. */
+  /** As many pixels as the screen has there. */
   fit() {
-    const scale = window.devicePixelRatio || 1;
-    const width = this.el.clientWidth;
-    const changed = this.el.width !== Math.round(width * scale) || this.el.height !== Math.round(this.height * scale);
-    if (changed) {
-      this.el.width = Math.round(width * scale);
-      this.el.height = Math.round(this.height * scale);
-    }
-    this.width = width;
-    this.scale = scale;
-    return changed;
+    this.scale = window.devicePixelRatio || 1;
+    const [wide, high] = [this.width, this.height].map((size) => Math.round(size * this.scale));
+    if (this.el.width === wide && this.el.height === high) return;
+    this.el.width = wide;
+    this.el.height = high;
   }
 
+  /** Now, or at the end of the update that is going on. */
   paint() {
-    this.fit();
+    if (this.app.unpainted) {
+      this.app.unpainted.add(this);
+      return;
+    }
     if (!this.width) return;
+    this.fit();
     this.ctx.setTransform(this.scale, 0, 0, this.scale, 0, 0);
     this.ctx.clearRect(0, 0, this.width, this.height);
     this.draw(this.ctx, this.width, this.height);

@@ -71,7 +71,7 @@ export class Cloud {
   }
 
   update() {
-    if (this.source.heightAt) this.canvas.setHeight(this.source.heightAt(this.canvas.el.clientWidth));
+    if (this.source.heightAt) this.canvas.setHeight(this.source.heightAt(this.canvas.width));
     this.canvas.paint();
   }
 

@@ -13,6 +13,22 @@ const message = (value) => (value?.ids ? decode(value) : null);
 /** The names of the messages that may arrive at any time. */
 export const MESSAGES = /** @type {const} */ (["_points", "_block", "_attention", "_sound", "_picture", "_answer"]);
 
+/** What was computed already, as long as what it came `of` is the same. */
+class Kept {
+  /** @param {unknown[]} of */
+  constructor(of) {
+    this.of = of;
+    /** @type {Map<string, any>} */
+    this.values = new Map();
+  }
+
+  /** @template T @param {string} key @param {() => T} compute @returns {T} */
+  once(key, compute) {
+    if (!this.values.has(key)) this.values.set(key, compute());
+    return this.values.get(key);
+  }
+}
+
 export class Data {
   /** @param {Model} model @param {Driver} driver */
   constructor(model, driver) {
@@ -48,6 +64,10 @@ export class Data {
     this.answers = null;
     /** @type {Map<string, number[]>} */
     this.ranges = new Map();
+    /** What several views ask for of the picked sample, until it is another's. */
+    this.kept = new Kept([]);
+    /** What tokens get, and at which gamma. @type {WeakMap<Tokens, {gamma: number, share: Share}>} */
+    this.shares = new WeakMap();
     for (const name of MESSAGES) this.take(name);
   }
 
@@ -95,15 +115,28 @@ export class Data {
     return space.endsWith("_code") ? space : `${space}/${this.model.get("level")}/${modality}`;
   }
 
+  keep() {
+    const of = [this.block, this.blockRow, this.model.get("muted"), this.attentions];
+    if (of.some((part, i) => part !== this.kept.of[i])) this.kept = new Kept(of);
+    return this.kept;
+  }
+
   /** @param {string} modality @param {number} level */
   tokens(modality, level) {
+    if (!this.block) return null;
+    const { block, blockRow } = this;
     const mutes = this.table.sparse ? this.model.get("muted") : [];
-    return this.block && tokensOf(this.block, this.blockRow, modality, level, mutes);
+    return this.keep().once(`${modality}/${level}`, () => tokensOf(block, blockRow, modality, level, mutes));
   }
 
   /** @param {Tokens} tokens */
   share(tokens) {
-    return shareOf(tokens, this.model.get("gamma"), this.table.sparse);
+    const gamma = this.model.get("gamma");
+    const known = this.shares.get(tokens);
+    if (known?.gamma === gamma) return known.share;
+    const share = shareOf(tokens, gamma, this.table.sparse);
+    this.shares.set(tokens, { gamma, share });
+    return share;
   }
 
   /** Positions of the samples of which a page cannot show all; null where there are none. @type {Set<number> | null} */
@@ -140,9 +173,10 @@ export class Data {
 
   /** @param {string} modality @param {number} [level] @param {number} [head] */
   weights(modality, level = this.model.get("level"), head = this.model.get("head")) {
-    return (
-      this.attention && weightsOf(this.attention, this.picked, modality, level, head, (m) => this.tokens(m, level))
-    );
+    const { attention, picked } = this;
+    if (!attention) return null;
+    const weights = () => weightsOf(attention, picked, modality, level, head, (m) => this.tokens(m, level));
+    return this.keep().once(`${modality}/${level}/${head}`, weights);
   }
 
   /** The picked sample's WAV file. @param {string} modality */

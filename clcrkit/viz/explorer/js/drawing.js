@@ -99,7 +99,7 @@ export class Drawing {
 
   /** Cells are squares. */
   update() {
-    this.canvas.setHeight(this.canvas.el.clientWidth);
+    this.canvas.setHeight(this.canvas.width);
     this.canvas.paint();
   }
 

@@ -1,5 +1,5 @@
 // Attention as a heat map: rows listen, columns speak.
-import { contextOf, pen, write } from "./canvas.js";
+import { canvasOf, pen, write } from "./canvas.js";
 import { rgbOf } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
@@ -78,11 +78,7 @@ export function pixels(app, { drawn, peak, rows, speakers }) {
     const part = Math.sqrt(drawn[q] / (peak || 1));
     for (let c = 0; c < 3; c++) bytes[4 * q + c] = paperRGB[c] + (strong[c] - paperRGB[c]) * part;
   }
-  const canvas = document.createElement("canvas");
-  canvas.width = speakers.length;
-  canvas.height = rows;
-  contextOf(canvas).putImageData(image, 0, 0);
-  return canvas;
+  return canvasOf(image);
 }
 
 /**

@@ -1,9 +1,10 @@
 // The tokens of one modality: what each asks for, what the budget cuts off, what it gets.
 import { Canvas, line, mark, pen, write } from "./canvas.js";
-import { term, walkTokens } from "./controls.js";
+import { Caption } from "./caption.js";
+import { walkTokens } from "./controls.js";
 import { h, hovered } from "./dom.js";
-import { clamp, fmt, signed, sum } from "./numbers.js";
-import { drawGain, drawPictures, GAIN, pictureHeight } from "./strips.js";
+import { clamp, fmt, signed } from "./numbers.js";
+import { drawFeatures, drawGain, drawPictures, GAIN, pictureHeight } from "./strips.js";
 import { cutOf } from "./tokens.js";
 
 /** @import {App} from "./app.js" */
@@ -41,12 +42,11 @@ export class TokenLane {
     this.step = 0; // width of one token
     this.every = 1; // so many tokens share one text
     this.hasText = false;
-    this.caption = h("div", { class: "clcr-lane-caption" });
-    // beside the caption, which is written anew at each update: a button that came and went would lose the focus
+    this.caption = new Caption(app, modality, index);
     this.listen = app.data.table.audible.includes(modality)
       ? h("button", { type: "button", class: "clcr-listen", onclick: () => app.player.toggle(modality) })
       : null;
-    const head = h("div", { class: "clcr-lane-head" }, this.listen, this.caption);
+    const head = h("div", { class: "clcr-lane-head" }, this.listen, this.caption.el);
     this.el = h("div", { class: "clcr-lane", "data-modality": modality }, head);
     parent.append(this.el);
     const label = `Tokens of ${modality}. Arrow keys move between tokens, Enter mutes one.`;
@@ -152,20 +152,16 @@ export class TokenLane {
    * @param {number} highest activation
    */
   update(here, mostEvidence, highest) {
-    const { app, tokens, canvas } = this;
+    const { tokens, canvas } = this;
     this.mostEvidence = mostEvidence;
     this.highest = highest;
     this.el.hidden = !here;
     canvas.el.hidden = !tokens;
     if (this.listen) this.updateListen(this.listen);
-    this.caption.replaceChildren(
-      h("i", { class: "clcr-dot", style: `background:${app.theme.modality(this.index)}` }),
-      h("strong", { text: this.modality }),
-    );
-    if (!tokens) return this.caption.append(" this modality is missing in this sample");
-    this.caption.append(...this.captionOf(tokens));
+    this.caption.update(tokens, this.share);
+    if (!tokens) return;
     const widest = Math.max(...tokens.text.map((text) => text.length));
-    const step = Math.min(WIDEST, ((canvas.el.clientWidth || 700) - LEFT - RIGHT) / tokens.positions.length);
+    const step = Math.min(WIDEST, ((canvas.width || 700) - LEFT - RIGHT) / tokens.positions.length);
     this.hasText = widest > 0;
     this.every = Math.max(1, Math.ceil((widest * 6.6 + 6) / step));
     const picture = this.picture ? pictureHeight(this.picture, step) + 3 : 0;
@@ -186,23 +182,6 @@ export class TokenLane {
     listen.textContent = playing ? "■ stop" : "▶ listen";
     listen.title = sound ? "" : why;
     listen.setAttribute("aria-label", `${playing ? "stop" : "listen"}: the sound of ${this.modality}`);
-  }
-
-  /** @param {Tokens} tokens */
-  captionOf(tokens) {
-    const { app } = this;
-    const { allocation, budget, cutoff } = this.share;
-    const [n, spent] = [tokens.positions.length, sum(allocation)];
-    const funded = allocation.filter((share) => share > 0).length;
-    const unbound = app.data.table.sparse
-      ? " 0: the budget does not bind, every token keeps its activation"
-      : " 0: this model has no budget, every token has a share of 1";
-    return [
-      h("span", { class: "clcr-funded", text: `${funded} of ${n} tokens funded` }),
-      h("span", {}, term(app, "budget", "budget B"), ` ${fmt(budget)}, spent ${fmt(spent)}`),
-      h("span", {}, term(app, "participation", "r"), ` ${fmt(spent / n)}`),
-      h("span", { class: "clcr-cut" }, term(app, "cutoff", "λ"), cutoff > 0 ? ` ${fmt(cutoff, 3)}` : unbound),
-    ];
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {Tokens} tokens */
@@ -226,8 +205,9 @@ export class TokenLane {
     this.drawEvidence(ctx, tokens, below);
     below += STICKS + 4;
     if (tokens.features) {
-      this.drawFeatures(ctx, tokens.features, tokens.bins, below);
-      below += stripHeight(tokens.bins) + 3;
+      const height = stripHeight(tokens.bins);
+      drawFeatures(ctx, this.app, tokens.features, tokens.bins, row, below, height);
+      below += height + 3;
     }
     if (this.picture) {
       drawPictures(ctx, this.app, this.picture, row, below);
@@ -344,19 +324,6 @@ export class TokenLane {
       ],
       [2, 2],
     );
-  }
-
-  /** @param {CanvasRenderingContext2D} ctx @param {Uint8Array} features @param {number} bins @param {number} top */
-  drawFeatures(ctx, features, bins, top) {
-    const { theme } = this.app;
-    const height = stripHeight(bins);
-    const cell = height / bins;
-    features.forEach((value, at) => {
-      const [i, b] = [Math.floor(at / bins), at % bins];
-      ctx.fillStyle = theme.ramp(value / 255);
-      ctx.fillRect(LEFT + i * this.step, top + b * cell, this.step + 0.3, cell + 0.3);
-    });
-    write(ctx, "input", LEFT - 8, top + height / 2 + 4, "right", theme.ink(0.65));
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {string[]} texts @param {number} y */

@@ -92,10 +92,10 @@ export const sigmoids = (logits) => Array.from(logits, (v) => 1 / (1 + Math.exp(
 /** "#rrggbb" as three numbers. @param {string} hex */
 export const rgbOf = (hex) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16));
 
-/** The colour at t in 0..1 between the stops. @param {number[][]} stops @param {number} t */
+/** Red, green and blue at t in 0..1 between the stops. @param {number[][]} stops @param {number} t */
 export function rampColor(stops, t) {
   const at = clamp(t, 0, 1) * (stops.length - 1);
   const low = Math.min(stops.length - 2, Math.floor(at));
   const part = at - low;
-  return `rgb(${stops[low].map((v, c) => Math.round(v + (stops[low + 1][c] - v) * part)).join(",")})`;
+  return stops[low].map((v, c) => Math.round(v + (stops[low + 1][c] - v) * part));
 }

@@ -1,5 +1,5 @@
 // Rows of a token lane: a bar, or a picture, for each token.
-import { contextOf, line, pen, write } from "./canvas.js";
+import { canvasOf, line, pen, write } from "./canvas.js";
 import { clamp } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
@@ -13,6 +13,8 @@ const LEAST = 22; // width of a picture; narrower tokens share one
 
 /** @type {WeakMap<Values, HTMLCanvasElement>} */
 const strips = new WeakMap();
+/** @type {WeakMap<Uint8Array, HTMLCanvasElement>} */
+const inputs = new WeakMap();
 
 /**
  * What another trace gives more, up, or less, down.
@@ -36,6 +38,35 @@ export function drawGain(ctx, { theme }, gain, { left, step }, top) {
     [left - 4, middle],
     [left + gain.length * step, middle],
   ]);
+}
+
+/**
+ * The input of each token, one above the other.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {App} app
+ * @param {Uint8Array} features token by token
+ * @param {number} bins of one token
+ * @param {Row} row
+ * @param {number} top
+ * @param {number} height
+ */
+export function drawFeatures(ctx, { theme }, features, bins, { left, step }, top, height) {
+  const tokens = features.length / bins;
+  let strip = inputs.get(features);
+  if (!strip) {
+    const image = new ImageData(tokens, bins);
+    image.data.fill(255);
+    features.forEach((value, at) => {
+      image.data.set(theme.shadesOfRamp[value], 4 * ((at % bins) * tokens + Math.floor(at / bins)));
+    });
+    strip = canvasOf(image);
+    inputs.set(features, strip);
+  }
+  const smooth = ctx.imageSmoothingEnabled;
+  ctx.imageSmoothingEnabled = false;
+  ctx.drawImage(strip, left, top, tokens * step, height);
+  ctx.imageSmoothingEnabled = smooth;
+  write(ctx, "input", left - 8, top + height / 2 + 4, "right", theme.ink(0.65));
 }
 
 /** So many tokens share one picture. @param {number} step */
@@ -91,10 +122,7 @@ function stripOf(images) {
       }
     }
   }
-  const canvas = document.createElement("canvas");
-  canvas.width = image.width;
-  canvas.height = height;
-  contextOf(canvas).putImageData(image, 0, 0);
+  const canvas = canvasOf(image);
   strips.set(images, canvas);
   return canvas;
 }

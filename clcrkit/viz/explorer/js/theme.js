@@ -1,6 +1,6 @@
 // Light or dark, as the host is, else the system; and the colours and marks that go with it.
 import { contextOf, mark } from "./canvas.js";
-import { rampColor, rgbOf } from "./numbers.js";
+import { clamp, rampColor, rgbOf } from "./numbers.js";
 
 /** @import {Look, Palette, Shades} from "./types.js" */
 
@@ -13,6 +13,7 @@ export class Theme {
   constructor(root, palette, changed) {
     this.root = root;
     this.palette = palette;
+    this.shadesOfRamp = Array.from({ length: 256 }, (_, i) => rampColor(palette.ramp, i / 255));
     this.changed = changed;
     /** @type {"light" | "dark"} */
     this.name = "light";
@@ -87,7 +88,7 @@ export class Theme {
 
   /** @param {number} t from 0 to 1 */
   ramp(t) {
-    return rampColor(this.palette.ramp, t);
+    return `rgb(${this.shadesOfRamp[Math.round(255 * clamp(t, 0, 1))].join(",")})`;
   }
 
   /** A mark, drawn once and then copied. @param {Look} look @param {number} r @param {number} scale */

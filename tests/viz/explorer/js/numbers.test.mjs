@@ -98,9 +98,9 @@ test("a ramp passes through its stops and holds its ends", () => {
     [10, 20, 30],
     [255, 255, 255],
   ];
-  assert.equal(rampColor(stops, 0), "rgb(0,0,0)");
-  assert.equal(rampColor(stops, 0.5), "rgb(10,20,30)");
-  assert.equal(rampColor(stops, 0.25), "rgb(5,10,15)");
-  assert.equal(rampColor(stops, 7), "rgb(255,255,255)");
+  assert.deepEqual(rampColor(stops, 0), [0, 0, 0]);
+  assert.deepEqual(rampColor(stops, 0.5), [10, 20, 30]);
+  assert.deepEqual(rampColor(stops, 0.25), [5, 10, 15]);
+  assert.deepEqual(rampColor(stops, 7), [255, 255, 255]);
   assert.deepEqual(rgbOf("#0a14ff"), [10, 20, 255]);
 });
