@@ -19,11 +19,16 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export OMP_WAIT_POLICY ?= passive
 export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 
-.PHONY: tour playground lab site test lint types js bundle unit gates notebooks browser data clean
+.PHONY: tour tour-page tour-playground playground lab site test lint types js bundle unit gates notebooks browser data clean
 
 tour: $(READY)
+	@$(MAKE) --no-print-directory -j2 tour-page tour-playground
+
+tour-page: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
-	$(PY) -m clcrkit.playground build/playground.html || echo "tour: the page stands, but without the playground beside it"
+
+tour-playground: $(READY)
+	@$(PY) -m clcrkit.playground build/playground.html || echo "tour: the page stands, but without the playground beside it"
 
 playground: $(READY)
 	$(PY) -m clcrkit.playground build/playground.html
