@@ -493,34 +493,36 @@ sounds=message(value);else if(name==="_picture")this.pictures=message(value);els
 value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.
 model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??
 -1}pointsOf(modality,other=false){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[(other?
-"b/":"")+this.spaceKey(modality)]}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_code")?
-space:`${space}/${this.model.get("level")}/${modality}`}keep(){const of=[this.block,this.blockRow,this.model.get("muted"),
-this.attentions];if(of.some((part,i)=>part!==this.kept.of[i]))this.kept=new Kept(of);return this.kept}tokens(modality,level){
-if(!this.block)return null;const{block,blockRow}=this;const mutes=this.table.sparse?this.model.get("muted"):[];return this.
-keep().once(`${modality}/${level}`,()=>tokensOf(block,blockRow,modality,level,mutes))}share(tokens){const gamma=this.model.
-get("gamma");const known=this.shares.get(tokens);if(known?.gamma===gamma)return known.share;const share=shareOf(tokens,gamma,
-this.table.sparse);this.shares.set(tokens,{gamma,share});return share}get lacking(){if(this.complete||!this.block)return null;
-if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.blockRows.
-has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){return this.compared&&gainOf(tokens,share,
-this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?this.attentions:
-null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.levels.includes(
-level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.attentionIsHere&&
-this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.
-get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(attention,picked,modality,
-level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){const at=this.
-sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
-v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
-null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
-get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
-const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
-table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
-level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
-const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
-const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
-task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
-ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
-name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
-slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+"b/":"")+this.spaceKey(modality)]}placesOf(modality,epoch,other=false){const points=this.pointsOf(modality,other);const start=other?
+0:epoch*this.ids.length*2;return points&&{values:points.v,start,width:2*points.reach}}spaceKey(modality){const space=this.
+model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}keep(){const of=[
+this.block,this.blockRow,this.model.get("muted"),this.attentions];if(of.some((part,i)=>part!==this.kept.of[i]))this.kept=
+new Kept(of);return this.kept}tokens(modality,level){if(!this.block)return null;const{block,blockRow}=this;const mutes=this.
+table.sparse?this.model.get("muted"):[];return this.keep().once(`${modality}/${level}`,()=>tokensOf(block,blockRow,modality,
+level,mutes))}share(tokens){const gamma=this.model.get("gamma");const known=this.shares.get(tokens);if(known?.gamma===gamma)
+return known.share;const share=shareOf(tokens,gamma,this.table.sparse);this.shares.set(tokens,{gamma,share});return share}get lacking(){
+if(this.complete||!this.block)return null;if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(
+this.ids.flatMap((id,row)=>this.blockRows.has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){
+return this.compared&&gainOf(tokens,share,this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.
+ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("\
+level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){
+return this.attentionIsHere&&this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.
+get("level"),head=this.model.get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(
+attention,picked,modality,level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){
+const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
+of[modality]?.[at]?.v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.
+of[modality]?.[at]??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[
+gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,
+muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
+return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
+v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
+q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
+ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
+name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
+const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
+return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
+true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
+his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -751,21 +753,20 @@ this.subspaces=subspaces;this.app=subspaces.app;this.key="";this.found=[];this.l
 e",()=>this.app.select([this.app.data.row,...this.found.map(f=>f.row)]));this.all.setAttribute("aria-label","select thes\
 e nearest samples");this.about=note("");const ontoggle=()=>this.app.refresh();const head=h("summary",{text:"Nearest samp\
 les"});this.body=h("div",{hidden:true},this.list,this.all,this.about);this.el=h("details",{class:"clcr-neighbours",ontoggle},
-head,this.body)}drawn(){const{app,other}=this.subspaces;const points=app.data.pointsOf(app.get("modality"),other);const start=other?
-0:app.get("epoch")*app.data.ids.length*2;return{values:points?.v??new Float32Array,start,reach:points?.reach??1}}update(){
-const{app,subspaces}=this;const{data}=app;this.body.hidden=!this.el.open;if(!this.el.open)return;const modality=app.get(
-"modality");const key=[subspaces.key(),modality,data.picked].join("|");if(key===this.key)return;this.key=key;const{values,
-start}=this.drawn();const{present}=data.table;const isThere=row=>subspaces.isCode||Boolean(present[modality].v[row]);const from=[
-values[start+2*data.row],values[start+2*data.row+1]];const others=row=>row!==data.row&&isThere(row);this.found=isThere(data.
-row)?nearestRows(values,start,from,data.ids.length,others):[];this.all.hidden=!this.found.length;const of=subspaces.isCode?
-"":`, of ${modality}`;this.about.textContent=this.found.length?`Distances in the plane drawn${of}; what the projection l\
-eaves out may tell them apart.`:`id ${data.picked} has no ${modality}.`;this.list.replaceChildren(...this.found.map(each=>this.
-item(each)))}item({row,distance}){const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>this.app.
-show(id));pick.setAttribute("aria-label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("sp\
-an",{text:label??"",title:label&&`label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;
-const{subspaces}=this;const{values,start,reach}=this.drawn();const seen=row=>subspaces.toCanvas([values[start+2*row]/(2*
-reach),values[start+2*row+1]/(2*reach)]);pen(ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{
-row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+head,this.body)}drawn(){const{app,other}=this.subspaces;const places=app.data.placesOf(app.get("modality"),app.get("epoc\
+h"),other);return places??{values:new Float32Array,start:0,width:1}}update(){const{app,subspaces}=this;const{data}=app;this.
+body.hidden=!this.el.open;if(!this.el.open)return;const modality=app.get("modality");const key=[subspaces.key(),modality,
+data.picked].join("|");if(key===this.key)return;this.key=key;const{values,start}=this.drawn();const{present}=data.table;
+const isThere=row=>subspaces.isCode||Boolean(present[modality].v[row]);const from=[values[start+2*data.row],values[start+
+2*data.row+1]];const others=row=>row!==data.row&&isThere(row);this.found=isThere(data.row)?nearestRows(values,start,from,
+data.ids.length,others):[];this.all.hidden=!this.found.length;const of=subspaces.isCode?"":`, of ${modality}`;this.about.
+textContent=this.found.length?`Distances in the plane drawn${of}; what the projection leaves out may tell them apart.`:`\
+id ${data.picked} has no ${modality}.`;this.list.replaceChildren(...this.found.map(each=>this.item(each)))}item({row,distance}){
+const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>this.app.show(id));pick.setAttribute("aria-\
+label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("span",{text:label??"",title:label&&`\
+label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;const{subspaces}=this;const{values,
+start,width}=this.drawn();const seen=row=>subspaces.toCanvas([values[start+2*row]/width,values[start+2*row+1]/width]);pen(
+ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
 const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
 this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(
@@ -807,36 +808,35 @@ neighbours.draw(ctx)}marks(){const{app}=this;const dots=this.cloud.picked();if(t
 1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.
 data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+
 1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[
-...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;const start=(data.table.epochs-
-1)*data.ids.length*2+2*data.row;return this.shown.flatMap(m=>{const points=data.pointsOf(m);if(!points||!this.isCode&&!data.
-table.present[m].v[data.row])return[];const[x,y]=[0,1].map(axis=>points.v[start+axis]/(2*points.reach));return[[...this.
-toCanvas([x,y]),true]]})}key(){const{app}=this;const modality=app.get("modality");const space=`${app.get("projection")}/${app.
-data.spaceKey(modality)}`;const here=Boolean(app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),
-this.byModality,this.zoom,this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-
-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];let toWhole=fit;const most=this.
-shown.length*ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),
-new Uint8Array(most)];let n=0;for(const m of this.shown){const points=app.data.pointsOf(m,this.other);if(!points)continue;
-const start=this.other?0:app.get("epoch")*ids.length*2;const width=2*points.reach;const number=table.modalities.indexOf(
-m);for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;x[n]=left+points.v[start+2*i]/width*side;
-y[n]=top+(1-points.v[start+2*i+1]/width)*side;sample[n]=i;layer[n]=number;n++}}if(this.zoom&&n){const move=enlarge(x.subarray(
-0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)[x[i],y[i]]=move([x[i],y[i]]);toWhole=place=>move(fit(place))}const{view}=this.
-cloud;this.toCanvas=place=>view.see(toWhole(place));return{x:x.subarray(0,n),y:y.subarray(0,n),sample:sample.subarray(0,
-n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{theme}=this.app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.
-ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("pro\
-jection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,
-4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){if(name==="modality"&&this.el.
-contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("modality"));this.el.classList.toggle(
-"clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP takes some 20\
- s.":this.noteText();this.neighbours.update();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.legend);this.
-probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();const level=this.
-isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around these points.":"\
-One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keeps no tokens of th\
-eirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.density?` Lines: the densest regions, wit\
-h ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} samples${level}. ${range} Click or draw a\
- loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.spaceKey(this.
-app.get("modality"))];if(!found2)return"The other trace has no such space.";return`Trace b, turned and scaled as a whole\
- to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with its samples shuf\
-fled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
+...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;return this.shown.flatMap(
+m=>{const places=data.placesOf(m,data.table.epochs-1);if(!places||!this.isCode&&!data.table.present[m].v[data.row])return[];
+const[x,y]=[0,1].map(axis=>places.values[places.start+2*data.row+axis]/places.width);return[[...this.toCanvas([x,y]),true]]})}key(){
+const{app}=this;const modality=app.get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;
+const here=Boolean(app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),this.byModality,this.zoom,
+this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
+map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];let toWhole=fit;const most=this.shown.length*
+ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),new Uint8Array(
+most)];let n=0;for(const m of this.shown){const places=app.data.placesOf(m,app.get("epoch"),this.other);if(!places)continue;
+const{values,start,width}=places;const number=table.modalities.indexOf(m);for(let i=0;i<ids.length;i++){if(!this.isCode&&
+!table.present[m].v[i])continue;x[n]=left+values[start+2*i]/width*side;y[n]=top+(1-values[start+2*i+1]/width)*side;sample[n]=
+i;layer[n]=number;n++}}if(this.zoom&&n){const move=enlarge(x.subarray(0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)
+[x[i],y[i]]=move([x[i],y[i]]);toWhole=place=>move(fit(place))}const{view}=this.cloud;this.toCanvas=place=>view.see(toWhole(
+place));return{x:x.subarray(0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){
+const{theme}=this.app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[
+[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1\
+ →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;
+for(const{name,select}of app.pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.
+data.pointsOf(app.get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The k\
+ernel is fitting this projection; a first UMAP takes some 20 s.":this.noteText();this.neighbours.update();if(!waiting)this.
+cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{
+app}=this;if(this.other)return this.otherNote();const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]}\
+ level`;const range=this.zoom?"Enlarged around these points.":"One range for all levels and modalities of a space.";const pale=app.
+data.lacking?" Pale: this page keeps no tokens of theirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.
+density?` Lines: the densest regions, with ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} \
+samples${level}. ${range} Click or draw a loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.
+compared?.distance[data.spaceKey(this.app.get("modality"))];if(!found2)return"The other trace has no such space.";return`\
+Trace b, turned and scaled as a whole to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(
+found2[1])} with its samples shuffled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
 (_,i)=>rampColor(palette.ramp,i/255));this.changed=changed;this.name="light";this.shades=palette.light;this.paper="#fff";
 this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.watch=new MutationObserver(()=>this.look());const attributeFilter=[
 "data-jp-theme-light","data-jp-theme-name","class","data-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,

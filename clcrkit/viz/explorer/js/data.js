@@ -109,6 +109,18 @@ export class Data {
     return this.points[kind]?.[(other ? "b/" : "") + this.spaceKey(modality)];
   }
 
+  /**
+   * The same at one epoch: pairs from `start` on, one for each sample, of numbers from 0 to `width`.
+   * @param {string} modality
+   * @param {number} epoch
+   * @param {boolean} [other]
+   */
+  placesOf(modality, epoch, other = false) {
+    const points = this.pointsOf(modality, other);
+    const start = other ? 0 : epoch * this.ids.length * 2;
+    return points && { values: points.v, start, width: 2 * points.reach };
+  }
+
   /** The name of the present space, for a modality. @param {string} modality */
   spaceKey(modality) {
     const space = this.model.get("space");

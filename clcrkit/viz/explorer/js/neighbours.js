@@ -53,12 +53,11 @@ export class Neighbours {
     this.el = h("details", { class: "clcr-neighbours", ontoggle }, head, this.body);
   }
 
-  /** The points of the chosen modality as they are drawn. @returns {{values: Numbers, start: number, reach: number}} */
+  /** The points of the chosen modality as they are drawn. @returns {{values: Numbers, start: number, width: number}} */
   drawn() {
     const { app, other } = this.subspaces;
-    const points = app.data.pointsOf(app.get("modality"), other);
-    const start = other ? 0 : app.get("epoch") * app.data.ids.length * 2;
-    return { values: points?.v ?? new Float32Array(), start, reach: points?.reach ?? 1 };
+    const places = app.data.placesOf(app.get("modality"), app.get("epoch"), other);
+    return places ?? { values: new Float32Array(), start: 0, width: 1 };
   }
 
   update() {
@@ -99,10 +98,9 @@ export class Neighbours {
   draw(ctx) {
     if (!this.el.open || !this.found.length) return;
     const { subspaces } = this;
-    const { values, start, reach } = this.drawn();
+    const { values, start, width } = this.drawn();
     /** @param {number} row */
-    const seen = (row) =>
-      subspaces.toCanvas([values[start + 2 * row] / (2 * reach), values[start + 2 * row + 1] / (2 * reach)]);
+    const seen = (row) => subspaces.toCanvas([values[start + 2 * row] / width, values[start + 2 * row + 1] / width]);
     pen(ctx, this.app.theme.ink(0.7), 1);
     const from = seen(this.app.data.row);
     for (const { row } of this.found) line(ctx, [from, seen(row)]);

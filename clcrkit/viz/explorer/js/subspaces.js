@@ -176,11 +176,10 @@ export class Subspaces {
   /** Where a has the picked sample, while b's cloud is drawn. @returns {[number, number, boolean][]} */
   placesAsTraced() {
     const { data } = this.app;
-    const start = (data.table.epochs - 1) * data.ids.length * 2 + 2 * data.row;
     return this.shown.flatMap((m) => {
-      const points = data.pointsOf(m);
-      if (!points || (!this.isCode && !data.table.present[m].v[data.row])) return [];
-      const [x, y] = [0, 1].map((axis) => points.v[start + axis] / (2 * points.reach));
+      const places = data.placesOf(m, data.table.epochs - 1);
+      if (!places || (!this.isCode && !data.table.present[m].v[data.row])) return [];
+      const [x, y] = [0, 1].map((axis) => places.values[places.start + 2 * data.row + axis] / places.width);
       return [/** @type {[number, number, boolean]} */ ([...this.toCanvas([x, y]), true])];
     });
   }
@@ -208,15 +207,14 @@ export class Subspaces {
     const [sample, layer] = [new Int32Array(most), new Uint8Array(most)];
     let n = 0;
     for (const m of this.shown) {
-      const points = app.data.pointsOf(m, this.other);
-      if (!points) continue;
-      const start = this.other ? 0 : app.get("epoch") * ids.length * 2;
-      const width = 2 * points.reach;
+      const places = app.data.placesOf(m, app.get("epoch"), this.other);
+      if (!places) continue;
+      const { values, start, width } = places;
       const number = table.modalities.indexOf(m);
       for (let i = 0; i < ids.length; i++) {
         if (!this.isCode && !table.present[m].v[i]) continue;
-        x[n] = left + (points.v[start + 2 * i] / width) * side;
-        y[n] = top + (1 - points.v[start + 2 * i + 1] / width) * side;
+        x[n] = left + (values[start + 2 * i] / width) * side;
+        y[n] = top + (1 - values[start + 2 * i + 1] / width) * side;
         sample[n] = i;
         layer[n] = number;
         n++;
