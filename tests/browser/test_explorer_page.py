@@ -64,6 +64,23 @@ def test_page_from_disk_links_and_moves(offline: Watched, written: Path) -> None
     offline.assert_quiet()
 
 
+def test_what_is_focused_keeps_the_focus_when_the_numbers_beside_it_change(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.goto(written.as_uri())
+    settled(page)
+    caption = page.locator(".clcr-lane-caption").first
+    term, before = caption.locator(".clcr-term").first, caption.inner_text()
+    term.focus()
+    page.evaluate("""() => {
+        const slider = document.querySelector(".clcr-gamma");
+        slider.value = 0;
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+    expect(caption).not_to_have_text(before)
+    expect(term).to_be_focused()
+    offline.assert_quiet()
+
+
 def test_page_finds_ids_above_2_to_the_53(offline: Watched, tmp_path: Path) -> None:
     split = asynchrony((64, 8, 60))
     torch.manual_seed(0)
