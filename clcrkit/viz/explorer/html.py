@@ -178,7 +178,8 @@ def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool
     if "budget" in explorer.views and source.table()["pictured"]:
         state["_picture"] = _as_many_as_fit(explorer.payload.picture, rows, part * PICTURE_BYTES)
     if "attention" in explorer.views:
-        state["_attention"] = _attention(explorer, rows, part * ATTENTION_BYTES)
+        spare = max(0.0, part * TOKEN_BYTES - one * len(rows))
+        state["_attention"] = _attention(explorer, rows, part * ATTENTION_BYTES + spare)
     if live:
         state["_inputs"] = inputs(explorer.model, trace, rows)  # type: ignore[arg-type]
     elif explorer.model is not None:
