@@ -150,13 +150,15 @@ def _loaded(
         if not Path(path).exists():
             raise DataError(f"{path}: no such file or folder")
         try:
-            return loader(path, **options)
+            split = loader(path, **options)
         except DataError:
             if about.loader != "mmsa" or bert is not None or not is_multibench(Path(path)):
                 raise
-        split = datasets.multibench(path, **how)
-        if split.label_names:
-            raise DataError(f"{path}: holds IEMOCAP's {len(split.label_names)} emotions, but a sentiment is needed")
+            split = datasets.multibench(path, **how)
+        if about.loader in ("mmsa", "multibench") and bool(split.label_names) != (about.metrics == "emotions"):
+            kinds = ("a sentiment", "IEMOCAP's emotions")
+            held, needed = kinds if about.metrics == "emotions" else kinds[::-1]
+            raise DataError(f"{path}: holds {held}, but this benchmark needs {needed}")
         return split
     except DataError as error:
         raise DataError(f"{error}; {about.obtain}") from None

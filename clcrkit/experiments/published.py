@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from clcrkit.errors import check_choice
+from clcrkit.metrics import EMOTIONS
 
 
 class Benchmark(NamedTuple):
@@ -33,6 +34,7 @@ _SENTIMENT = ("mae", "correlation", "accuracy_2_has0", "f1_2_has0", "accuracy_2_
               "accuracy_7")  # fmt: skip
 _SIMS = ("mae", "correlation", "accuracy_2", "f1_2", "accuracy_3", "accuracy_5")
 _CLASSES = ("accuracy", "f1_macro")
+_EMOTIONS = tuple(f"{figure}_{emotion}" for emotion in EMOTIONS for figure in ("accuracy", "f1"))
 _PICKLE = {"published": {"replace": True}}
 TEXT = (
     "Language is the BERT output (one layer) that the file holds; the paper taps an early, a middle and a late layer."
@@ -55,6 +57,15 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "sims": Benchmark(
         "mmsa", _PICKLE, _SIMS, {}, _mmsa("SIMS", "unaligned_39.pkl"), (TEXT, "The paper has no figure on SIMS."),
         "sims"),
+    "iemocap": Benchmark(
+        "multibench", _PICKLE, _EMOTIONS, {},
+        "get iemocap_data.pkl or iemocap_data_noalign.pkl from the links in the README of "
+        "yaohungt/Multimodal-Transformer and pass its path",
+        ("Language is the word vectors (GloVe) that the file holds.",
+         "The notes on the paper have no figure on IEMOCAP.",
+         "F1 is weighted by class, as in MulT, so that always saying no scores high for a rare emotion.",
+         "MulT's file does not tell who speaks: a speaker may be in two parts."),
+        "emotions"),
     "cremad": Benchmark(
         "cremad", {"published": {"split": "published"}, "actors apart": {"split": "actors"}}, _CLASSES,
         {"accuracy": 0.7792},

@@ -53,7 +53,7 @@ def launched(folder: Path, launcher: list[str], paths: dict[str, Path]) -> dict[
 
 
 @pytest.mark.parametrize(("launcher", "names"), [
-    (TORCHRUN, ("mosi", "mosei", "sims", "ave")),
+    (TORCHRUN, ("mosi", "mosei", "sims", "iemocap", "ave")),
     (TORCHRUN, ("cremad", "kinetics-sounds", "ucf101")),
     (ACCELERATE, ("mosi",)),
 ])  # fmt: skip
