@@ -36,9 +36,10 @@ from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated, ranks
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.distributed import is_main
 from clcrkit.errors import ConfigError, DataError, require
+from clcrkit.experiments.encoders import Encoder
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
-from clcrkit.pretrained import CachedLevels, with_stages
+from clcrkit.pretrained import with_stages
 from clcrkit.tasks import TASKS
 from clcrkit.training import TrainConfig, evaluate, fit, predict
 
@@ -65,7 +66,7 @@ class Setup:
     training        its seed is replaced by the trial's, and its learning rate where the trial has one
     figures         what is measured besides: the name of a function of `clcrkit.metrics`, such as 'sentiment'; '' for
                     the task's own figures alone
-    cached          modalities whose features hold the levels of a pretrained encoder side by side (`CachedLevels`)
+    encoders        by modality what reads it in all models, in place of the kit's own stages
     """
 
     name: str
@@ -74,7 +75,7 @@ class Setup:
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
     figures: str = ""
-    cached: tuple[str, ...] = ()
+    encoders: Mapping[str, Encoder] = field(default_factory=dict)
 
     def split(self, seed: int) -> Split:
         """The data set of this seed. Raises ConfigError where there is no such data set or argument."""
@@ -109,17 +110,19 @@ class Trial:
     def described(self) -> dict[str, Any]:
         """All that decides the result, defaults included, as plain values; without the setup's name."""
         setup, settings = self.setup, {**self.setup.settings, **self.settings}
+        encoders = {m: encoder.described for m, encoder in setup.encoders.items()}
+        later = (*_LATER, *([] if encoders else [("pretrained_rate", self.training.pretrained_rate)]))
         settings = {name: x.item() if hasattr(x, "item") else x for name, x in settings.items()}  # numpy's numbers
         return {
             "data": setup.data if isinstance(setup.data, str) else _digest(setup.split(self.seed)),
             "data_settings": dict(setup.data_settings),
             "settings": {**DEFAULTS, **ranks(settings), **settings},
-            "training": {k: v for k, v in asdict(self.training).items() if (k, v) not in _LATER},
+            "training": {k: v for k, v in asdict(self.training).items() if (k, v) not in later},
             "model": self.model,
             "seed": self.seed,
             "rho": self.rho,
             **({"figures": setup.figures} if setup.figures else {}),  # older keys lack it
-            **({"cached": list(setup.cached)} if setup.cached else {}),
+            **({"encoders": encoders} if encoders else {}),
         }
 
     @property
@@ -142,14 +145,17 @@ class Trial:
 
     def build(self, split: Split) -> CLCR | Baseline:
         """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
-        config = CLCRConfig.of(split, **{**self.setup.settings, **self.settings})
+        settings, encoders = {**self.setup.settings, **self.settings}, self.setup.encoders
+        if settings.get("standardise") is True:
+            as_they_are = {m for m, encoder in encoders.items() if encoder.as_it_is}
+            settings["standardise"] = [m for m in split.train.modalities if m not in as_they_are]
+        config = CLCRConfig.of(split, **settings)
+        modalities = {m: encoders[m].modality(x) if m in encoders else x for m, x in config.modalities.items()}
+        config = replace(config, modalities=modalities)
         torch.manual_seed(self.seed)
         model = self._made(config)
-        widths = {m: config.modalities[m].size / config.levels for m in self.setup.cached if m in model.modalities}
-        for m, width in widths.items():
-            if width % 1:
-                raise ConfigError(f"cached: {config.levels * width:g} features of {m} are not {config.levels} levels")
-        return with_stages(model, {m: CachedLevels(config.levels, int(width)) for m, width in widths.items()})
+        read = {m: encoder for m, encoder in encoders.items() if m in model.modalities}
+        return with_stages(model, {m: x.stage(m, config.levels, modalities[m]) for m, x in read.items()})
 
     def _made(self, config: CLCRConfig) -> CLCR | Baseline:
         if self.model in RIVALS:

@@ -191,7 +191,7 @@ def test_extracted_features_give_levels_to_all_models(tmp_path: Path):
     foot = (out / "table.md").read_text()
     assert "acoustic: made by PretrainedAudio" in foot
     assert FRAMES not in foot
-    with pytest.raises(ConfigError, match=r"cached: 32 features of acoustic are not 3 levels"):
+    with pytest.raises(ConfigError, match=r"encoders: 32 features of acoustic are not 3 levels"):
         tiny("cremad", path, out, features=tmp_path / "levels", settings={**SMALL, "levels": 3})
 
 
