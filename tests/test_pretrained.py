@@ -15,9 +15,11 @@ transformers = pytest.importorskip("transformers")
 SMALL = {"hidden_size": 16, "num_hidden_layers": 6, "num_attention_heads": 2, "intermediate_size": 32}
 
 
-def tiny_text(kind: str = "Bert"):
+def tiny_text(kind: str = "Bert", **options):
     torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(vocab_size=50, max_position_embeddings=40, pad_token_id=1, **SMALL)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=50, max_position_embeddings=40, pad_token_id=1, **{**SMALL, **options}
+    )
     return getattr(transformers, f"{kind}Model")(config)
 
 
