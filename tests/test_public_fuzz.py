@@ -106,7 +106,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
             lambda **settings: next(d.asynchrony_chunks(**settings)),
             {"samples": 4, "chunk": 2, "seed": 0, "noise": 0.1},
         ),
-        "ave": (d.ave, read),
+        "ave": (d.ave, {**read, "pixels": 0}),
         "check": (d.check, {"split": x.split}),
         "convert": (
             d.convert,

@@ -45,6 +45,7 @@ TEXT = (
 )
 _ACC2 = "The notes on the paper quote one Acc-2 and do not say whether zero labels count: it stands beside both."
 FRAMES = "Frames are 16 x 16 means, read by the kit's TCN; rivals' papers train a ResNet-18 on full frames."
+VGG = "Features are VGG and VGGish of the published files."
 PICTURES = (
     "Each picture passes a ResNet-18 alone: at most 3 frames of a clip, scaled to a square, and pieces of 64 columns "
     "of the spectrogram. Rivals' papers crop frames of 224 x 224, mirrored at random, and take the spectrogram whole."
@@ -89,8 +90,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "ave": Benchmark(
         "ave", {"published": {}}, _CLASSES, {"accuracy": 0.7382},
         "get the features of YapengTian/AVE-ECCV18 and pass the folder of audio_feature.h5, visual_feature.h5, "
-        "labels.h5, mil_labels.h5 and the three order files",
-        ("Features are VGG and VGGish of the published files. 8 videos are in the published training and test part.",)),
+        "labels.h5, mil_labels.h5 and the three order files; with resnet its videos and lists, and pass the folder of "
+        "trainSet.txt, valSet.txt, testSet.txt, AudioWAV and Image-01-FPS",
+        (VGG, "8 videos are in the published training and test part."), channels=_SOUND_AND_SIGHT),
     "ucf101": Benchmark(
         "ucf101", {"published": {"split": "1"}}, _CLASSES, {"accuracy": 0.8364},
         "get UCF101 and its lists, extract frames and optical flow as GeWu-Lab/BalanceBenchmark does, and pass the "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clcrkit.experiments.compare import summary
 from clcrkit.experiments.encoders import Pictures
-from clcrkit.experiments.published import FRAMES, PICTURES, TEXT, Benchmark
+from clcrkit.experiments.published import FRAMES, PICTURES, TEXT, VGG, Benchmark
 from clcrkit.experiments.trials import DEFAULTS, Trial
 from clcrkit.training import TrainConfig
 
@@ -86,7 +86,7 @@ def foot(trials: Sequence[Trial], rates: Sequence[float], about: Benchmark) -> s
                 "encoders; the validation part; which epoch is reported; schedule, clipping, seeds; what each rival's "
                 "paper trained; the loss of each task.",
                 "Encoders are the same for all; concat has a linear layer on the joined means, late fusion our head.",
-                *(note for note in about.notes if not (read and note in (TEXT, FRAMES))),
+                *(note for note in about.notes if not (read and note in (TEXT, FRAMES, VGG))),
                 *([PICTURES] if any(isinstance(encoder, Pictures) for encoder in read.values()) else []),
                 *(f"{m}: read by {encoder}." for m, encoder in read.items()),
                 *([_slower(t)] if any(encoder.made_by for encoder in read.values()) else []),

@@ -13,11 +13,12 @@ import torch
 from clcrkit import ConfigError, DataError, resnet
 from clcrkit.datasets import cremad, mmsa
 from clcrkit.experiments.benchmark import main
-from clcrkit.experiments.published import FRAMES, PICTURES, TEXT
+from clcrkit.experiments.published import FRAMES, PICTURES, TEXT, VGG
 from clcrkit.experiments.trials import Trial
 from clcrkit.pretrained import PretrainedText
 from clcrkit.resnet import ResNet
 from clcrkit.training import load, predict
+from tests.datasets import writers_media
 from tests.experiments.test_benchmark import COLUMNS, SMALL, tiny, written
 from tests.test_pretrained import tiny_text
 from tests.test_resnet import TINY, tiny_resnet
@@ -25,6 +26,7 @@ from tests.test_resnet import TINY, tiny_resnet
 SHAPES = {
     "cremad": {"acoustic": (1, 64, 64), "vision": (3, 32, 32)},
     "kinetics-sounds": {"acoustic": (1, 65, 64), "vision": (3, 32, 32)},
+    "ave": {"acoustic": (1, 64, 64), "vision": (3, 32, 32)},
     "ucf101": {"vision": (3, 32, 32), "flow": (2, 32, 32)},
 }
 PICTURE: dict[str, Any] = {"resnet": "scratch", "pixels": 32}
@@ -44,6 +46,8 @@ def test_a_resnet_reads_clips_from_files_to_table_and_page(
     name: str, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ):
     path, out = written(name, tmp_path / "data"), tmp_path / "out"
+    if name == "ave":  # published as features, and as videos elsewhere
+        writers_media.write_ave_clips(path, 0)
     given = {**PICTURE, "models": ("CLCR", "OGM-GE", "vision alone")}
     table = tiny(name, path, out, **given)
     assert list(table) == COLUMNS
@@ -55,6 +59,7 @@ def test_a_resnet_reads_clips_from_files_to_table_and_page(
         assert f"{m}: read by a ResNet-18 of random weights; all of it is trained." in foot
     assert PICTURES in foot
     assert FRAMES not in foot
+    assert VGG not in foot
     assert "Pretrained weights" not in foot
     assert (out / "explorer.html").stat().st_size > 10_000
     (run,) = out.glob("best run *")
@@ -150,7 +155,9 @@ def test_the_bert_is_trained_along_in_every_model(tmp_path: Path, capsys, monkey
 def test_what_a_set_cannot_have_is_refused_with_a_cure(tmp_path: Path, capsys):
     clips, out, bert = written("cremad", tmp_path / "cremad"), tmp_path / "out", tmp_path / "tiny-bert"
     tiny_text().save_pretrained(bert)
-    with pytest.raises(ConfigError, match="resnet: given, but ave has no pictures, only features of them"):
+    with pytest.raises(ConfigError, match="resnet: given, but mmsa has no pictures, only features of them"):
+        tiny("sims", written("sims", tmp_path / "sims"), out, **PICTURE)
+    with pytest.raises(DataError, match=r"trainSet\.txt: .*; get the features of YapengTian/AVE-ECCV18"):
         tiny("ave", written("ave", tmp_path / "ave"), out, **PICTURE)
     with pytest.raises(ConfigError, match="features and resnet: given, but they exclude each other; leave one out"):
         tiny("cremad", clips, out, features=tmp_path, **PICTURE)
