@@ -265,7 +265,9 @@ def _explain(trial: Trial, folder: Path, progress: bool) -> None:
 
     split = trial.setup.split(trial.seed)
     model: Any = trial.build(split)
-    fit(model, split.train, split.valid, trial.training, folder / f"best run {trial.key}", progress=progress)
+    done = fit(model, split.train, split.valid, trial.training, folder / f"best run {trial.key}", progress=progress)
+    if done.stopped == "interrupted":
+        raise KeyboardInterrupt  # the page shows finished runs only
     trace = model.cpu().trace(split.test.select(slice(0, SHOWN)))
     if is_main():
         Explorer(trace, model, split).export(folder / "explorer.html")

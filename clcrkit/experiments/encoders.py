@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from clcrkit.config import Modality
 from clcrkit.datasets.extract import made_by
@@ -20,14 +20,13 @@ from clcrkit.resnet import ResNet
 
 @dataclass(frozen=True)
 class Encoder:
-    """How one modality is read. `as_it_is`: its tokens are not standardised. made_by: which pretrained weights are
-    trained along; '' for none."""
+    """How one modality is read. `as_it_is`: its tokens are not standardised. trained: the encoder is part of every
+    model. made_by: which pretrained weights that begins with; '' for none."""
 
     made_by: str = field(default="", kw_only=True)
 
-    @property
-    def as_it_is(self) -> bool:
-        return False
+    as_it_is: ClassVar[bool] = False
+    trained: ClassVar[bool] = True
 
     @property
     def described(self) -> dict[str, Any]:
@@ -46,6 +45,8 @@ class Encoder:
 @dataclass(frozen=True)
 class Levels(Encoder):
     """The features are the levels of an encoder side by side, computed before."""
+
+    trained: ClassVar[bool] = False
 
     def stage(self, name: str, levels: int, spec: Modality) -> CachedLevels:
         if spec.size % levels:
@@ -88,9 +89,7 @@ class Pictures(Encoder):
     columns: int
     folder: str = ""
 
-    @property
-    def as_it_is(self) -> bool:
-        return True
+    as_it_is: ClassVar[bool] = True
 
     @property
     def described(self) -> dict[str, Any]:

@@ -14,11 +14,12 @@ import inspect
 import json
 import math
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,16 @@ class Trial:
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
-    def train(self) -> tuple[CLCR | Baseline, Split, dict[str, Any]]:
+    def train(self, folder: str | os.PathLike[str] | None = None) -> tuple[CLCR | Baseline, Split, dict[str, Any]]:
         """The trained model, its data, and how the training went: valid_score, best_epoch, curve (the validation
-        score after each epoch, as text), seconds."""
+        score after each epoch, as text), seconds (of this call). folder: of the run's state, from which a killed
+        training goes on. Raises KeyboardInterrupt where it was stopped."""
         split = self.setup.split(self.seed)
         model = self.build(split)
         began = time.perf_counter()
-        result = fit(model, split.train, split.valid, self.training, progress=False)
+        result = fit(model, split.train, split.valid, self.training, folder, progress=False)
+        if result.stopped == "interrupted":
+            raise KeyboardInterrupt  # what it learned so far is no finished trial
         seconds = time.perf_counter() - began
         curve = " ".join(f"{x:.4g}" for x in result.history["valid_score"])
         row = {"valid_score": result.score, "best_epoch": result.best_epoch, "curve": curve, "seconds": seconds}
@@ -189,7 +193,8 @@ def run(
     `joblib.parallel_config` says, such as `parallel_config(backend="dask")` with a `dask.distributed.Client` (give its
     workers one thread each: trials of one process take turns). folder: one JSON file for each trial, written by this
     process as soon as the trial is finished, so a call that was killed continues when it is made again; None keeps
-    nothing. note: columns to add to the trials that run now, such as the commit of the code.
+    nothing. The training of an encoder, which may take hours, also keeps its state there until it is finished.
+    note: columns to add to the trials that run now, such as the commit of the code.
 
     Columns: data (the setup's name), model, changes (of the setup's settings, as text), rate, seed, key, those of
     `note`; score (of the test part, `tasks.Task.score`), valid_score, best_epoch, curve (the validation score after
@@ -204,7 +209,7 @@ def run(
     """
     by_key = {trial.key: trial for trial in trials}
     needed = ("score", "valid_score", "best_epoch", "parameters")
-    rows = kept(by_key.values(), _row, needed, folder, n_jobs, progress, note)
+    rows = kept(by_key.values(), partial(_row, folder=folder), needed, folder, n_jobs, progress, note)
     table = []
     for key, trial in by_key.items():
         changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
@@ -241,6 +246,7 @@ def kept(
         bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
         if folder is not None and is_main():
             write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
+            shutil.rmtree(Path(folder) / key, ignore_errors=True)  # the state of a long training
     return rows
 
 
@@ -255,8 +261,9 @@ def _job(work: Callable[[Trial], Mapping[str, Any]], trial: Trial) -> tuple[str,
             torch.set_num_threads(threads)
 
 
-def _row(trial: Trial) -> dict[str, Any]:
-    model, split, training = trial.train()
+def _row(trial: Trial, folder: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    long = folder is not None and any(encoder.trained for encoder in trial.setup.encoders.values())
+    model, split, training = trial.train(Path(folder) / trial.key) if long and folder else trial.train()
     return {**training, **_measured(trial, model, split)}
 
 

@@ -4,6 +4,7 @@ resume, refusals. Networks are tiny; all else is as in earnest."""
 from __future__ import annotations
 
 from pathlib import Path
+from signal import SIGINT, raise_signal
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from clcrkit.experiments.trials import Trial
 from clcrkit.pretrained import PretrainedText
 from clcrkit.resnet import ResNet
 from clcrkit.training import load, predict
+from clcrkit.training.run import Run
 from tests.datasets import writers_media
 from tests.experiments.test_benchmark import COLUMNS, SMALL, tiny, written
 from tests.test_pretrained import tiny_text
@@ -91,24 +93,30 @@ def test_a_resnet_of_a_folder_is_where_the_frames_start(tmp_path: Path, capsys):
             assert 0 < (x - start[name]).norm() < 0.1 * (x - other[name]).norm()  # one epoch at 1e-4
 
 
-def test_a_killed_call_goes_on_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path, out, train = written("cremad", tmp_path / "data"), tmp_path / "out", Trial.train
-    trained: list[str] = []
+def test_a_stopped_call_goes_on_within_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C after the first of two epochs of the second training: it is no finished trial, and goes on there."""
+    path, out, close = written("cremad", tmp_path / "data"), tmp_path / "out", Run.close_epoch
+    given = {**PICTURE, "models": ("concat",), "epochs": 2}
+    closed: list[int] = []
 
-    def counted(trial: Trial):
-        if len(trained) == 1:
-            raise KeyboardInterrupt
-        trained.append(trial.key)
-        return train(trial)
+    def counted(run: Run, valid: Any) -> None:
+        close(run, valid)
+        closed.append(run.epoch)
+        if len(closed) == 3 and not (out / "table.csv").exists():
+            raise_signal(SIGINT)
 
-    given = {**PICTURE, "models": ("concat",)}
-    monkeypatch.setattr(Trial, "train", counted)
+    monkeypatch.setattr(Run, "close_epoch", counted)
     with pytest.raises(KeyboardInterrupt):
         tiny("cremad", path, out, **given)
-    monkeypatch.setattr(Trial, "train", train)
-    pd.testing.assert_frame_equal(
-        tiny("cremad", path, out, **given), tiny("cremad", path, tmp_path / "at once", **given)
-    )
+    assert closed == [1, 2, 1]
+    assert len(list((out / "trials").glob("*.json"))) == 1
+    (unfinished,) = (p for p in (out / "trials").iterdir() if p.is_dir())
+    assert list(unfinished.iterdir())
+    closed[:] = [0] * 9
+    resumed = tiny("cremad", path, out, **given)
+    assert closed[9] == 2  # not from the beginning
+    assert not any(p.is_dir() for p in (out / "trials").iterdir())
+    pd.testing.assert_frame_equal(resumed, tiny("cremad", path, tmp_path / "at once", **given))
 
 
 def test_the_bert_is_trained_along_in_every_model(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
@@ -119,8 +127,8 @@ def test_the_bert_is_trained_along_in_every_model(tmp_path: Path, capsys, monkey
     built: dict[str, Any] = {}
     train = Trial.train
 
-    def kept(trial: Trial):
-        model, split, row = train(trial)
+    def kept(trial: Trial, *folder: Path):
+        model, split, row = train(trial, *folder)
         built[trial.model] = model
         return model, split, row
 
