@@ -122,7 +122,8 @@ def benchmark(
             device = default_device(frozen)
             split = cached_levels(split, "language", frozen.to(device), out / "levels", progress)
         read = {m: Levels() for m in split.train.modalities} if features is not None else encoders
-        _say(f"{name}, {division}: {split!r}\n{datasets.check(split)!r}")
+        by = [f"- {m}: read by {encoder}." for m, encoder in read.items()]
+        _say("\n".join([f"{name}, {division}: {split!r}", repr(datasets.check(split)), *by]))
         setups[division] = Setup(division, split, {}, shared, training, about.metrics, read)
     chosen = [*(models or _fitting(setups["published"])), *(READINGS if readings else ())]
     trials = [trial for setup in setups.values() for trial in comparison(setup, seeds, chosen)]

@@ -115,10 +115,11 @@ def text_encoder(folder: Path, levels: int) -> tuple[PretrainedText, Text]:
 def picture_encoder(channels: int, pixels: int, levels: int, folder: Path | None) -> Pictures:
     """The ResNet for frames or flow of pixels x pixels, or for a spectrogram's pieces (one channel). Weights of the
     folder are for three channels alone. Raises DataError where the folder holds no ResNet, ConfigError as `ResNet`."""
+    start = folder if channels == 3 else None
+    if start is not None and not start.is_dir():
+        raise DataError(f"{start}: no such folder; get the files of microsoft/resnet-18 (safetensors), or say scratch")
+    resnet = ResNet(
+        (channels, pixels, pixels), levels, start and str(start)
+    )  # fails now, and not after hours of reading
     columns = COLUMNS if channels == 1 else pixels
-    if folder is None or channels != 3:
-        return Pictures(channels, columns)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; get the files of microsoft/resnet-18 (safetensors), or say scratch")
-    resnet = ResNet((channels, pixels, pixels), levels, str(folder))
-    return Pictures(channels, columns, str(folder), made_by=made_by(resnet))
+    return Pictures(channels, columns, str(start or ""), made_by=made_by(resnet) if start else "")
