@@ -105,7 +105,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
     Each group's `share` is that of the learning rate which its weights get; `fit` multiplies by it at each step."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    pretrained = {p for module in model.modules() if getattr(module, "pretrained", 0) is True for p in module.parameters()}
+    encoders = [module for module in model.modules() if getattr(module, "pretrained", None) is True]
+    pretrained = {p for encoder in encoders for p in encoder.parameters()}
     groups = []
     for share, inside in ((1.0, False), (config.pretrained_rate, True)) if pretrained else ((1.0, False),):
         for matrices, decay in ((True, 1), (False, config.decay_all)):

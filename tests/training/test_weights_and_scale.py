@@ -149,7 +149,7 @@ def test_only_the_named_modalities_are_standardised():
     assert some.modalities == {"a": whole.modalities["a"], "b": Modality(3)}
     assert CLCRConfig.of(batch, standardise=[]) == CLCRConfig.of(batch)
     for wrong in ("a", ["c"]):
-        with pytest.raises(ConfigError, match=r"standardise: .*, but True, False or names of the modalities are needed"):
+        with pytest.raises(ConfigError, match=r"standardise: .*, but True, False or names of the modalities"):
             CLCRConfig.of(batch, standardise=wrong)
 
 
