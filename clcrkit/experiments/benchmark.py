@@ -224,7 +224,7 @@ def _forecast(trials: Sequence[Trial], folder: Path) -> str:
     for setup in {trial.setup.name: trial.setup for trial in waiting}.values():
         split = setup.split(0)
         held = sum(x.nbytes for part in PARTS for x in getattr(split, part).tokens.values())
-        lines.append(f"{setup.name}: its samples take {held / 1e9:.2g} GB of memory, the training part of the device's")
+        lines.append(f"{setup.name}: its samples take {held / 1e9:.2g} GB of memory; a GPU holds those of the training")
     megabytes = (len(waiting) * TRIAL_BYTES + PAGE_BYTES + run_bytes) / 1e6
     length = f"{seconds / 3600:.2g} hours" if seconds > 3600 else f"{math.ceil(seconds / 60)} minutes or less"
     total = f"{len(waiting)} of {len(trials)} trainings to run, about {length} of training one after "
