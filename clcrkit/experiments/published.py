@@ -47,9 +47,9 @@ _ACC2 = "The notes on the paper quote one Acc-2 and do not say whether zero labe
 FRAMES = "Frames are 16 x 16 means, read by the kit's TCN; rivals' papers train a ResNet-18 on full frames."
 VGG = "Features are VGG and VGGish of the published files."
 PICTURES = (
-    "Each picture passes a ResNet-18 alone and is not standardised: at most 3 frames of a clip, scaled to a square, and "
-    "pieces of 64 columns of the spectrogram. Rivals' papers crop frames of 224 x 224, mirrored at random, and take the "
-    "spectrogram whole."
+    "Each picture passes a ResNet-18 alone and is not standardised: at most 3 frames of a clip, scaled to a square, "
+    "and pieces of 64 columns of the spectrogram. Rivals' papers crop frames of 224 x 224, mirrored at random, and take "
+    "the spectrogram whole."
 )
 
 
