@@ -21,7 +21,7 @@ from clcrkit.datasets.clips import Row, read_clips
 from clcrkit.datasets.readers.array_files import finite_floats, h5_array
 from clcrkit.datasets.readers.frames import frame_pictures, picture_source
 from clcrkit.datasets.readers.paths import inside, read_lines
-from clcrkit.datasets.readers.sound import SOUND_PICTURES, sound_pictures
+from clcrkit.datasets.readers.sound import COLUMNS, SOUND_PICTURES, sound_pictures
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError, require
 
@@ -127,6 +127,7 @@ def _clips(folder: Path, progress: bool, pixels: int) -> Split:
         shards=None,
         progress=progress,
         sources={"acoustic": SOUND_PICTURES, "vision": picture_source(pixels)},
+        pictures={"acoustic": (1, COLUMNS), "vision": (3, pixels)},
     )
 
 

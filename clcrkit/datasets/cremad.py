@@ -12,7 +12,7 @@ from clcrkit.arguments import public
 from clcrkit.datasets.clips import VALID, Read, Row, parts_by_group, read_clips
 from clcrkit.datasets.readers.frames import IMAGE_FRAMES, frame_pictures, image_frames, picture_source
 from clcrkit.datasets.readers.paths import read_lines
-from clcrkit.datasets.readers.sound import SOUND_FRAMES, SOUND_PICTURES, sound_frames, sound_pictures
+from clcrkit.datasets.readers.sound import COLUMNS, SOUND_FRAMES, SOUND_PICTURES, sound_frames, sound_pictures
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError, check_choice
 
@@ -77,6 +77,7 @@ def cremad(
         shards=shards,
         progress=progress,
         sources=sources,
+        pictures={"acoustic": (1, COLUMNS), "vision": (3, pixels)} if pixels else {},
     )
 
 

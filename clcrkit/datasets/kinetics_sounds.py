@@ -72,6 +72,7 @@ def kinetics_sounds(
         shards=shards,
         progress=progress,
         sources=sources,
+        pictures={"acoustic": (1, COLUMNS), "vision": (3, pixels)} if pixels else {},
     )
 
 

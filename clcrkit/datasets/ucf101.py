@@ -71,6 +71,7 @@ def ucf101(
         shards=shards,
         progress=progress,
         sources=sources,
+        pictures={"vision": (3, pixels)} if pixels else {},
     )
 
 

@@ -48,8 +48,8 @@ FRAMES = "Frames are 16 x 16 means, read by the kit's TCN; rivals' papers train 
 VGG = "Features are VGG and VGGish of the published files."
 PICTURES = (
     "Each picture passes a ResNet-18 alone and is not standardised: at most 3 frames of a clip, scaled to a square, "
-    "and pieces of 64 columns of the spectrogram. Rivals' papers crop frames of 224 x 224, mirrored at random, and take "
-    "the spectrogram whole."
+    "and pieces of 64 columns of the spectrogram. Rivals' papers crop frames of 224 x 224, mirrored at random, and "
+    "take the spectrogram whole."
 )
 
 

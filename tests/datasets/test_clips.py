@@ -175,9 +175,12 @@ def test_pictures_are_frames_colours_first_and_pieces_of_the_spectrogram(folders
         seen = row.tokens["vision"][row.masks["vision"]].reshape(-1, 3, 40, 40).numpy()
         for frame, file in zip(seen, files, strict=True):
             np.testing.assert_array_equal(frame, np.moveaxis(scaled(file), -1, 0))
+        shown = {m: split.picture[m](int(row.ids)) for m in ("vision", "acoustic")}
+        np.testing.assert_array_equal(shown["vision"], [scaled(file) for file in files])
         expected = log_mel(*read_wav(place / "AudioWAV" / f"{name}.wav"), bands=64, hop=0.01)
         heard = row.tokens["acoustic"][row.masks["acoustic"]].reshape(-1, 64, 64).numpy()
         np.testing.assert_array_equal(np.concatenate(heard, axis=1)[:, : len(expected)], expected.T)
+        np.testing.assert_allclose(shown["acoustic"], heard[:, ::-1] / heard.max(), atol=1e-6)
     assert split.sources["vision"].made_by == "clcrkit: at most 3 frames of 40 x 40 pixels"
     place = folders["ucf101"]
     split = ucf101(place, pixels=40, progress=False)
