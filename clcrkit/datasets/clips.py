@@ -24,7 +24,7 @@ from clcrkit.datasets.readers.provenance import Provenance, provenance_of
 from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.datasets.streaming.convert import PIECE, convert
 from clcrkit.datasets.streaming.shards import sharded
-from clcrkit.errors import DataError
+from clcrkit.errors import ConfigError, DataError
 from clcrkit.tasks import MOST_CLASSES
 
 FEATURES = (".npy", ".npz", ".safetensors")
@@ -85,8 +85,10 @@ def read_clips(
     all three. pictures: channels and columns of the modalities whose tokens are flattened pictures to be shown.
     Attributes: `group` and `name`, whose `attribute_names` are the groups and the names in the lists.
     Raises DataError for an empty part, a name that is listed twice or is no plain file name, an unknown class, and
-    a missing file.
+    a missing file; ConfigError for pictures beside a features folder.
     """
+    if features_folder is not None and pictures:
+        raise ConfigError("pixels: given, but features_folder stands in for all pictures; leave one of the two out")
     if features_folder is not None:
         place, modalities = Path(features_folder), tuple(read)
         read = {m: partial(features, place, m) for m in modalities}

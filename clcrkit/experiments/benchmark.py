@@ -171,6 +171,8 @@ def _reading(
         raise ConfigError(f"{' and '.join(given)}: given, but they exclude each other; leave one out")
     if finetune and bert is None:
         raise ConfigError("finetune: True, but there is no BERT to train; pass its folder as bert")
+    if pixels != PIXELS and resnet is None:
+        raise ConfigError(f"pixels: {pixels}, but nothing reads frames of that size; pass resnet, too")
     if resnet is not None:
         folder = None if str(resnet) == SCRATCH else Path(resnet)
         read = {m: picture_encoder(channels, pixels, levels, folder) for m, channels in about.channels.items()}

@@ -177,6 +177,10 @@ def test_what_a_set_cannot_have_is_refused_with_a_cure(tmp_path: Path, capsys):
         tiny("cremad", clips, out, resnet=bert, pixels=32)
     with pytest.raises(ConfigError, match="finetune: True, but there is no BERT to train; pass its folder as bert"):
         tiny("mosi", written("mosi", tmp_path / "mosi"), out, finetune=True)
+    with pytest.raises(ConfigError, match="pixels: 224, but nothing reads frames of that size; pass resnet, too"):
+        tiny("cremad", clips, out, pixels=224)
+    with pytest.raises(ConfigError, match="pixels: given, but features_folder stands in for all pictures"):
+        cremad(clips, features_folder=tmp_path, pixels=32, progress=False)
     with pytest.raises(ConfigError, match="pixels: 513, but it must be from 32 to 512"):
         cremad(clips, pixels=513, progress=False)
     with pytest.raises(SystemExit):
