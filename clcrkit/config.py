@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -150,12 +150,13 @@ class CLCRConfig:
                 raise ConfigError(f"{name}: {value!r}, but it must be {allowed}")
 
     @classmethod
-    def of(cls, data: Any, standardise: bool = False, **settings: Any) -> CLCRConfig:
+    def of(cls, data: Any, standardise: bool | Collection[str] = False, **settings: Any) -> CLCRConfig:
         """The configuration that fits a Batch, or a Split's training part: modalities, task, outputs and label names
         are read from it unless given, and the ranks follow the width (`ranks`).
 
-        standardise: the model itself gives each feature mean 0 and standard deviation 1 over the real tokens of this
-            training part, and cuts it at +-10. What it does is saved with it, so that a loaded model takes raw data.
+        standardise: the model itself gives each feature (of all modalities, or of the named ones) mean 0 and standard
+            deviation 1 over the real tokens of this training part, and cuts it at +-10. What it does is saved with it,
+            so that a loaded model takes raw data.
         class_weights="balanced": samples / (classes * samples of the class), as scikit-learn has it.
 
         The largest token id and class in the batch set `size` and `outputs`: pass the whole training part, or
@@ -172,7 +173,10 @@ class CLCRConfig:
                 f"{', '.join(sorted(unknown))}: no such setting; there are {', '.join(f.name for f in fields(cls))}"
             )
         made_by = {m: source.made_by for m, source in getattr(data, "sources", {}).items()}
-        modalities = {m: _modality(batch, m, standardise) for m in batch.modalities}
+        scaled = (batch.modalities if standardise else ()) if isinstance(standardise, bool) else tuple(standardise)
+        if isinstance(standardise, str) or set(scaled) - set(batch.modalities):
+            raise ConfigError(f"standardise: {standardise!r}, but True, False or names of the modalities are needed")
+        modalities = {m: _modality(batch, m, m in scaled) for m in batch.modalities}
         modalities = {m: replace(x, made_by=made_by.get(m, "")) for m, x in modalities.items()}
         settings.setdefault("modalities", modalities)
         labels = batch.labels

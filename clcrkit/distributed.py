@@ -100,6 +100,25 @@ def all_gather(x: Float[Tensor, "axis sample *rest"]) -> Float[Tensor, "axis all
     return _Gathered.apply(x)
 
 
+def all_sum(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """The sum over all processes; x itself where there is one. Its gradient is the sum of the processes' gradients."""
+    return _Summed.apply(x) if several_processes() else x
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
 class _Gathered(torch.autograd.Function):
     """torch's own differentiable gather is deprecated, and says so in every reader's notebook."""
 

@@ -1,9 +1,10 @@
 """Metrics: how good predictions are, in the definitions that papers quote.
 
 One function for each task (`Task.metrics` is the one that belongs to a task), and the sets of CMU-MOSI and CMU-MOSEI
-(`sentiment`) and of SIMS (`sims`) as MMSA defines them. Each takes arrays or tensors and returns plain floats by name.
-A figure that the samples cannot give (a correlation of constants, classes without samples) is NaN. Each raises
-DataError for shapes that do not belong together, no samples, and predictions that are not finite.
+(`sentiment`) and of SIMS (`sims`) as MMSA defines them, and of IEMOCAP (`emotions`) as MulT does. Each takes arrays or
+tensors and returns plain floats by name. A figure that the samples cannot give (a correlation of constants, classes
+without samples) is NaN. Each raises DataError for shapes that do not belong together, no samples, and predictions that
+are not finite.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from clcrkit.errors import DataError, require
+
+EMOTIONS = ("neutral", "happy", "sad", "angry")  # the labels of MulT's IEMOCAP file, in its order
 
 
 def classification(prediction: Any, labels: Any) -> dict[str, float]:
@@ -74,6 +77,20 @@ def sims(prediction: Any, labels: Any) -> dict[str, float]:
         if classes == 2:
             figures["f1_2"] = _f1(true, chosen)["f1_weighted"]
     return {**figures, **_regression(prediction, labels)}
+
+
+def emotions(prediction: Any, labels: Any) -> dict[str, float]:
+    """The IEMOCAP set, as in MulT, and `multilabel`'s: for each of EMOTIONS the accuracy (`accuracy_happy`) and the F1
+    weighted by class (`f1_happy`) of being that emotion or not; prediction: (sample, 4) logits, labels: 0 or 1 each.
+    """
+    p, y = _checked("multilabel", prediction, labels, axes=2, label_axes=2)
+    if p.shape[1] != len(EMOTIONS):
+        raise DataError(f"prediction: {p.shape[1]} labels, but the {len(EMOTIONS)} emotions of IEMOCAP are needed")
+    figures = multilabel(p, y)
+    for emotion, chosen, true in zip(EMOTIONS, (p > 0).T, (y > 0.5).T, strict=True):
+        figures[f"accuracy_{emotion}"] = float((chosen == true).mean())
+        figures[f"f1_{emotion}"] = _f1(true, chosen)["f1_weighted"]
+    return figures
 
 
 def calibration_error(probability: Float[ndarray, "sample class"], labels: Int[ndarray, "sample"]) -> float:

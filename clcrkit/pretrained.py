@@ -42,6 +42,30 @@ class CachedLevels(nn.Module):
         return tokens.unflatten(-1, (self.levels, self.width)).transpose(1, 2)
 
 
+def loaded(encoder: Any, local_files_only: bool = False) -> Any:
+    """The transformers model of this name or folder, from safetensors files only; a model as it is. Raises DataError
+    where there is none."""
+    if not isinstance(encoder, str | os.PathLike):
+        return encoder
+    transformers = require("transformers", "pretrained")
+    try:
+        return transformers.AutoModel.from_pretrained(
+            encoder, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{encoder}: no encoder with weights in safetensors ({reason})") from error
+
+
+def filled(
+    levels: Float[Tensor, "batch level token width"],
+    mask: Bool[Tensor, "batch token"],
+    states: Float[Tensor, "real level width"],
+) -> Float[Tensor, "batch level token width"]:
+    """`levels` with the states of these tokens, in the order of the mask."""
+    return levels.transpose(1, 2).masked_scatter(mask[..., None, None], states).transpose(1, 2)
+
+
 class Pretrained(nn.Module):
     """What the three encoders have in common: which layers are read, and which are trained.
 
@@ -53,18 +77,11 @@ class Pretrained(nn.Module):
     Raises ConfigError for levels or tuned beyond the encoder's layers.
     """
 
+    pretrained = True  # its weights are trained at a smaller rate (`TrainConfig.pretrained_rate`)
+
     def __init__(self, encoder: Any, levels: int = 3, tuned: int = 0, local_files_only: bool = False) -> None:
         super().__init__()
-        if isinstance(encoder, str | os.PathLike):
-            transformers = require("transformers", "pretrained")
-            try:
-                encoder = transformers.AutoModel.from_pretrained(
-                    encoder, use_safetensors=True, trust_remote_code=False, local_files_only=local_files_only
-                )
-            except (OSError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise DataError(f"{encoder}: no encoder with weights in safetensors ({reason})") from error
-        self.encoder = encoder
+        self.encoder = encoder = loaded(encoder, local_files_only)
         layers = encoder.config.num_hidden_layers
         for name, value, least in (("levels", levels, 1), ("tuned", tuned, 0)):
             if not least <= value <= layers:
@@ -94,15 +111,6 @@ class Pretrained(nn.Module):
         dtype = next(self.encoder.parameters()).dtype
         return tokens.new_zeros((len(tokens), self.levels, tokens.shape[1], self.width), dtype=dtype)
 
-    @staticmethod
-    def _filled(
-        levels: Float[Tensor, "batch level token width"],
-        mask: Bool[Tensor, "batch token"],
-        states: Float[Tensor, "real level width"],
-    ) -> Float[Tensor, "batch level token width"]:
-        """`levels` with the states of these tokens, in the order of the mask."""
-        return levels.transpose(1, 2).masked_scatter(mask[..., None, None], states).transpose(1, 2)
-
 
 class PretrainedText(Pretrained):
     """Hidden states of any text encoder of transformers (BERT, RoBERTa, DistilBERT, ...).
@@ -129,7 +137,7 @@ class PretrainedText(Pretrained):
         packed = packed.masked_scatter(packed_mask, tokens[mask])
         present = mask.any(1)
         hidden = self._read(input_ids=packed[present], attention_mask=packed_mask[present].long())
-        return self._filled(levels, mask, torch.stack(hidden, 2)[packed_mask[present]])
+        return filled(levels, mask, torch.stack(hidden, 2)[packed_mask[present]])
 
 
 class PretrainedAudio(Pretrained):
@@ -156,7 +164,7 @@ class PretrainedAudio(Pretrained):
             sound = tokens[real].reshape(-1, count * self.samples)
             sound = (sound - sound.mean(1, keepdim=True)) / (sound.var(1, keepdim=True, correction=0) + 1e-7).sqrt()
             hidden = self._read(input_values=nn.functional.pad(sound, (0, self._reach - self.samples)))
-            levels = self._filled(levels, real, torch.stack(hidden, 2).flatten(0, 1))
+            levels = filled(levels, real, torch.stack(hidden, 2).flatten(0, 1))
         return levels
 
     @property
@@ -205,7 +213,7 @@ class PretrainedImage(Pretrained):
             return levels
         frames = (tokens[mask].unflatten(-1, self.shape) - self.mean) / self.scale
         states = torch.stack([hidden.mean(1) for hidden in self._read(pixel_values=frames)], dim=1)
-        return self._filled(levels, mask, states)
+        return filled(levels, mask, states)
 
 
 def with_stages(model: Model, stages: Mapping[str, Any]) -> Model:

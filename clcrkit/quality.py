@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from clcrkit.batch import Batch
+from clcrkit.batch import Batch, concatenate
 
 LARGEST_VALUE = 100.0  # of a scaled feature
 LARGEST_SPREAD_RATIO = 1_000.0  # widest over narrowest column of a scaled modality
 STANDARDISED = 3.0  # standard deviations of all columns between a third and this are those of standardised ones
 MOST_LOOKED_AT = 1_000  # samples, before a training
+MOST_COLUMNS = 4_096  # of a modality: pictures have more, all alike
+
+_PIECE = 256  # samples copied at a time
 
 
 def spoilers(train: Batch, scaled: Collection[str] = ()) -> list[str]:
     """What would spoil a training on this batch, one sentence each: unscaled features and outliers (but in modalities
     that the model has `scaled`), zeros for a missing modality, labels of one class. It looks at 1,000 samples at most;
     `datasets.check` finds more."""
-    looked_at = train.select(evenly(np.arange(len(train)), MOST_LOOKED_AT)).to("cpu")
+    looked_at = few_columns(train, evenly(np.arange(len(train)), MOST_LOOKED_AT))
     problems = []
     for m in looked_at.modalities:
         row, _ = described(looked_at, m)
@@ -37,6 +41,25 @@ def spoilers(train: Batch, scaled: Collection[str] = ()) -> list[str]:
 def evenly(positions: ndarray, most: int) -> ndarray:
     """At most this many of the positions, evenly spaced."""
     return positions[np.linspace(0, len(positions) - 1, min(len(positions), most)).round().astype(np.int64)]
+
+
+def few_columns(part: Any, rows: ndarray) -> Batch:
+    """These samples of a Batch or of Shards, on the CPU, with at most MOST_COLUMNS of each modality, evenly spaced."""
+    sizes = wide(part)
+    if not sizes:
+        return part.select(rows).to("cpu")
+    pieces = []
+    for some in np.array_split(rows, -(-len(rows) // _PIECE)):  # so that there is no second copy of all
+        batch = part.select(some)
+        few = {m: batch.tokens[m][:, :, evenly(np.arange(size), MOST_COLUMNS)] for m, size in sizes.items()}
+        pieces.append(replace(batch, tokens={**batch.tokens, **few}).to("cpu"))
+    return concatenate(pieces)
+
+
+def wide(part: Any) -> dict[str, int]:
+    """The number of columns of each modality that has more than MOST_COLUMNS."""
+    tokens = part.select(slice(0, 1)).tokens
+    return {m: x.shape[2] for m, x in tokens.items() if x.ndim == 3 and x.shape[2] > MOST_COLUMNS}
 
 
 def described(batch: Batch, modality: str) -> tuple[dict[str, Any], Float[ndarray, "feature"]]:

@@ -13,7 +13,16 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
 from clcrkit.errors import ConfigError, DataError
-from clcrkit.metrics import calibration_error, classification, multilabel, regression, sentiment, sims
+from clcrkit.metrics import (
+    EMOTIONS,
+    calibration_error,
+    classification,
+    emotions,
+    multilabel,
+    regression,
+    sentiment,
+    sims,
+)
 from clcrkit.tasks import TASKS, task_named
 
 LABELS = np.array([0.0, 0.0, 2.5, -0.4, 3.0, -3.0, 1.5])
@@ -53,6 +62,21 @@ def test_sims_by_hand(kind):
     clipped = np.append(prediction[:-1], 1)
     assert found["mae"] == pytest.approx(mean_absolute_error(labels, clipped))
     assert found["correlation"] == pytest.approx(pearsonr(labels, clipped)[0], abs=1e-6)
+
+
+@given(st.lists(st.lists(st.tuples(st.floats(-3, 3), st.booleans()), min_size=4, max_size=4), min_size=1, max_size=20))
+def test_emotions_against_sklearn_as_mult_calls_it(rows):
+    values = np.array(rows, np.float64)
+    prediction, labels = values[..., 0], values[..., 1]
+    found = emotions(prediction, labels)
+    for i, emotion in enumerate(EMOTIONS):  # MulT: the larger of two logits, no and yes
+        chosen = np.stack([np.zeros(len(rows)), prediction[:, i]], axis=1).argmax(1)
+        assert found[f"accuracy_{emotion}"] == pytest.approx(accuracy_score(labels[:, i], chosen))
+        expected = f1_score(labels[:, i], chosen, average="weighted", zero_division=0)
+        assert found[f"f1_{emotion}"] == pytest.approx(expected)
+    assert found["accuracy"] == pytest.approx(np.mean([found[f"accuracy_{emotion}"] for emotion in EMOTIONS]))
+    with pytest.raises(DataError, match="3 labels, but the 4 emotions of IEMOCAP are needed"):
+        emotions(prediction[:, :3], labels[:, :3])
 
 
 grid = st.sampled_from([-3.2, -3.0, -2.5, -1.5, -0.5, -0.1, 0.0, 0.1, 0.5, 1.5, 2.5, 3.0, 3.7])

@@ -1,6 +1,7 @@
 """Pretrained encoders: the states they give are transformers' own, whatever the padding; frozen means frozen."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ transformers = pytest.importorskip("transformers")
 SMALL = {"hidden_size": 16, "num_hidden_layers": 6, "num_attention_heads": 2, "intermediate_size": 32}
 
 
-def tiny_text(kind: str = "Bert"):
+def tiny_text(kind: str = "Bert", **options: Any) -> Any:
     torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(vocab_size=50, max_position_embeddings=40, pad_token_id=1, **SMALL)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=50, max_position_embeddings=40, pad_token_id=1, **{**SMALL, **options}
+    )
     return getattr(transformers, f"{kind}Model")(config)
 
 
@@ -47,7 +50,7 @@ def inputs(kind: str, batch: int = 5, length: int = 9):
 
 
 def stage(kind: str, **settings):
-    made = {
+    made: dict[str, Any] = {
         "text": (PretrainedText, tiny_text),
         "audio": (PretrainedAudio, tiny_audio),
         "image": (PretrainedImage, tiny_image),

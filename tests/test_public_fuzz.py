@@ -79,7 +79,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
     quiet = {"progress": False}
     arrays = {"tokens": x.arrays, "labels": x.batch.labels.numpy(), "masks": x.masks, "classes": 3}
     read = {"folder": x.folder, **quiet}
-    clips = {**read, "split": "1", "features_folder": x.folder, "shards": None, "seed": 0}
+    clips = {**read, "split": "1", "features_folder": x.folder, "shards": None, "seed": 0, "pixels": 0}
     view: dict[str, Any] = {"trace": x.trace, "split": x.split}
     explained = {"model": x.model, "batch": x.batch, "target": 1}
     samples = [{"vision": np.ones((2, 5)), "text": [1, 2]}, {"vision": None, "text": [1]}]
@@ -106,7 +106,7 @@ def calls(x: SimpleNamespace) -> dict[str, tuple[Callable[..., Any], dict[str, A
             lambda **settings: next(d.asynchrony_chunks(**settings)),
             {"samples": 4, "chunk": 2, "seed": 0, "noise": 0.1},
         ),
-        "ave": (d.ave, read),
+        "ave": (d.ave, {**read, "pixels": 0}),
         "check": (d.check, {"split": x.split}),
         "convert": (
             d.convert,

@@ -61,7 +61,8 @@ def feature_sd(train: Batch) -> dict[str, Float[Tensor, "_"]]:
     A feature's own deviation, since features of one modality may differ in scale by orders of magnitude; a
     constant feature has 0 and stays as it is."""
     return {
-        m: tokens[train.masks[m]].double().std(0, correction=0).float()
+        # a few columns at a time: pictures have many, and a copy of all in float64 would not fit
+        m: torch.cat([x[train.masks[m]].double().std(0, correction=0) for x in tokens.split(1024, dim=2)]).float()
         for m, tokens in train.tokens.items()
         if tokens.is_floating_point() and train.masks[m].any()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,9 +17,12 @@ from tqdm.auto import tqdm
 
 from clcrkit.arguments import public
 from clcrkit.batch import Batch
+from clcrkit.datasets.clips import Row, read_clips
 from clcrkit.datasets.readers.array_files import finite_floats, h5_array
+from clcrkit.datasets.readers.frames import frame_pictures, picture_source
 from clcrkit.datasets.readers.paths import inside, read_lines
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.readers.sound import COLUMNS, SOUND_PICTURES, sound_pictures
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.errors import DataError, require
 
 SECONDS = 10
@@ -31,7 +35,7 @@ _LARGEST_CHUNK = 256 * 2**20
 
 
 @public
-def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
+def ave(folder: str | os.PathLike[str], progress: bool = True, pixels: int = 0) -> Split:
     """Modalities `acoustic` (128 VGGish features) and `vision` (512 VGG features, the 7 x 7 places averaged).
 
     folder: holds audio_feature.h5 (clip, 10, 128), visual_feature.h5 (clip, 10, 7, 7, 512; read clip by clip, so
@@ -46,10 +50,16 @@ def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
     a clip is from (`group`) and what the classes are called is in Annotations.txt (lines
     `<event>&<video>&<quality>&<start>&<end>`, in the order of the rows), where it lies in the folder. 8 videos are in
     the published training and test part at once, which `check` finds.
+    pixels: 0, or tokens are pictures of the clips, as in `cremad`; the folder then holds trainSet.txt, valSet.txt and
+        testSet.txt (lines as above), AudioWAV/<video>.wav and Image-01-FPS/<video>/*.jpg, as `unpack_clip` writes
+        them of the videos. Classes are in the order of the alphabet; there is no evidence. A video with several
+        events is several samples.
     Raises DataError for a missing or damaged file, links to other files, shapes other than these, a clip in two
-    parts or without an event, and annotations that do not fit the labels.
+    parts or without an event, and annotations that do not fit the labels; ConfigError for pixels beyond 32 to 512.
     """
     place = Path(folder)
+    if pixels:
+        return _clips(place, progress, pixels)
     shapes = {
         "audio_feature": (SECONDS, 128),
         "visual_feature": (SECONDS, 7, 7, 512),
@@ -88,10 +98,48 @@ def ave(folder: str | os.PathLike[str], progress: bool = True) -> Split:
     return Split(parts["train"], parts["val"], parts["test"], label_names, attribute_names)
 
 
+def _clips(folder: Path, progress: bool, pixels: int) -> Split:
+    """The sound and frames of the published videos, in the published lists."""
+    files = dict(zip(PARTS, ("trainSet.txt", "valSet.txt", "testSet.txt"), strict=True))
+    lists = {part: _fields(folder, file) for part, file in files.items()}
+    short = [f"{files[p]}: line {line[0][:80]!r}" for p, lines in lists.items() for line in lines if len(line) < 2]
+    if short:
+        raise DataError(f"{folder}/{short[0]}, but '<event>&<video>&<quality>&<start>&<end>' is needed")
+    events = sorted({line[0] for lines in lists.values() for line in lines})
+    seen: Counter[str] = Counter()
+    videos: dict[str, str] = {}  # of each sample
+    parts: dict[str, list[Row]] = {part: [] for part in lists}
+    for part, lines in lists.items():
+        for event, video, *_ in lines:
+            seen[video] += 1
+            name = video if seen[video] == 1 else f"{video} {seen[video]}"
+            videos[name] = video
+            parts[part].append(Row(name, events.index(event), video))
+    return read_clips(
+        parts,
+        read={
+            "acoustic": lambda name: sound_pictures(folder, "AudioWAV", f"{videos[name]}.wav"),
+            "vision": lambda name: frame_pictures(folder, "Image-01-FPS", videos[name], size=(pixels, pixels)),
+        },
+        files=lambda name: [folder / f"AudioWAV/{videos[name]}.wav", folder / f"Image-01-FPS/{videos[name]}"],
+        label_names=events,
+        features_folder=None,
+        shards=None,
+        progress=progress,
+        sources={"acoustic": SOUND_PICTURES, "vision": picture_source(pixels)},
+        pictures={"acoustic": (1, COLUMNS), "vision": (3, pixels)},
+    )
+
+
+def _fields(folder: Path, name: str) -> list[list[str]]:
+    """Of each line of a list or of the annotations, without a heading."""
+    lines = [line.split("&") for line in read_lines(folder, name)]
+    return lines[1:] if lines and lines[0][0] == "Category" else lines
+
+
 def _annotations(folder: Path, clips: int) -> tuple[list[str], list[str]]:
     """Event and video of each row."""
-    lines = [line.split("&") for line in read_lines(folder, ANNOTATIONS)]
-    lines = lines[1:] if lines[0][0] == "Category" else lines
+    lines = _fields(folder, ANNOTATIONS)
     short = [line for line in lines if len(line) != 5]
     if len(lines) != clips or short:
         raise DataError(

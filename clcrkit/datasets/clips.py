@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from clcrkit.datasets.readers.provenance import Provenance, provenance_of
 from clcrkit.datasets.split import PARTS, Split, draw_parts
 from clcrkit.datasets.streaming.convert import PIECE, convert
 from clcrkit.datasets.streaming.shards import sharded
-from clcrkit.errors import DataError
+from clcrkit.errors import ConfigError, DataError
 from clcrkit.tasks import MOST_CLASSES
 
 FEATURES = (".npy", ".npz", ".safetensors")
@@ -75,16 +76,19 @@ def read_clips(
     shards: str | os.PathLike[str] | None,
     progress: bool,
     sources: Mapping[str, Provenance],
+    pictures: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Split:
     """The Split of three lists: read into memory, or, where `shards` is given, converted to that folder and opened.
 
     read: by modality a function from a sample's name to its tokens. files: what they read of a sample, looked for
     before hours of reading. sources: what `read` makes. Where `features_folder` is given, extracted features replace
-    all three.
+    all three. pictures: channels and columns of the modalities whose tokens are flattened pictures to be shown.
     Attributes: `group` and `name`, whose `attribute_names` are the groups and the names in the lists.
     Raises DataError for an empty part, a name that is listed twice or is no plain file name, an unknown class, and
-    a missing file.
+    a missing file; ConfigError for pictures beside a features folder.
     """
+    if features_folder is not None and pictures:
+        raise ConfigError("pixels: given, but features_folder stands in for all pictures; leave one of the two out")
     if features_folder is not None:
         place, modalities = Path(features_folder), tuple(read)
         read = {m: partial(features, place, m) for m in modalities}
@@ -124,7 +128,19 @@ def read_clips(
         )
         batches[part] = concatenate([listing.select(slice(start, start + PIECE)) for start in starts])
     train, valid, test = (batches[part] for part in PARTS)
-    return Split(train, valid, test, tuple(label_names), attribute_names, sources=sources)
+    shown = {m: partial(_shown, read[m], names, *shape) for m, shape in pictures.items()}
+    return Split(train, valid, test, tuple(label_names), attribute_names, sources=sources, picture=shown)
+
+
+def _shown(read: Read, names: Sequence[str], channels: int, columns: int, position: int) -> Num[ndarray, "token ..."]:
+    """What the tokens of a sample show, for `Split.picture`: its frames in colour, or a spectrogram in grey, the lowest
+    frequency at the bottom."""
+    tokens = read(names[position])
+    images = tokens.reshape(len(tokens), channels, -1, columns)
+    if channels == 3:
+        return np.moveaxis(images, 1, -1)
+    low, high = images.min(initial=0), images.max(initial=0)
+    return (images[:, 0, ::-1] - low) / max(high - low, 1e-6)
 
 
 def hold_out(rows: Sequence[Row], share: float, random: np.random.Generator) -> tuple[list[Row], list[Row]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from clcrkit.arguments import public
-from clcrkit.datasets.clips import VALID, Row, parts_by_group, read_clips
-from clcrkit.datasets.readers.frames import IMAGE_FRAMES, image_frames
+from clcrkit.datasets.clips import VALID, Read, Row, parts_by_group, read_clips
+from clcrkit.datasets.readers.frames import IMAGE_FRAMES, frame_pictures, image_frames, picture_source
 from clcrkit.datasets.readers.paths import read_lines
-from clcrkit.datasets.readers.sound import SOUND_FRAMES, sound_frames
+from clcrkit.datasets.readers.sound import COLUMNS, SOUND_FRAMES, SOUND_PICTURES, sound_frames, sound_pictures
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError, check_choice
 
@@ -27,6 +27,7 @@ def cremad(
     shards: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: bool = True,
+    pixels: int = 0,
 ) -> Split:
     """Modalities `acoustic` (log-mel frames, 40 bands, 20 ms) and `vision` (frames as 16 x 16 colour means); 6 classes.
 
@@ -38,10 +39,12 @@ def cremad(
     features_folder: takes extracted features in place of the media: `acoustic/<id>` and `vision/<id>` there,
         ending in .npy, .npz or .safetensors, each one array (token, feature).
     shards: a folder to convert to first (resumable); the parts of the Split are then Shards, read from the disk.
+    pixels: 0, or tokens are pictures for an image encoder (`resnet.ResNet`): at most 3 frames of pixels x pixels,
+        evenly spaced, colours first; and 64 log-mel bands by 64 columns (0.64 s) of the sound.
     seed: 0 or more; draws the parts.
 
     Attributes: `group` is the actor, `name` the id in the lists. Raises DataError for a missing, damaged or linked
-    file, ConfigError for an unknown split.
+    file, ConfigError for an unknown split or pixels beyond 32 to 512.
     """
     check_choice("split", split, ("actors", "published"))
     place = Path(folder)
@@ -54,18 +57,27 @@ def cremad(
     else:
         parts = parts_by_group(train + test, seed)
 
+    read: dict[str, Read] = {
+        "acoustic": lambda name: sound_frames(place, "AudioWAV", f"{name}.wav"),
+        "vision": lambda name: image_frames(place, "Image-01-FPS", name),
+    }
+    sources = {"acoustic": SOUND_FRAMES, "vision": IMAGE_FRAMES}
+    if pixels:
+        sources = {"acoustic": SOUND_PICTURES, "vision": picture_source(pixels)}
+        read = {
+            "acoustic": lambda name: sound_pictures(place, "AudioWAV", f"{name}.wav"),
+            "vision": lambda name: frame_pictures(place, "Image-01-FPS", name, size=(pixels, pixels)),
+        }
     return read_clips(
         parts,
-        read={
-            "acoustic": lambda name: sound_frames(place, "AudioWAV", f"{name}.wav"),
-            "vision": lambda name: image_frames(place, "Image-01-FPS", name),
-        },
+        read=read,
         files=lambda name: [place / f"AudioWAV/{name}.wav", place / f"Image-01-FPS/{name}"],
         label_names=tuple(EMOTIONS.values()),
         features_folder=features_folder,
         shards=shards,
         progress=progress,
-        sources={"acoustic": SOUND_FRAMES, "vision": IMAGE_FRAMES},
+        sources=sources,
+        pictures={"acoustic": (1, COLUMNS), "vision": (3, pixels)} if pixels else {},
     )
 
 

@@ -19,12 +19,13 @@ from tqdm.auto import tqdm
 import clcrkit
 from clcrkit.arguments import public
 from clcrkit.batch import collate
-from clcrkit.datasets.readers.frames import frame_files, open_image
+from clcrkit.datasets.readers.frames import MOST_FRAMES, frame_pictures
 from clcrkit.datasets.readers.paths import check_name
 from clcrkit.datasets.readers.sound import read_wav
 from clcrkit.errors import ConfigError, DataError, require
 from clcrkit.files import digest, read_tensors, write_tensors
 from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText
+from clcrkit.resnet import ResNet
 
 RATE_HZ = 16_000  # what wav2vec2-like encoders were trained on
 
@@ -74,7 +75,7 @@ def described(encoder: Pretrained) -> tuple[dict[str, str], dict[str, str]]:
     return about, {"version": version, "date": f"{datetime.date.today()}"}
 
 
-def made_by(encoder: Pretrained) -> str:
+def made_by(encoder: Pretrained | ResNet) -> str:
     """The encoder, the layers that are read and a digest of its weights: equal texts mean equal features."""
     # the name without its folder, which tells where somebody's files lie
     name = Path(str(encoder.encoder.config.name_or_path)).name or type(encoder.encoder).__name__
@@ -109,7 +110,8 @@ def prepare(
     if isinstance(encoder, PretrainedAudio):
         return _sound_tokens(Path(item), encoder.samples)
     if isinstance(encoder, PretrainedImage):
-        return _frame_tokens(Path(item), encoder.shape)
+        channels, height, width = encoder.shape
+        return frame_pictures(Path(item), size=(width, height), grey=channels != 3, most=MOST_FRAMES)
     raise ConfigError(
         f"encoder: {type(encoder).__name__}, but a PretrainedText, PretrainedAudio or PretrainedImage is needed"
     )
@@ -122,14 +124,6 @@ def _sound_tokens(path: Path, samples: int) -> Float[ndarray, "token sample"]:
         common = math.gcd(rate, RATE_HZ)
         waveform = resample_poly(waveform, RATE_HZ // common, rate // common).astype(np.float32)
     return np.pad(waveform, (0, -len(waveform) % samples)).reshape(-1, samples)
-
-
-def _frame_tokens(path: Path, shape: tuple[int, int, int]) -> Float[ndarray, "token pixel"]:
-    channels, height, width = shape
-    frames = np.stack(
-        [open_image(file, (width, height), "RGB" if channels == 3 else "L") for file in frame_files(path)]
-    )
-    return frames.reshape(len(frames), height, width, channels).transpose(0, 3, 1, 2).reshape(len(frames), -1)
 
 
 def _is_done(path: Path, about: Mapping[str, Any]) -> bool:

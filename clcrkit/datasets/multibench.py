@@ -16,8 +16,8 @@ from clcrkit.datasets.mmsa import KEYS, Part, features, make_split, read_parts, 
 from clcrkit.datasets.preprocessing import mask_from_zeros
 from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
+from clcrkit.metrics import EMOTIONS
 
-EMOTIONS = ("neutral", "happy", "sad", "angry")
 _CLIP = re.compile(r"(\$_\$.*|\[\d+\]|_\d+)$")
 
 

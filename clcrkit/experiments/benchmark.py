@@ -21,34 +21,42 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from clcrkit import datasets
 from clcrkit.arguments import public
 from clcrkit.baselines import RIVALS
 from clcrkit.config import READINGS
 from clcrkit.datasets.multibench import is_multibench
-from clcrkit.datasets.split import Split
+from clcrkit.datasets.split import PARTS, Split
 from clcrkit.distributed import Processes, is_main
 from clcrkit.errors import ConfigError, DataError, check_choice, require
-from clcrkit.experiments.compare import summary
+from clcrkit.experiments import report
+from clcrkit.experiments.encoders import Encoder, Levels, picture_encoder, text_encoder
 from clcrkit.experiments.levels import cached_levels
 from clcrkit.experiments.plans import comparison, tuning
-from clcrkit.experiments.published import BENCHMARKS, FRAMES, TEXT, Benchmark, benchmark_named
+from clcrkit.experiments.published import BENCHMARKS, Benchmark, benchmark_named
+from clcrkit.experiments.report import TUNING_SEED
 from clcrkit.experiments.trials import DEFAULTS, PLAIN, Setup, Trial, run
 from clcrkit.files import write_text
 from clcrkit.pretrained import PretrainedText
 from clcrkit.training import TrainConfig, fit
 from clcrkit.training.config import default_device
 
-RECIPES = {"paper": TrainConfig.paper(), "ours": TrainConfig()}
+# The paper names one rate for all; a pretrained encoder at a tenth of it is ours
+RECIPES = {"paper": TrainConfig.paper(pretrained_rate=0.1), "ours": TrainConfig()}
 SEEDS = (0, 1, 2, 3, 4)
-TUNING_SEED = 100
+PIXELS = 112  # of a frame's side: half of the rivals' 224, a quarter of the memory and time
+SCRATCH = "scratch"
 RHOS = (0.25, 0.45, 0.68, 0.9)  # fixed budgets, as shares of the tokens
 SHOWN = 200  # samples of the test part on the explorer's page
 TRIAL_BYTES, PAGE_BYTES = 8_000, 6_000_000  # a file of a trial, and at most of the page
-_IDS = {"text": "ids"}
-_NEEDS = {"bert": "texts", "features": "media of which features could be extracted"}
-_PERCENT = ("accuracy", "f1")
+RUN_BYTES = 16  # of a parameter in a run's folder: its weights, the best ones, and up to two of the optimizer's
+_NEEDS = {
+    "bert": "texts",
+    "features": "media of which features could be extracted",
+    "resnet": "pictures, only features of them",
+}
 
 
 @public
@@ -65,6 +73,9 @@ def benchmark(
     settings: Mapping[str, Any] | None = None,
     features: str | os.PathLike[str] | None = None,
     bert: str | os.PathLike[str] | None = None,
+    finetune: bool = False,
+    resnet: str | os.PathLike[str] | None = None,
+    pixels: int = PIXELS,
     n_jobs: int = 1,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -83,7 +94,11 @@ def benchmark(
     features   of a set of clips: the folder of features by `extract_features`, in place of the kit's own; each
                holds as many levels as the models have
     bert       of a pickle with text_bert: the folder of a BERT, of which language gets an early, a middle and a late
-               layer [paper], computed once and not fine-tuned [ours]; nothing is downloaded
+               layer [paper], computed once; nothing is downloaded
+    finetune   train the BERT's layers along, in every model, at the recipe's `pretrained_rate` [ours]
+    resnet     of a set of clips: every modality is read by a ResNet-18, from which the levels are an early, a middle
+               and the last stage, all of it trained; 'scratch', or the folder of one from which the frames' starts
+    pixels     with resnet: of a frame's side, from 32 to 512
 
     Under `torchrun` or `accelerate launch` the processes divide each batch, as `fit` says, and the main one writes.
     Columns: division, model, figure, mean, low, high (95 % interval over seeds), seeds, published ([paper], for CLCR
@@ -98,14 +113,18 @@ def benchmark(
         raise ConfigError(f"n_jobs: {n_jobs}, but under a launcher, whose processes share each training, it must be 1")
     progress = progress and is_main()
     shared = {"standardise": True, **(settings or {})}
+    levels = int(shared.get("levels", DEFAULTS["levels"]))
+    options, encoders, frozen = _reading(about, levels, features, bert, finetune, resnet, pixels)
     setups = {}
     for division, how in about.divisions.items():
-        split = _loaded(about, path, how, features, bert)
-        if bert is not None:
-            split = _with_bert(split, Path(bert), shared.get("levels", DEFAULTS["levels"]), out, progress)
-        _say(f"{name}, {division}: {split!r}\n{datasets.check(split)!r}")
-        cached = tuple(split.train.modalities) if features is not None else ("language",) if bert is not None else ()
-        setups[division] = Setup(division, split, {}, shared, training, about.metrics, cached)
+        split = _loaded(about, path, {**how, **options})
+        if frozen is not None:
+            device = default_device(frozen)
+            split = cached_levels(split, "language", frozen.to(device), out / "levels", progress)
+        read = {m: Levels() for m in split.train.modalities} if features is not None else encoders
+        by = [f"- {m}: read by {encoder}." for m, encoder in read.items()]
+        _say("\n".join([f"{name}, {division}: {split!r}", repr(datasets.check(split)), *by]))
+        setups[division] = Setup(division, split, {}, shared, training, about.metrics, read)
     chosen = [*(models or _fitting(setups["published"])), *(READINGS if readings else ())]
     trials = [trial for setup in setups.values() for trial in comparison(setup, seeds, chosen)]
     trials += [Trial(setup, rho=rho, seed=s) for setup in setups.values() for s in seeds for rho in RHOS * readings]
@@ -116,9 +135,9 @@ def benchmark(
     _say(_forecast(trials, out / "trials"))
     rows = run(trials, out / "trials", n_jobs, progress)
     rows["model"] = [f"{m} ({c})" if c else m for m, c in zip(rows["model"], rows["changes"], strict=True)]
-    table = _table(rows, about)
+    table = report.table(rows, about)
     if is_main():
-        text = f"{_markdown(table, rows, about)}\n{_foot(trials, rates, about)}"
+        text = f"{report.markdown(table, rows, about)}\n{report.foot(trials, rates, about)}"
         write_text(out / "table.csv", table.to_csv(index=False, float_format="%.6g"))
         write_text(out / "table.md", f"# {name}, recipe '{recipe}'\n\n{text}")
     best = rows[(rows["data"] == "published") & (rows["model"] == "CLCR")]
@@ -132,41 +151,57 @@ def _say(text: str) -> None:
         print(text, flush=True)
 
 
-def _loaded(
+def _reading(
     about: Benchmark,
-    path: str | os.PathLike[str],
-    how: Mapping[str, Any],
+    levels: int,
     features: str | os.PathLike[str] | None,
     bert: str | os.PathLike[str] | None,
-) -> Split:
+    finetune: bool,
+    resnet: str | os.PathLike[str] | None,
+    pixels: int,
+) -> tuple[dict[str, Any], dict[str, Encoder], PretrainedText | None]:
+    """The loader's options, what reads which modality, and the text encoder whose levels are computed once."""
+    parameters = inspect.signature(getattr(datasets, about.loader)).parameters
+    fitting = {"features": "features_folder" in parameters, "bert": "text" in parameters, "resnet": about.channels}
+    given = [n for n, value in (("features", features), ("bert", bert), ("resnet", resnet)) if value is not None]
+    for option in given:
+        if not fitting[option]:
+            raise ConfigError(f"{option}: given, but {about.loader} has no {_NEEDS[option]}; leave it out")
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)}: given, but they exclude each other; leave one out")
+    if finetune and bert is None:
+        raise ConfigError("finetune: True, but there is no BERT to train; pass its folder as bert")
+    if pixels != PIXELS and resnet is None:
+        raise ConfigError(f"pixels: {pixels}, but nothing reads frames of that size; pass resnet, too")
+    if resnet is not None:
+        folder = None if str(resnet) == SCRATCH else Path(resnet)
+        read = {m: picture_encoder(channels, pixels, levels, folder) for m, channels in about.channels.items()}
+        return {"pixels": pixels}, dict(read), None
+    if bert is not None:
+        frozen, tuned = text_encoder(Path(bert), levels)
+        return {"text": "ids"}, {"language": tuned if finetune else Levels()}, None if finetune else frozen
+    return ({} if features is None else {"features_folder": features}), {}, None
+
+
+def _loaded(about: Benchmark, path: str | os.PathLike[str], options: Mapping[str, Any]) -> Split:
     """The data set. A pickle that has MulT's keys is read as such; `obtain` is said where a file is missing."""
-    options = {**how, **({} if features is None else {"features_folder": features}), **({} if bert is None else _IDS)}
     loader = getattr(datasets, about.loader)
-    unknown = set(options) - set(inspect.signature(loader).parameters)
-    if unknown:
-        name = "features" if "features_folder" in unknown else "bert"
-        raise ConfigError(f"{name}: given, but {about.loader} has no {_NEEDS[name]}; leave it out")
     try:
         if not Path(path).exists():
             raise DataError(f"{path}: no such file or folder")
         try:
-            return loader(path, **options)
+            split = loader(path, **options)
         except DataError:
-            if about.loader != "mmsa" or bert is not None or not is_multibench(Path(path)):
+            if about.loader != "mmsa" or "text" in options or not is_multibench(Path(path)):
                 raise
-        split = datasets.multibench(path, **how)
-        if split.label_names:
-            raise DataError(f"{path}: holds IEMOCAP's {len(split.label_names)} emotions, but a sentiment is needed")
+            split = datasets.multibench(path, **options)
+        if about.loader in ("mmsa", "multibench") and bool(split.label_names) != (about.metrics == "emotions"):
+            kinds = ("a sentiment", "IEMOCAP's emotions")
+            held, needed = kinds if about.metrics == "emotions" else kinds[::-1]
+            raise DataError(f"{path}: holds {held}, but this benchmark needs {needed}")
         return split
     except DataError as error:
         raise DataError(f"{error}; {about.obtain}") from None
-
-
-def _with_bert(split: Split, folder: Path, levels: int, out: Path, progress: bool) -> Split:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; get the files of bert-base-uncased (weights in safetensors) there")
-    encoder = PretrainedText(str(folder), levels=levels, local_files_only=True)
-    return cached_levels(split, "language", encoder.to(default_device(encoder)), out / "levels", progress)
 
 
 def _fitting(setup: Setup) -> list[str]:
@@ -177,28 +212,36 @@ def _fitting(setup: Setup) -> list[str]:
 
 
 def _forecast(trials: Sequence[Trial], folder: Path) -> str:
-    """Samples, parameters, time and disk of what is still to run, from three steps of each model."""
-    seconds, lines, timed = 0.0, [], {}
+    """Samples, parameters, time, memory and disk of what is still to run, from three steps of each model."""
+    seconds, lines, timed, run_bytes = 0.0, [], {}, 0
     waiting = [t for t in trials if not (folder / f"{t.key}.json").exists()]
     for trial in waiting:
         split, kind = trial.setup.split(trial.seed), (trial.setup.name, trial.model)
         steps = math.ceil(len(split.train) / trial.training.batch_size) * trial.training.epochs
         if kind not in timed:
-            timed[kind], parameters = _step(trial, split)
-            lines.append(f"{kind[0]}: {kind[1]}, {parameters:,} parameters, {1000 * timed[kind]:.1f} ms a step")
+            timed[kind], parameters, took = _step(trial, split)
+            run_bytes = max(run_bytes, RUN_BYTES * parameters * (trial.model == "CLCR"))
+            lines.append(f"{kind[0]}: {kind[1]}, {parameters:,} parameters, {1000 * timed[kind]:.1f} ms a step{took}")
         seconds += timed[kind] * steps
-    megabytes = (len(waiting) * TRIAL_BYTES + PAGE_BYTES) / 1e6
+    for setup in {trial.setup.name: trial.setup for trial in waiting}.values():
+        split = setup.split(0)
+        held = sum(x.nbytes for part in PARTS for x in getattr(split, part).tokens.values())
+        lines.append(f"{setup.name}: its samples take {held / 1e9:.2g} GB of memory; a GPU holds those of the training")
+    megabytes = (len(waiting) * TRIAL_BYTES + PAGE_BYTES + run_bytes) / 1e6
     length = f"{seconds / 3600:.2g} hours" if seconds > 3600 else f"{math.ceil(seconds / 60)} minutes or less"
     total = f"{len(waiting)} of {len(trials)} trainings to run, about {length} of training one after "
     return "\n".join([*lines, f"{total}the other, besides the measuring; up to {megabytes:.0f} MB on the disk"])
 
 
-def _step(trial: Trial, split: Split) -> tuple[float, int]:
-    """Seconds of one training step, the faster of two after one to warm up; and the number of parameters."""
+def _step(trial: Trial, split: Split) -> tuple[float, int, str]:
+    """Seconds of one training step, the faster of two after one to warm up; the number of parameters; and the memory of
+    a GPU that it took, in words."""
     model = trial.build(split)
     device = trial.training.device or default_device(model)
     batch = split.train.select(slice(0, trial.training.batch_size)).to(device)
     model.to(device).train()
+    if str(device).startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
     times = []
     for _ in range(3):
         began = time.perf_counter()
@@ -206,7 +249,8 @@ def _step(trial: Trial, split: Split) -> tuple[float, int]:
         loss.backward()
         loss.item()  # waits for the device
         times.append(time.perf_counter() - began)
-    return min(times[1:]), sum(p.numel() for p in model.parameters())
+    took = f", {torch.cuda.max_memory_allocated() / 1e9:.2g} GB of the GPU" if str(device).startswith("cuda") else ""
+    return min(times[1:]), sum(p.numel() for p in model.parameters()), took
 
 
 def _at_best_rates(trials: Sequence[Trial], tuned: pd.DataFrame | None) -> list[Trial]:
@@ -218,99 +262,15 @@ def _at_best_rates(trials: Sequence[Trial], tuned: pd.DataFrame | None) -> list[
     return [replace(trial, rate=rates.get((trial.setup.name, trial.model))) for trial in trials]
 
 
-def _table(rows: pd.DataFrame, about: Benchmark) -> pd.DataFrame:
-    pieces = []
-    for figure in about.figures:
-        piece = summary(rows, figure).rename(columns={"data": "division"}).drop(columns="changes")
-        piece.insert(2, "figure", figure)
-        published = (piece["division"] == "published") & (piece["model"] == "CLCR")
-        piece["published"] = pd.Series(about.published.get(figure, math.nan), piece.index).where(published)
-        pieces.append(piece)
-    return pd.concat(pieces, ignore_index=True)
-
-
-def _markdown(table: pd.DataFrame, rows: pd.DataFrame, about: Benchmark) -> str:
-    """For each division a table with a row for each model, and CLCR's published figures first."""
-    heads = [f"{f} (%)" if f.startswith(_PERCENT) else f for f in about.figures]
-    lines = []
-    for division in table["division"].unique():
-        lines += [f"## Parts: {division}\n", f"| model | parameters | seeds | {' | '.join(heads)} |"]
-        lines.append("|---" * (3 + len(heads)) + "|")
-        if division == "published" and about.published:
-            cells = [_number(f, about.published.get(f, math.nan)) for f in about.figures]
-            lines.append(f"| CLCR as published [paper] | | | {' | '.join(cells)} |")
-        for model, part in table[table["division"] == division].groupby("model", sort=False):
-            found = part.set_index("figure").loc[list(about.figures)]
-            cells = [_number(f, r["mean"], (r["high"] - r["low"]) / 2) for f, r in found.iterrows()]
-            its = rows[(rows["data"] == division) & (rows["model"] == model)]
-            lines.append(f"| {model} | {its['parameters'].iloc[0]:,.0f} | {len(its)} | {' | '.join(cells)} |")
-        clcr = rows[(rows["data"] == division) & (rows["model"] == "CLCR")]
-        if len(clcr):
-            spent, funded = clcr["participation"].mean(), clcr["funded"].mean()
-            lines.append(f"\nCLCR: participation {spent:.2f}, funded tokens {funded:.0%}; the paper names 0.68.")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _number(figure: Any, value: float, half: float = math.nan) -> str:
-    if math.isnan(value):
-        return ""
-    scale, digits = (100, 1 + math.isnan(half)) if str(figure).startswith(_PERCENT) else (1, 3)
-    width = "" if math.isnan(half) else f" ± {half * scale:.{digits}f}"
-    return f"{value * scale:.{digits}f}{width}"
-
-
-def _foot(trials: Sequence[Trial], rates: Sequence[float], about: Benchmark) -> str:
-    """What decides these figures and stands in no published note on the paper, and what they cover."""
-    trial = trials[0]
-    settings = {**DEFAULTS, **trial.described["settings"]}
-    shown = ", ".join(
-        f"{n} {settings[n]}"
-        for n in ("levels", "width", "rank", "private_rank", "heads", "dropout", "lambda_intra", "lambda_inter")
-    )
-    t = trial.training
-    momentum = f" with momentum {t.momentum:g}" if t.optimizer == "sgd" else ""
-    recipe = f"{t.optimizer}{momentum}, learning rate {trial.setup.training.learning_rate:g}, weight decay "
-    recipe += f"{t.weight_decay:g} on {'all weights' if t.decay_all else 'matrices'}, batch {t.batch_size}, "
-    recipe += f"{t.epochs} epochs, schedule {t.schedule}, " + (f"clipped at {t.clip:g}" if t.clip else "not clipped")
-    return (
-        "\n".join(
-            f"- {line}"
-            for line in (
-                "± is half of the 95 % interval over seeds (Student's t), which change weights, order and dropout; the "
-                "parts stay. No interval: one seed.",
-                "The epoch is picked on the validation part by the score; the test part is scored once for each run.",
-                f"Trained with {recipe}. {_tuned_how(trials, rates)}",
-                f"Not said by the published notes, so ours: {shown}; features standardised by the training part; the "
-                "encoders; the validation part; which epoch is reported; schedule, clipping, seeds; what each rival's "
-                "paper trained; the loss of each task; that fixed levels of an encoder are not fine-tuned.",
-                "Encoders are the same for all; concat has a linear layer on the joined means, late fusion our head.",
-                *(note for note in about.notes if not (trial.setup.cached and note in (TEXT, FRAMES))),
-                *(f"{m}: made by {source}." for m, source in trial.setup.split(trial.seed).sources.items()),
-            )
-        )
-        + "\n"
-    )
-
-
-def _tuned_how(trials: Sequence[Trial], rates: Sequence[float]) -> str:
-    if not rates:
-        return "No model was tuned."
-    by_model = {f"{t.model} ({t.setup.name})": t.training.learning_rate for t in trials}
-    shown = ", ".join(f"{model} {rate:g}" for model, rate in by_model.items())
-    return (
-        f"Each model has its own learning rate, of {', '.join(f'{rate:g}' for rate in rates)} the one with the best "
-        f"validation score at seed {TUNING_SEED}: {shown}. Nothing else was tuned, for no model."
-    )
-
-
 def _explain(trial: Trial, folder: Path, progress: bool) -> None:
     """Train the best trial once more, in a folder that `load` opens, and write the page with its explorer."""
     from clcrkit.viz.explorer.widget import Explorer  # later than this file in the order of imports
 
     split = trial.setup.split(trial.seed)
     model: Any = trial.build(split)
-    fit(model, split.train, split.valid, trial.training, folder / f"best run {trial.key}", progress=progress)
+    done = fit(model, split.train, split.valid, trial.training, folder / f"best run {trial.key}", progress=progress)
+    if done.stopped == "interrupted":
+        raise KeyboardInterrupt  # the page shows finished runs only
     trace = model.cpu().trace(split.test.select(slice(0, SHOWN)))
     if is_main():
         Explorer(trace, model, split).export(folder / "explorer.html")
@@ -331,13 +291,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=(), help="learning rates to choose from, each model")
     parser.add_argument("--features", type=Path, help="of a set of clips: the folder that extract_features wrote")
     parser.add_argument("--bert", type=Path, help="of a pickle: the folder of a BERT whose layers language gets")
+    parser.add_argument("--finetune", action="store_true", help="with --bert: train its layers along, in every model")
+    parser.add_argument("--resnet", help="of a set of clips: read by a ResNet-18; 'scratch' or the folder of one")
+    parser.add_argument(
+        "--pixels", type=int, default=PIXELS, help=f"with --resnet: of a frame's side; default {PIXELS}"
+    )
     parser.add_argument("--epochs", type=int, default=0, help="default the recipe's")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time; -1: one for each processor")
     o = parser.parse_args(arguments)
     folder = o.folder or Path("benchmarks") / f"{o.name}-{o.recipe}"
     try:
-        options = {"epochs": o.epochs, "rates": o.rates, "features": o.features, "bert": o.bert, "n_jobs": o.jobs}
-        benchmark(o.name, o.path, folder, o.recipe, o.seeds, o.models, o.readings, **options)
+        options = {n: getattr(o, n) for n in ("epochs", "rates", "features", "bert", "finetune", "resnet", "pixels")}
+        benchmark(o.name, o.path, folder, o.recipe, o.seeds, o.models, o.readings, n_jobs=o.jobs, **options)
     except ValueError as error:  # DataError and ConfigError
         parser.error(str(error))
     if is_main():

@@ -14,11 +14,12 @@ import inspect
 import json
 import math
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ from clcrkit.config import ABLATIONS, READINGS, CLCRConfig, ablated, ranks
 from clcrkit.datasets.split import PARTS, Split
 from clcrkit.distributed import is_main
 from clcrkit.errors import ConfigError, DataError, require
+from clcrkit.experiments.encoders import Encoder
 from clcrkit.files import write_json
 from clcrkit.model import CLCR
-from clcrkit.pretrained import CachedLevels, with_stages
+from clcrkit.pretrained import with_stages
 from clcrkit.tasks import TASKS
 from clcrkit.training import TrainConfig, evaluate, fit, predict
 
@@ -65,7 +67,7 @@ class Setup:
     training        its seed is replaced by the trial's, and its learning rate where the trial has one
     figures         what is measured besides: the name of a function of `clcrkit.metrics`, such as 'sentiment'; '' for
                     the task's own figures alone
-    cached          modalities whose features hold the levels of a pretrained encoder side by side (`CachedLevels`)
+    encoders        by modality what reads it in all models, in place of the kit's own stages
     """
 
     name: str
@@ -74,7 +76,7 @@ class Setup:
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
     figures: str = ""
-    cached: tuple[str, ...] = ()
+    encoders: Mapping[str, Encoder] = field(default_factory=dict)
 
     def split(self, seed: int) -> Split:
         """The data set of this seed. Raises ConfigError where there is no such data set or argument."""
@@ -109,17 +111,19 @@ class Trial:
     def described(self) -> dict[str, Any]:
         """All that decides the result, defaults included, as plain values; without the setup's name."""
         setup, settings = self.setup, {**self.setup.settings, **self.settings}
+        encoders = {m: encoder.described for m, encoder in setup.encoders.items()}
+        later = (*_LATER, *([] if encoders else [("pretrained_rate", self.training.pretrained_rate)]))
         settings = {name: x.item() if hasattr(x, "item") else x for name, x in settings.items()}  # numpy's numbers
         return {
             "data": setup.data if isinstance(setup.data, str) else _digest(setup.split(self.seed)),
             "data_settings": dict(setup.data_settings),
             "settings": {**DEFAULTS, **ranks(settings), **settings},
-            "training": {k: v for k, v in asdict(self.training).items() if (k, v) not in _LATER},
+            "training": {k: v for k, v in asdict(self.training).items() if (k, v) not in later},
             "model": self.model,
             "seed": self.seed,
             "rho": self.rho,
             **({"figures": setup.figures} if setup.figures else {}),  # older keys lack it
-            **({"cached": list(setup.cached)} if setup.cached else {}),
+            **({"encoders": encoders} if encoders else {}),
         }
 
     @property
@@ -128,13 +132,16 @@ class Trial:
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
-    def train(self) -> tuple[CLCR | Baseline, Split, dict[str, Any]]:
+    def train(self, folder: str | os.PathLike[str] | None = None) -> tuple[CLCR | Baseline, Split, dict[str, Any]]:
         """The trained model, its data, and how the training went: valid_score, best_epoch, curve (the validation
-        score after each epoch, as text), seconds."""
+        score after each epoch, as text), seconds (of this call). folder: of the run's state, from which a killed
+        training goes on. Raises KeyboardInterrupt where it was stopped."""
         split = self.setup.split(self.seed)
         model = self.build(split)
         began = time.perf_counter()
-        result = fit(model, split.train, split.valid, self.training, progress=False)
+        result = fit(model, split.train, split.valid, self.training, folder, progress=False)
+        if result.stopped == "interrupted":
+            raise KeyboardInterrupt  # what it learned so far is no finished trial
         seconds = time.perf_counter() - began
         curve = " ".join(f"{x:.4g}" for x in result.history["valid_score"])
         row = {"valid_score": result.score, "best_epoch": result.best_epoch, "curve": curve, "seconds": seconds}
@@ -142,14 +149,17 @@ class Trial:
 
     def build(self, split: Split) -> CLCR | Baseline:
         """The untrained model. Raises ConfigError for a model or a setting that does not exist."""
-        config = CLCRConfig.of(split, **{**self.setup.settings, **self.settings})
+        settings, encoders = {**self.setup.settings, **self.settings}, self.setup.encoders
+        if settings.get("standardise") is True:
+            as_they_are = {m for m, encoder in encoders.items() if encoder.as_it_is}
+            settings["standardise"] = [m for m in split.train.modalities if m not in as_they_are]
+        config = CLCRConfig.of(split, **settings)
+        modalities = {m: encoders[m].modality(x) if m in encoders else x for m, x in config.modalities.items()}
+        config = replace(config, modalities=modalities)
         torch.manual_seed(self.seed)
         model = self._made(config)
-        widths = {m: config.modalities[m].size / config.levels for m in self.setup.cached if m in model.modalities}
-        for m, width in widths.items():
-            if width % 1:
-                raise ConfigError(f"cached: {config.levels * width:g} features of {m} are not {config.levels} levels")
-        return with_stages(model, {m: CachedLevels(config.levels, int(width)) for m, width in widths.items()})
+        read = {m: encoder for m, encoder in encoders.items() if m in model.modalities}
+        return with_stages(model, {m: x.stage(m, config.levels, modalities[m]) for m, x in read.items()})
 
     def _made(self, config: CLCRConfig) -> CLCR | Baseline:
         if self.model in RIVALS:
@@ -183,7 +193,8 @@ def run(
     `joblib.parallel_config` says, such as `parallel_config(backend="dask")` with a `dask.distributed.Client` (give its
     workers one thread each: trials of one process take turns). folder: one JSON file for each trial, written by this
     process as soon as the trial is finished, so a call that was killed continues when it is made again; None keeps
-    nothing. note: columns to add to the trials that run now, such as the commit of the code.
+    nothing. The training of an encoder, which may take hours, also keeps its state there until it is finished.
+    note: columns to add to the trials that run now, such as the commit of the code.
 
     Columns: data (the setup's name), model, changes (of the setup's settings, as text), rate, seed, key, those of
     `note`; score (of the test part, `tasks.Task.score`), valid_score, best_epoch, curve (the validation score after
@@ -198,7 +209,7 @@ def run(
     """
     by_key = {trial.key: trial for trial in trials}
     needed = ("score", "valid_score", "best_epoch", "parameters")
-    rows = kept(by_key.values(), _row, needed, folder, n_jobs, progress, note)
+    rows = kept(by_key.values(), partial(_row, folder=folder), needed, folder, n_jobs, progress, note)
     table = []
     for key, trial in by_key.items():
         changed = {**trial.settings, **({} if trial.rho is None else {"rho": trial.rho})}
@@ -235,6 +246,7 @@ def kept(
         bar.set_postfix_str(f"{by_key[key].setup.name}: {by_key[key].model}")
         if folder is not None and is_main():
             write_json(Path(folder) / f"{key}.json", {"trial": by_key[key].described, "row": rows[key]})
+            shutil.rmtree(Path(folder) / key, ignore_errors=True)  # the state of a long training
     return rows
 
 
@@ -249,8 +261,9 @@ def _job(work: Callable[[Trial], Mapping[str, Any]], trial: Trial) -> tuple[str,
             torch.set_num_threads(threads)
 
 
-def _row(trial: Trial) -> dict[str, Any]:
-    model, split, training = trial.train()
+def _row(trial: Trial, folder: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    long = folder is not None and any(encoder.trained for encoder in trial.setup.encoders.values())
+    model, split, training = trial.train(Path(folder) / trial.key) if long and folder else trial.train()
     return {**training, **_measured(trial, model, split)}
 
 

@@ -92,7 +92,7 @@ def _made(about: Mapping[str, Any], tensors: Mapping[str, Tensor], stages: Mappi
         with torch.device(device):
             if about["model"] == "CLCR":
                 return with_stages(CLCR(config), stages)
-            kinds = {kind.__name__: kind for kind in Baseline.__subclasses__()}
+            kinds = {kind.__name__: kind for kind in _subclasses(Baseline)}
             return with_stages(kinds[about["model"]](config, tuple(about["modalities"])), stages)
 
     needed = {name: x.shape for name, x in make("meta").state_dict().items()}
@@ -102,6 +102,12 @@ def _made(about: Mapping[str, Any], tensors: Mapping[str, Tensor], stages: Mappi
     model = make("cpu")
     model.load_state_dict(tensors, assign=True)  # with their own precision
     return model
+
+
+def _subclasses(kind: type[Baseline]) -> list[type[Baseline]]:
+    """Those of the class, and theirs."""
+    direct = kind.__subclasses__()
+    return direct + [below for each in direct for below in _subclasses(each)]
 
 
 def flatten(tree: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:

@@ -25,6 +25,8 @@ class TrainConfig:
     decay_all               decay all parameters; else only matrices, since shrinking a scale, a shift or a budget
                             regularises nothing [ours]
     learning_rate           the peak, > 0
+    pretrained_rate         the rate of a pretrained encoder's weights as a share of the learning rate, above 0, up to
+                            1; by default 6e-5 at the peak, near what BERT is usually fine-tuned with [ours]
     schedule                'onecycle' (rise over the share `warmup`, then fall to 0 along a cosine) or 'constant'
     clip                    largest norm of the gradient; 0 clips nothing
     patience                epochs without a better validation score before stopping; 0 never stops early
@@ -40,6 +42,7 @@ class TrainConfig:
     batch_size: int = 64
     optimizer: str = "adamw"
     learning_rate: float = 3e-3
+    pretrained_rate: float = 0.02
     weight_decay: float = 1e-2
     decay_all: bool = False
     momentum: float = 0.9
@@ -60,6 +63,7 @@ class TrainConfig:
             ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
             ("optimizer", self.optimizer, self.optimizer in ("adamw", "sgd"), "adamw or sgd"),
             ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0"),
+            ("pretrained_rate", self.pretrained_rate, 0 < self.pretrained_rate <= 1, "above 0 and up to 1"),
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
             ("momentum", self.momentum, 0 <= self.momentum < 1, "from 0 up to, not including, 1"),
             ("schedule", self.schedule, self.schedule in ("onecycle", "constant"), "onecycle or constant"),
@@ -97,12 +101,18 @@ def check_trainable(model: nn.Module) -> None:
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD, with weight decay as `config.decay_all` says. Fused: one kernel updates all parameters."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": config.weight_decay * config.decay_all},
-    ]
+    """AdamW or SGD, with weight decay as `config.decay_all` says. Fused: one kernel updates all parameters.
+
+    Each group's `share` is that of the learning rate which its weights get; `fit` multiplies by it at each step."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    encoders = [module for module in model.modules() if getattr(module, "pretrained", None) is True]
+    pretrained = {p for encoder in encoders for p in encoder.parameters()}
+    groups = []
+    for share, inside in ((1.0, False), (config.pretrained_rate, True)) if pretrained else ((1.0, False),):
+        for matrices, decay in ((True, 1), (False, config.decay_all)):
+            chosen = [p for p in trained if (p in pretrained) == inside and (p.ndim >= 2) == matrices]
+            rate, decay_rate = config.learning_rate * share, config.weight_decay * decay
+            groups.append({"params": chosen, "lr": rate, "weight_decay": decay_rate, "share": share})
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)

@@ -91,7 +91,7 @@ class Run:
         step = self.epoch * self.steps + self.step
         torch.manual_seed(self.config.seed * 1_000_003 + step + (self.processes.rank << 40))
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(step)
+            group["lr"] = self._learning_rate(step) * group["share"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             losses = self.losses(batch)
         self.optimizer.zero_grad()

@@ -18,13 +18,14 @@ from clcrkit.arguments import public
 from clcrkit.batch import collate
 from clcrkit.config import Modality
 from clcrkit.datasets.extract import encode, made_by, prepare
-from clcrkit.datasets.readers.frames import IMAGE_FRAMES, image_frames
-from clcrkit.datasets.readers.sound import SOUND_FRAMES, read_wav, sound_frames
+from clcrkit.datasets.readers.frames import IMAGE_FRAMES, frame_pictures, image_frames, picture_source
+from clcrkit.datasets.readers.sound import SOUND_FRAMES, SOUND_PICTURES, read_wav, sound_frames, sound_pictures
 from clcrkit.datasets.readers.video import unpack_clip
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.model import CLCR
 from clcrkit.pretrained import Pretrained, PretrainedAudio, PretrainedImage, PretrainedText
+from clcrkit.resnet import ResNet
 from clcrkit.viz.explorer.widget import Explorer
 
 _MEDIA = {PretrainedText: "text", PretrainedAudio: "sound", PretrainedImage: "frames"}
@@ -45,8 +46,8 @@ def clip(
     (`explorer.trace.batch`) and all that the model computed (`explorer.trace`).
     A modality can be read where the model has a pretrained encoder for it (`with_stages`), or where its training set
     was a Split that says what made its features (`Split.sources`), which `CLCRConfig.of(split)` keeps: the kit's
-    log-mel bands or colour means (`cremad`), or a pretrained encoder (`extract_features`), which is then given in
-    `encoders` by modality and must be the same one, weights included. tokenizer: of a text encoder.
+    log-mel bands, colour means or pictures (`cremad`), or a pretrained encoder (`extract_features`), which is then
+    given in `encoders` by modality and must be the same one, weights included. tokenizer: of a text encoder.
     frames_per_second: as in the frames of the training set; 1 in CREMA-D's.
 
     What the clip lacks is a missing modality, with a warning. Raises ConfigError for a model whose features cannot be
@@ -90,6 +91,10 @@ def _reader(
         return "sound", lambda path: sound_frames(path.parent, path.name)
     if spec.made_by == IMAGE_FRAMES.made_by:
         return "frames", image_frames
+    if spec.made_by == SOUND_PICTURES.made_by:
+        return "sound", lambda path: sound_pictures(path.parent, path.name)
+    if isinstance(stage, ResNet) and spec.made_by == picture_source(stage.shape[2]).made_by:
+        return "frames", partial(frame_pictures, size=stage.shape[:0:-1])
     if not spec.made_by:
         raise ConfigError(
             f"{name}: nothing tells what made the features that the model was trained on; train it on features of "

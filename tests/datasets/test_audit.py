@@ -319,6 +319,21 @@ def test_several_labels_token_ids_and_shards(tmp_path):
     assert check(sharded(tmp_path)).problems == found.problems
 
 
+def test_of_pictures_some_columns_are_looked_at_and_leaks_still_found():
+    random = np.random.default_rng(0)
+    pixels = random.random((90, 2, 5_000)).astype(np.float32)
+    pixels[-1] = pixels[0]  # of train and of test
+    split = from_arrays(
+        {"vision": pixels, "sound": random.random((90, 3, 4))[[*range(89), 0]].astype(np.float32)},
+        labels=np.arange(90) % 2, parts=np.repeat(["train", "valid", "test"], 30),
+    )  # fmt: skip
+    found = check(split)
+    assert "vision: 4,096 of its 5,000 columns were looked at, evenly." in found.notes
+    assert not any(note.startswith("sound: ") for note in found.notes)
+    assert found.table.set_index(["part", "modality"]).loc[("train", "vision"), "features"] == 4_096
+    assert any("test samples are in train too, equal in every modality" in problem for problem in found.problems)
+
+
 def test_only_some_samples_of_a_large_part_are_looked_at(monkeypatch):
     monkeypatch.setattr(sys.modules["clcrkit.datasets.audit"], "MOST_SAMPLES", 50)
     assert set(report().table["samples"]) == {50}

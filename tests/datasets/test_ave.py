@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clcrkit import DataError
 from clcrkit.datasets import ave, check
@@ -115,3 +116,31 @@ def test_files_that_are_no_h5_are_refused(tmp_path: Path):
     (tmp_path / "labels.h5").unlink()
     with pytest.raises(DataError, match=r"labels\.h5: no such file"):
         ave(tmp_path, progress=False)
+
+
+def test_clips_are_read_as_pictures_in_the_published_lists(tmp_path: Path):
+    writers.write_ave_clips(tmp_path, 0)
+    split = ave(tmp_path, progress=False, pixels=32)
+    assert [len(getattr(split, part)) for part in ("train", "valid", "test")] == [11, 2, 5]
+    assert split.label_names == ("Kind 0, spoken", "Kind 1, spoken", "Kind 2, spoken")
+    assert split.train.tokens["vision"].shape[1:] == (3, 3 * 32 * 32)
+    assert split.train.tokens["acoustic"].shape[2] == 64 * 64
+    first, again = split.train.select([0]), split.train.select([10])
+    assert torch.equal(first.tokens["vision"], again.tokens["vision"])
+    assert [row.labels.tolist() for row in (first, again) if row.labels is not None] == [
+        [0],
+        [1],
+    ]  # two events of one video
+    names = split.attribute_names
+    assert names["name"][int(again.attributes["name"])] == "-vid_00 2"
+    assert names["group"][int(again.attributes["group"])] == "-vid_00"
+    assert any("train and test share 1 groups (first: -vid_03)" in problem for problem in check(split).problems)
+    (tmp_path / "valSet.txt").write_text("Kind 0\n")
+    with pytest.raises(DataError, match=r"valSet\.txt: line 'Kind 0', but '<event>&<video>&"):
+        ave(tmp_path, progress=False, pixels=32)
+    (tmp_path / "valSet.txt").write_text("Kind 0, spoken&../vid&good&0&1\n")
+    with pytest.raises(DataError, match=r"'\.\./vid': samples name files, so it must be a plain name"):
+        ave(tmp_path, progress=False, pixels=32)
+    (tmp_path / "testSet.txt").unlink()
+    with pytest.raises(DataError, match=r"testSet\.txt"):
+        ave(tmp_path, progress=False, pixels=32)

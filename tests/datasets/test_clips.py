@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import save_file
 
 from clcrkit import CLCR, CLCRConfig, ConfigError, DataError
 from clcrkit.datasets import Split, ave, clips, cremad, kinetics_sounds, ucf101
 from clcrkit.datasets.readers import frames as frame_reader
-from clcrkit.datasets.readers.sound import log_mel, read_wav
+from clcrkit.datasets.readers.sound import log_mel, pictures_of, read_wav
 from clcrkit.training import TrainConfig, fit
 from clcrkit.viz import Explorer
 from tests.datasets import writers_media as writers
@@ -158,6 +160,49 @@ def test_ucf101_flow_joins_both_directions_and_takes_32_frames(folders, tmp_path
     np.testing.assert_array_equal(
         taken[-1], frame_reader.open_image(tmp_path / "clip" / "frame000099.png", (16, 16), "RGB").ravel()
     )
+
+
+def scaled(path: Path, mode: str = "RGB") -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert(mode).resize((40, 40), Image.Resampling.BOX), np.float32) / 255
+
+
+def test_pictures_are_frames_colours_first_and_pieces_of_the_spectrogram(folders):
+    place = folders["cremad"]
+    split = cremad(place, pixels=40, progress=False)
+    for name, row in zip(named(split, "test"), split.test, strict=True):
+        files = sorted((place / "Image-01-FPS" / name).iterdir())
+        seen = row.tokens["vision"][row.masks["vision"]].reshape(-1, 3, 40, 40).numpy()
+        for frame, file in zip(seen, files, strict=True):
+            np.testing.assert_array_equal(frame, np.moveaxis(scaled(file), -1, 0))
+        shown = {m: split.picture[m](int(row.ids)) for m in ("vision", "acoustic")}
+        np.testing.assert_array_equal(shown["vision"], [scaled(file) for file in files])
+        expected = log_mel(*read_wav(place / "AudioWAV" / f"{name}.wav"), bands=64, hop=0.01)
+        heard = row.tokens["acoustic"][row.masks["acoustic"]].reshape(-1, 64, 64).numpy()
+        np.testing.assert_array_equal(np.concatenate(heard, axis=1)[:, : len(expected)], expected.T)
+        np.testing.assert_allclose(shown["acoustic"], heard[:, ::-1] / heard.max(), atol=1e-6)
+    assert split.sources["vision"].made_by == "clcrkit: at most 3 frames of 40 x 40 pixels"
+    place = folders["ucf101"]
+    split = ucf101(place, pixels=40, progress=False)
+    name, row = named(split, "train")[0], split.train.select([0])
+    flow = row.tokens["flow"][row.masks["flow"]].reshape(-1, 2, 40, 40).numpy()
+    files = [sorted((place / direction / name).iterdir()) for direction in ("flow_u", "flow_v")]
+    positions = np.linspace(0, len(files[0]) - 1, min(3, len(files[0]))).round().astype(int)
+    for pair, i in zip(flow, positions, strict=True):
+        np.testing.assert_array_equal(pair, np.stack([scaled(each[i], "L") for each in files]))
+    sounds = kinetics_sounds(folders["kinetics_sounds"], pixels=40, progress=False)
+    assert sounds.train.tokens["acoustic"].shape[2] == 65 * 64
+    assert sounds.train.tokens["vision"].shape[1:] == (3, 3 * 40 * 40)
+
+
+@given(st.integers(1, 5), st.integers(0, 200), st.integers(0, 9))
+def test_a_spectrogram_is_cut_without_loss_and_filled_with_its_lowest_value(rows: int, columns: int, seed: int):
+    spectrogram = np.random.default_rng(seed).normal(size=(rows, columns)).astype(np.float32)
+    cut = pictures_of(spectrogram)
+    assert cut.shape == (-(-columns // 64), rows * 64)
+    joined = np.concatenate([np.zeros((rows, 0)), *cut.reshape(len(cut), rows, 64)], axis=1)
+    np.testing.assert_array_equal(joined[:, :columns], spectrogram)
+    assert (joined[:, columns:] == (spectrogram.min() if columns else 0)).all()
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "safetensors"])

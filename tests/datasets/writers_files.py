@@ -96,6 +96,15 @@ def write_mult(folder: Path, seed: int) -> None:
     (folder / "mosi_data_noalign.pkl").write_bytes(python2(mult_parts(seed)))
 
 
+def write_iemocap(folder: Path, seed: int) -> None:
+    """MulT's layout: labels (sample, 4, 2), no and yes for each emotion, and no ids."""
+    parts, random = mult_parts(seed), np.random.default_rng(seed)
+    for held in parts.values():
+        del held["id"]
+        held["labels"] = np.eye(2)[random.integers(0, 2, (len(held["labels"]), 4))]
+    (folder / "iemocap_data.pkl").write_bytes(python2(parts))
+
+
 def write_folder(folder: Path, seed: int) -> None:
     """manifest.csv over files of all five kinds; a sample lacks its sound."""
     import h5py

@@ -129,6 +129,21 @@ def write_ave(folder: Path, seed: int) -> None:
             file.create_dataset("order", data=chosen)
 
 
+def write_ave_clips(folder: Path, seed: int) -> None:
+    """18 lines of 16 videos in three lists; one video has two events in the training list, one is also in the test."""
+    random = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    videos = [f"-vid_{i:02d}" for i in range(16)]
+    for i, video in enumerate(videos):
+        write_wav(folder / "AudioWAV" / f"{video}.wav", i % 3, random, 0.5)
+        frames = [f"{j:05d}.jpg" for j in range(random.integers(1, 6))]
+        write_frames(folder / "Image-01-FPS" / video, frames, i % 3, random)
+    chosen = {"train": [*range(10), 0], "val": [10, 11], "test": [12, 13, 14, 15, 3]}
+    for part, places in chosen.items():
+        lines = [f"Kind {(i + n // 10) % 3}, spoken&{videos[i]}&good&0&{n}\n" for n, i in enumerate(places)]
+        (folder / f"{part}Set.txt").write_text("".join(lines))
+
+
 def write_shards(folder: Path, seed: int) -> None:
     """A converted asynchrony set, in several shards."""
     convert(asynchrony((20, 4, 4), seed=seed), folder, shard_bytes=20_000, progress=False)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from clcrkit import ConfigError, DataError
 from clcrkit.config import READINGS
-from clcrkit.datasets import ave, extract_features, mmsa
+from clcrkit.datasets import ave, extract_features, mmsa, multibench
 from clcrkit.experiments import benchmark as module
 from clcrkit.experiments.benchmark import benchmark, main
 from clcrkit.experiments.published import BENCHMARKS, FRAMES, TEXT
@@ -34,6 +34,7 @@ WRITERS: Mapping[str, tuple[Callable[[Path, int], None], str]] = {
     "mosi": (writers_files.write_mmsa, "aligned_50.pkl"),
     "mosei": (writers_files.write_mmsa_unaligned, "unaligned_50.pkl"),
     "sims": (writers_files.write_mmsa_unaligned, "unaligned_50.pkl"),
+    "iemocap": (writers_files.write_iemocap, "iemocap_data.pkl"),
     "cremad": (writers_media.write_cremad, ""),
     "kinetics-sounds": (writers_media.write_kinetics_sounds, ""),
     "ave": (writers_media.write_ave, ""),
@@ -114,7 +115,8 @@ def test_readings_and_the_models_that_fit_the_task(tmp_path: Path):
     assert not (out / "explorer.html").exists()  # there is no run of CLCR to explain
     rivals = ["CLCR", "plain reading", "concat", "OGM-GE", "late fusion", "low-rank fusion", "MulT", "MISA"]
     assert module._fitting(Setup("s", ave(path, progress=False))) == rivals
-    assert module._fitting(Setup("s", mmsa(written("mosi", tmp_path / "mosi")))) == [m for m in rivals if m != "OGM-GE"]
+    for other in (mmsa(written("mosi", tmp_path / "mosi")), multibench(written("iemocap", tmp_path / "iemocap"))):
+        assert module._fitting(Setup("s", other)) == [m for m in rivals if m != "OGM-GE"]
 
 
 def test_a_missing_file_is_one_sentence_with_how_to_get_it(tmp_path: Path, capsys):
@@ -189,7 +191,7 @@ def test_extracted_features_give_levels_to_all_models(tmp_path: Path):
     foot = (out / "table.md").read_text()
     assert "acoustic: made by PretrainedAudio" in foot
     assert FRAMES not in foot
-    with pytest.raises(ConfigError, match=r"cached: 32 features of acoustic are not 3 levels"):
+    with pytest.raises(ConfigError, match=r"encoders: 32 features of acoustic are not 3 levels"):
         tiny("cremad", path, out, features=tmp_path / "levels", settings={**SMALL, "levels": 3})
 
 
@@ -206,7 +208,7 @@ def test_encoders_that_a_set_cannot_have_are_refused(tmp_path: Path, bert: Path)
         tiny("mosi", mosi, out, bert=tmp_path)
 
 
-def test_mults_pickles_are_read_and_iemocap_is_refused(tmp_path: Path):
+def test_mults_pickles_are_read_and_those_of_another_task_are_refused(tmp_path: Path):
     parts = writers_files.mult_parts(0)
     for held in parts.values():
         del held["id"]
@@ -214,11 +216,10 @@ def test_mults_pickles_are_read_and_iemocap_is_refused(tmp_path: Path):
     path.write_bytes(pickle.dumps(parts))
     table = tiny("mosi", path, tmp_path / "out", models=("concat",), seeds=(0,))
     assert set(table["figure"]) == set(BENCHMARKS["mosi"].figures)
-    for held in parts.values():
-        held["labels"] = np.eye(2)[np.zeros((len(held["labels"]), 4), int)]
-    path.write_bytes(pickle.dumps(parts))
-    with pytest.raises(DataError, match="holds IEMOCAP's 4 emotions, but a sentiment is needed"):
-        tiny("mosi", path, tmp_path / "out")
+    with pytest.raises(DataError, match="holds a sentiment, but this benchmark needs IEMOCAP's emotions"):
+        tiny("iemocap", path, tmp_path / "out")
+    with pytest.raises(DataError, match="holds IEMOCAP's emotions, but this benchmark needs a sentiment"):
+        tiny("mosei", written("iemocap", tmp_path / "iemocap"), tmp_path / "out")
 
 
 def test_the_papers_recipe_is_what_it_states(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,18 +18,24 @@ import pytest
 
 from clcrkit.experiments.published import BENCHMARKS
 from tests.experiments.test_benchmark import written
+from tests.test_pretrained import tiny_text
 from tests.training.test_launchers import finish
 
 # without dropout, whose numbers differ between processes; batches of 4 samples, 2 for each process
 SCRIPT = """
-import sys
+import json, sys
 from dataclasses import replace
+from clcrkit import resnet
 from clcrkit.experiments import benchmark as b
+resnet.RESNET_18 = {**resnet.RESNET_18, "embedding_size": 4, "hidden_sizes": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
+options = json.loads(sys.argv.pop(1))
 small = {"width": 8, "rank": 4, "private_rank": 4, "heads": 2, "levels": 2, "dropout": 0.0}
 b.RECIPES["paper"] = replace(b.RECIPES["paper"], batch_size=4, epochs=1, device="cpu")
 for name, path, out in zip(*[iter(sys.argv[1:])] * 3):
-    b.benchmark(name, path, out, seeds=(0,), models=("CLCR", "concat"), settings=small, progress=False)
+    given = {"models": ("CLCR", "concat"), **options.get(name, {})}
+    b.benchmark(name, path, out, seeds=(0,), settings=small, progress=False, **given)
 """
+RUNS = ("one", "two")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
 ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
@@ -39,11 +47,13 @@ def paths(tmp_path_factory) -> dict[str, Path]:
     return {name: written(name, folder / name) for name in BENCHMARKS}
 
 
-def launched(folder: Path, launcher: list[str], paths: dict[str, Path]) -> dict[str, pd.DataFrame]:
+def launched(
+    folder: Path, launcher: list[str], paths: dict[str, Path], options: dict[str, Any] | None = None
+) -> dict[str, pd.DataFrame]:
     folder.mkdir()
     (folder / "run.py").write_text(SCRIPT)
     given = [str(x) for name, path in paths.items() for x in (name, path, folder / name)]
-    finish(folder, [sys.executable, *launcher, str(folder / "run.py"), *given])
+    finish(folder, [sys.executable, *launcher, str(folder / "run.py"), json.dumps(options or {}), *given])
     said = (folder / "said-0.txt").read_text()
     assert said.count("trainings to run") == len(paths)  # one process speaks
     for name in paths:
@@ -53,18 +63,32 @@ def launched(folder: Path, launcher: list[str], paths: dict[str, Path]) -> dict[
 
 
 @pytest.mark.parametrize(("launcher", "names"), [
-    (TORCHRUN, ("mosi", "mosei", "sims", "ave")),
+    (TORCHRUN, ("mosi", "mosei", "sims", "iemocap", "ave")),
     (TORCHRUN, ("cremad", "kinetics-sounds", "ucf101")),
     (ACCELERATE, ("mosi",)),
 ])  # fmt: skip
 def test_two_processes_have_the_table_of_one(
     tmp_path: Path, paths: dict[str, Path], launcher: list[str], names: tuple[str, ...]
 ):
-    chosen = {name: paths[name] for name in names}
-    one, two = (launched(tmp_path / n, command, chosen) for n, command in (("one", []), ("two", launcher)))
+    same_table(tmp_path, {name: paths[name] for name in names}, launcher)
+
+
+def test_two_processes_train_a_resnet_and_a_bert_as_one(tmp_path: Path, paths: dict[str, Path]):
+    """The normalisation is over the pictures of both."""
+    tiny_text(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).save_pretrained(tmp_path / "bert")
+    options = {
+        "cremad": {"resnet": "scratch", "pixels": 32},
+        "mosi": {"bert": str(tmp_path / "bert"), "finetune": True},
+    }
+    same_table(tmp_path, {name: paths[name] for name in options}, TORCHRUN, options)
+
+
+def same_table(tmp_path: Path, chosen: dict[str, Path], launcher: list[str], options: Any = None) -> None:
+    one, two = (launched(tmp_path / n, how, chosen, options) for n, how in zip(RUNS, ([], launcher), strict=True))
     # of an odd number of samples two processes leave one out
     said = re.findall(r"(\S+), (.*): Split\(train (\d+)", (tmp_path / "one" / "said-0.txt").read_text())
     even = [(name, division) for name, division, count in said if int(count) % 2 == 0]
+    assert {name for name, _ in even} == set(chosen) or options is None
     assert even
     for name, division in even:
         expected, found = (tables[name][tables[name]["division"] == division] for tables in (one, two))

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGINT, raise_signal
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from clcrkit import ConfigError, DataError
 from clcrkit.experiments import trials
 from clcrkit.experiments.trials import GAMMAS, NOISE, Setup, Trial, run
 from clcrkit.training import evaluate
+from clcrkit.training.run import Run
 from tests.experiments import tiny
 
 TINY = replace(
@@ -144,9 +146,9 @@ def test_finished_trials_are_kept_when_one_fails_and_are_not_run_again(tmp_path:
     ran: list[str] = []
     truly = trials._row
 
-    def noted(trial: Trial) -> dict[str, Any]:
+    def noted(trial: Trial, folder: Path) -> dict[str, Any]:
         ran.append(trial.model)
-        return truly(trial)
+        return truly(trial, folder)
 
     monkeypatch.setattr(trials, "_row", noted)
     table = run([*good, Trial(TINY, "acoustic alone"), good[0]], tmp_path, progress=False)
@@ -253,3 +255,17 @@ def test_a_tuned_learning_rate_is_the_only_difference_and_the_setups_own_changes
     assert Trial(TINY, rate=TINY.training.learning_rate).key == Trial(TINY).key
     assert Trial(replace(TINY, training=replace(TINY.training, learning_rate=0.02))).key == tuned.key
     assert Trial(TINY, "plain reading").build(split).config == Trial(TINY).build(split).config.paper()
+
+
+def test_what_ctrl_c_stopped_is_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    close = Run.close_epoch
+
+    def stopped(run: Run, valid: Any) -> None:
+        close(run, valid)
+        raise_signal(SIGINT)
+
+    trial = Trial(TINY, "concat")
+    monkeypatch.setattr(Run, "close_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run([trial], tmp_path, n_jobs=1, progress=False)
+    assert not list(tmp_path.iterdir())

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from clcrkit import CLCR, Batch, CLCRConfig, DataError, Modality
-from clcrkit.baselines import BASELINES, LateFusion
+from clcrkit.baselines import RIVALS, LateFusion
 from clcrkit.files import write_tensors
 from clcrkit.pretrained import CachedLevels, with_stages
 from clcrkit.training import TrainConfig, fit, load, predict, save
 from clcrkit.training.checkpoint import flatten, unflatten
 
-MODELS = {"CLCR": CLCR, **BASELINES, "one modality": lambda config: LateFusion(config, tuple(config.modalities)[:1])}
+MODELS = {"CLCR": CLCR, **RIVALS, "one modality": lambda config: LateFusion(config, tuple(config.modalities)[:1])}
 
 
 @pytest.mark.parametrize("kind", MODELS)

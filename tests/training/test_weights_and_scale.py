@@ -143,6 +143,16 @@ def test_the_scaler_is_the_training_parts_and_is_trained_with(tmp_path):
         fit(unscaled, split, config=QUICK, progress=False)
 
 
+def test_only_the_named_modalities_are_standardised():
+    batch = Batch.from_arrays({"a": np.arange(12.0).reshape(6, 1, 2), "b": np.ones((6, 2, 3))}, [0, 1] * 3)
+    whole, some = (CLCRConfig.of(batch, standardise=names) for names in (True, ["a"]))
+    assert some.modalities == {"a": whole.modalities["a"], "b": Modality(3)}
+    assert CLCRConfig.of(batch, standardise=[]) == CLCRConfig.of(batch)
+    for wrong in ("a", ["c"]):
+        with pytest.raises(ConfigError, match=r"standardise: .*, but True, False or names of the modalities"):
+            CLCRConfig.of(batch, standardise=wrong)
+
+
 def test_a_constant_or_missing_feature_is_left_alone():
     x = np.ones((6, 2, 3))
     x[:, :, 0] = np.arange(12).reshape(6, 2)

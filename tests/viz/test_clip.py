@@ -13,12 +13,14 @@ from PIL import Image
 from clcrkit import CLCR, CLCRConfig, ConfigError, DataError, Modality
 from clcrkit.datasets import cremad, extract_features, from_arrays, from_folder
 from clcrkit.pretrained import CachedLevels, with_stages
+from clcrkit.resnet import ResNet
 from clcrkit.training import load, save
 from clcrkit.viz import clip
 from tests.datasets import writers_media
 from tests.datasets.test_extract import WORDS
 from tests.datasets.writers_clips import clip_pixels, clip_sound, write_clip
 from tests.test_pretrained import stage
+from tests.test_resnet import tiny_resnet
 
 pytest.importorskip("av")
 SMALL: Any = {"width": 8, "rank": 4, "private_rank": 4, "heads": 2}
@@ -50,15 +52,18 @@ def put_into(folder: Path, name: str) -> None:
         Image.fromarray(PIXELS[i]).save(frames / f"{i:05d}.jpg", quality=95)
 
 
-def test_tokens_and_answer_are_those_of_the_loader(tmp_path: Path, path: Path):
+@pytest.mark.parametrize("pixels", [0, 32])
+def test_tokens_and_answer_are_those_of_the_loader(tmp_path: Path, path: Path, pixels: int):
     writers_media.write_cremad(tmp_path / "data", 0)
     put_into(tmp_path / "data", "1001_IEO_XXX_XX")
     with open(tmp_path / "data" / "test.csv", "a") as file:
         file.write("1001_IEO_XXX_XX,SAD\n")
-    split = cremad(tmp_path / "data", split="published", progress=False)
-    model = CLCR(CLCRConfig.of(split, standardise=True, **SMALL)).eval()
+    split = cremad(tmp_path / "data", split="published", progress=False, pixels=pixels)
+    shapes = {"acoustic": (1, 64, 64), "vision": (3, 32, 32)} if pixels else {}
+    stages = {m: ResNet(shape, encoder=tiny_resnet(shape[0])) for m, shape in shapes.items()}
+    model = with_stages(CLCR(CLCRConfig.of(split, standardise=not pixels, **SMALL)), stages).eval()
     save(model, tmp_path / "model.safetensors")
-    explorer = clip(path, load(tmp_path / "model.safetensors"))
+    explorer = clip(path, load(tmp_path / "model.safetensors", stages))
     one = split.test.select([len(split.test) - 1])
     for m, mask in explorer.trace.batch.masks.items():
         torch.testing.assert_close(explorer.trace.batch.tokens[m][mask], one.tokens[m][one.masks[m]], rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""Frames: the pictures of a folder, each averaged to a few numbers."""
+"""Frames: the pictures of a folder, each averaged to a few numbers, or as large as an image encoder needs them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from numpy import ndarray
 
 from clcrkit.datasets.readers.paths import inside
 from clcrkit.datasets.readers.provenance import Provenance
-from clcrkit.errors import DataError, require
+from clcrkit.errors import DataError, check_range, require
 
 PIXELS = 16  # a frame becomes the means of 16 x 16 fields
 MOST_FRAMES = 32  # of a clip, evenly spaced
+PICTURES = 3  # frames of a clip for an image encoder, as OGM-GE takes them
+PIXELS_OF_PICTURES = (32, 512)  # from one end of a frame to the other; less is less than a ResNet's stride
 LARGEST_IMAGE = 64_000_000  # pixels
 IMAGE_FRAMES = Provenance(f"clcrkit: {PIXELS} x {PIXELS} colour means of at most {MOST_FRAMES} frames")
 
@@ -28,8 +30,23 @@ def image_frames(folder: Path, *names: str, grey: bool = False) -> Float[ndarray
     return np.stack([open_image(path, (PIXELS, PIXELS), mode).ravel() for path in frame_files(folder, *names)])
 
 
-def frame_files(folder: Path, *names: str) -> list[Path]:
-    """The pictures of a folder in the order of their names, at most 32 of them."""
+def frame_pictures(
+    folder: Path, *names: str, size: tuple[int, int], grey: bool = False, most: int = PICTURES
+) -> Float[ndarray, "frame pixel"]:
+    """The frames of a folder, evenly spaced, for an image encoder: scaled to `size` (width, height) and flattened, with
+    the colours as the first axis, from 0 to 1. Raises DataError as `image_frames` does."""
+    frames = [open_image(path, size, "L" if grey else "RGB") for path in frame_files(folder, *names, most=most)]
+    return np.stack([(frame if grey else frame.transpose(2, 0, 1)).ravel() for frame in frames])
+
+
+def picture_source(pixels: int, what: str = "frames") -> Provenance:
+    """What `frame_pictures` makes of square frames."""
+    check_range("pixels", pixels, *PIXELS_OF_PICTURES)
+    return Provenance(f"clcrkit: at most {PICTURES} {what} of {pixels} x {pixels} pixels")
+
+
+def frame_files(folder: Path, *names: str, most: int = MOST_FRAMES) -> list[Path]:
+    """The pictures of a folder in the order of their names, at most this many of them, evenly spaced."""
     place = inside(folder, *names)
     try:
         pictures = sorted(p.name for p in place.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
@@ -37,7 +54,7 @@ def frame_files(folder: Path, *names: str) -> list[Path]:
         raise DataError(f"{place}: not a folder of frames ({error})") from error
     if not pictures:
         raise DataError(f"{place}: holds no jpg or png")
-    positions = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_FRAMES)).round().astype(int)
+    positions = np.linspace(0, len(pictures) - 1, min(len(pictures), most)).round().astype(int)
     return [inside(folder, *names, pictures[i]) for i in positions]
 
 
