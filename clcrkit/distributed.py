@@ -79,15 +79,19 @@ class Processes:
         """Replace the model's gradients by their mean over all processes; returns the mean of `values`.
 
         One all-reduce of everything. (DistributedDataParallel knows the backward pass of `forward`, not of `losses`.)
+        A weight that this process's samples did not use counts as 0 where others' did; one that nobody's used has none.
         """
         if self.count == 1:
             return values
-        gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        joined = torch.cat([values, *(gradient.flatten() for gradient in gradients)])
+        trained = [p for p in model.parameters() if p.requires_grad]
+        used = values.new_tensor([p.grad is not None for p in trained])
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        joined = torch.cat([values, used, *(gradient.flatten() for gradient in gradients)])
         dist.all_reduce(joined)
-        mean, *pieces = (joined / self.count).split([len(values), *(gradient.numel() for gradient in gradients)])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        sizes = [len(values), len(used), *(gradient.numel() for gradient in gradients)]
+        mean, used, *pieces = (joined / self.count).split(sizes)
+        for parameter, anywhere, piece in zip(trained, (used > 0).tolist(), pieces, strict=True):
+            parameter.grad = piece.view_as(parameter).to(parameter.dtype) if anywhere else None
         return mean
 
 

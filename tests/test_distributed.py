@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from clcrkit import Batch
+from clcrkit.distributed import Processes
 from clcrkit.objective import Losses
 
 
@@ -51,6 +52,31 @@ def test_two_processes_equal_one_with_the_whole_batch(make_batch, make_model, tm
     # and the control: whitened apart, the halves would show something else
     halves = [model.losses(batch.select(slice(start, start + 6))).terms["intra"] for start in (0, 6)]
     assert (sum(halves) / 2 - losses.terms["intra"]).abs() > 1e-3
+
+
+def unlike(rank: int, folder: str) -> None:
+    """Each process's samples use other weights: both `all`, the second also `some`, and none `never`."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    model = nn.ParameterDict({name: torch.ones(3, 2) for name in ("all", "some", "never", "fixed")})
+    model["fixed"].requires_grad_(False)
+    (2.0 * (rank + 1) * model["all"].sum() + rank * 5.0 * (model["some"].sum() if rank else 0.0)).backward()
+    mean = Processes(rank, 2).average_gradients(model, torch.tensor([float(rank), 1.0]))
+    assert mean.tolist() == [0.5, 1.0]
+    found = {name: weight.grad for name, weight in model.items()}
+    torch.save(found, f"{folder}/{rank}.pt")
+    dist.barrier()
+    os._exit(0)
+
+
+def test_weights_that_only_some_processes_used_are_averaged_over_all(tmp_path):
+    torch.multiprocessing.spawn(unlike, (str(tmp_path),), nprocs=2)
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        assert torch.equal(found["all"], torch.full((3, 2), 3.0))
+        assert torch.equal(found["some"], torch.full((3, 2), 2.5))
+        assert found["never"] is None  # so that an optimizer's weight decay leaves it alone
+        assert found["fixed"] is None
 
 
 COMPILE = """
