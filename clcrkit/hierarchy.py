@@ -73,9 +73,10 @@ class TCN(nn.Module):
         x = x * real
         levels = []
         for convolution in self.stages:
-            assert isinstance(convolution, nn.Conv1d) and convolution.bias is not None
-            weight, bias = convolution.weight.permute(2, 1, 0).contiguous(), convolution.bias
-            y = ShiftedProducts.apply(x, weight.to(x.dtype), bias.to(x.dtype), convolution.dilation[0] * len(tokens))
+            assert isinstance(convolution, nn.Conv1d)
+            weight, bias = (parameter.to(x.dtype) for parameter in convolution.parameters())
+            shift = convolution.dilation[0] * len(tokens)
+            y = ShiftedProducts.apply(x, weight.permute(2, 1, 0).contiguous(), bias, shift)
             # masked after every stage, so that padding looks like the end of the sequence
             x = (x + self.dropout(F.gelu(y))) * real
             levels.append(x.unflatten(0, (-1, len(tokens))).transpose(0, 1))
