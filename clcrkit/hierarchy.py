@@ -62,7 +62,7 @@ class TCN(nn.Module):
         super().__init__()
         self.embed = nn.Linear(features, width)
         self.stages = nn.ModuleList(nn.Conv1d(width, width, 3, padding=3**s, dilation=3**s) for s in range(levels))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(
         self, tokens: Float[Tensor, "batch token feature"], mask: Bool[Tensor, "batch token"]
@@ -78,9 +78,16 @@ class TCN(nn.Module):
             shift = convolution.dilation[0] * len(tokens)
             y = ShiftedProducts.apply(x, weight.permute(2, 1, 0).contiguous(), bias, shift)
             # masked after every stage, so that padding looks like the end of the sequence
-            x = (x + self.dropout(F.gelu(y))) * real
+            x = x + F.gelu(y) * self._kept(real, x.shape)
             levels.append(x.unflatten(0, (-1, len(tokens))).transpose(0, 1))
         return level_axis(levels)
+
+    def _kept(self, real: Float[Tensor, "row 1"], shape: torch.Size) -> Float[Tensor, "row _"]:
+        """Dropout and mask in one factor. On a CPU uniform numbers take half as long as torch's own dropout."""
+        if not (self.training and self.dropout):
+            return real
+        kept = torch.rand(shape, dtype=torch.float32, device=real.device) >= self.dropout
+        return real / (1 - self.dropout) * kept.to(real.dtype)
 
 
 class TransformerTaps(nn.Module):
