@@ -94,9 +94,14 @@ def whitened_cross_correlation(
     # n centred samples have n - 1 degrees of freedom; of these, the common samples have their share
     degrees = common.clamp(min=1) * (free[:, None] / count[:, None] * free / count).sqrt()
     stream, sample, rank = white.shape
-    columns = white.transpose(0, 1).reshape(sample, stream * rank)
-    squared = (columns.T @ columns).square().unflatten(0, (stream, rank)).unflatten(2, (stream, rank))
-    value = squared.sum((1, 3)) / degrees**2
+    if sample**2 <= stream * rank**2:
+        # ||X^T Y||^2 = <X X^T, Y Y^T>: with few samples, their inner products are far fewer than those of all columns
+        gram = (white @ white.mT).flatten(1)  # (stream, sample * sample)
+        squared = gram @ gram.T
+    else:
+        columns = white.transpose(0, 1).flatten(1)  # (sample, stream * rank)
+        squared = (columns.T @ columns).square().reshape(stream, rank, stream, rank).sum((1, 3))
+    value = squared / degrees**2
     if debias:
         # Permuted, every sample has the stream's mean squared length. Centred samples are negatively correlated
         # (-1 / (n - 1)), since they sum to zero; `correction` is the effect of that on the sum over common samples.

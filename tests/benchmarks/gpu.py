@@ -1,10 +1,16 @@
-"""CLCR on a CUDA GPU: eager and compiled, float32 and bfloat16, over batch sizes, beside what the GPU can do.
+"""CLCR on a CUDA GPU: eager, compiled and captured, float32 and bfloat16, over batch sizes, beside what the GPU can do.
 
 python -m tests.benchmarks.gpu     the tables, printed and written to build/gpu.json
 
 Without a CUDA GPU it says so and ends. Every figure is of a training step at 50 tokens for each of three modalities
-(widths 768, 74, 35), data on the device. The ceilings are measured in the same run: the product of two 8192 x 8192
-matrices and the copy of 1 GiB.
+(widths 768, 74, 35), data on the device; first it is made sure that no step lets the host wait for the device. The
+ceilings are measured in the same run: the product of two 8192 x 8192 matrices and the copy of 1 GiB.
+
+A captured step is the eager one as a CUDA graph, whose kernels need no launching one by one. Where it is much faster,
+and the device is busy for a small part of an eager step, launching is what limits the eager one.
+
+On the device every query of the exchange is computed, as counting the funded ones would make the host wait. The
+last table says what that wait would cost and save at 500 tokens.
 """
 
 from __future__ import annotations
@@ -14,15 +20,18 @@ import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
+from unittest.mock import patch
 
 import pandas as pd
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from clcrkit import CLCR, Batch, CLCRConfig
 from tests.benchmarks.timing import ALIGNED, random_batch, report
 
-SIZES = (32, 128, 512, 2048)
+SIZES = (32, 128, 512, 2048, 4096)
+WAYS = ("eager", "compiled", "captured")
 
 
 def milliseconds(run: Callable[[], object], rounds: int = 20, warmup: int = 5) -> float:
@@ -49,10 +58,10 @@ def ceilings(device: str) -> dict[str, float]:
     return found
 
 
-def step_of(model: CLCR, batch: Batch, precision: str, compiled: bool) -> Callable[[], object]:
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    losses = torch.compile(model.losses, fullgraph=True) if compiled else model.losses
+def step_of(model: CLCR, batch: Batch, precision: str, way: str) -> Callable[[], object]:
     kind = batch.ids.device.type
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True, capturable=kind == "cuda")
+    losses = torch.compile(model.losses, fullgraph=True) if way == "compiled" else model.losses
 
     def step() -> None:
         with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -61,7 +70,39 @@ def step_of(model: CLCR, batch: Batch, precision: str, compiled: bool) -> Callab
         total.backward()
         optimizer.step()
 
-    return step
+    return captured(step) if way == "captured" else step
+
+
+def captured(step: Callable[[], object]) -> Callable[[], object]:
+    """The step as one CUDA graph."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def never_waits(step: Callable[[], object]) -> None:
+    """Raises RuntimeError where the host waits for the device within a step."""
+    step()  # what is made once, such as constants, may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def busy(step: Callable[[], object]) -> float:
+    """Milliseconds that the device computes in a step."""
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        step()
+        torch.cuda.synchronize()
+    return sum(event.self_device_time_total for event in profiled.key_averages()) / 1e3
 
 
 def speed(model: CLCR, device: str, limits: dict[str, float]) -> pd.DataFrame:
@@ -72,12 +113,16 @@ def speed(model: CLCR, device: str, limits: dict[str, float]) -> pd.DataFrame:
             model.losses(batch).total.backward()
         work = counter.get_total_flops()
         for precision in ("float32", "bfloat16"):
-            for compiled in (False, True):
+            never_waits(step_of(copy.deepcopy(model), batch, precision, "eager"))
+            for way in WAYS:
                 torch.compiler.reset()
+                torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
-                taken = milliseconds(step_of(copy.deepcopy(model), batch, precision, compiled))
-                rows[f"{size}, {precision}, {'compiled' if compiled else 'eager'}"] = {
+                step = step_of(copy.deepcopy(model), batch, precision, way)
+                taken = milliseconds(step)
+                rows[f"{size}, {precision}, {way}"] = {
                     "ms": taken,
+                    "device busy": busy(step) / taken,
                     "samples/s": 1e3 * size / taken,
                     "memory, MiB": torch.cuda.max_memory_allocated() / 2**20,
                     "of the matmul ceiling": work / taken / 1e9 / limits[f"matmul {precision}, TFLOP/s"],
@@ -116,6 +161,16 @@ def agreement(model: CLCR, device: str) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def funded(device: str) -> pd.DataFrame:
+    """The eager step at 500 tokens for each modality: all queries, and the funded ones, which the host must count."""
+    batch = random_batch(dict.fromkeys(ALIGNED, 500)).to(device)
+    step = step_of(CLCR(CLCRConfig.of(batch)).to(device), batch, "float32", "eager")
+    every = milliseconds(step)
+    with patch("clcrkit.exchange.on_host", lambda _: True):
+        few = milliseconds(step)
+    return pd.DataFrame({"all queries": {"ms": every}, "the funded, counted by the host": {"ms": few}}).T
+
+
 def main() -> None:
     if not torch.cuda.is_available():
         print("No CUDA GPU here: nothing was measured.")
@@ -127,6 +182,7 @@ def main() -> None:
         {
             f"ceilings of {torch.cuda.get_device_name()}": pd.DataFrame({"measured": limits}),
             "training step": speed(model, "cuda", limits),
+            "funded queries": funded("cuda"),
             "agreement with float32 on the CPU": agreement(model, "cuda"),
         },
     )
