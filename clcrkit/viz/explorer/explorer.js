@@ -11,21 +11,21 @@ es no canvas to draw on");return ctx}function canvasOf(image){const canvas=docum
 image.width;canvas.height=image.height;contextOf(canvas,{willReadFrequently:true}).putImageData(image,0,0);return canvas}
 var Canvas=class{constructor(app,parent,height,label,draw){this.app=app;this.draw=draw;this.width=0;this.height=height;this.
 scale=1;this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});parent.append(this.el);
-this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>{this.width=this.el.clientWidth;app.refresh()});watch.observe(
-this.el);app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)return;this.height=height;this.
-el.style.height=`${height}px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[this.width,this.height].map(
-size=>Math.round(size*this.scale));if(this.el.width===wide&&this.el.height===high)return;this.el.width=wide;this.el.height=
-high}paint(){if(this.app.unpainted){this.app.unpainted.add(this);return}if(!this.width)return;this.fit();this.ctx.setTransform(
-this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(this.ctx,this.width,this.height)}at(event){
-const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.clientY-box.top]}};function mark(ctx,shape,x,y,r){
-ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape==="square")ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape===
-"triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+r*.85);ctx.lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape===
-"diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,y);ctx.lineTo(x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{
-const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.rect(x-r*1.15,y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=
-color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,
-y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();
-ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(
-text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
+this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>{this.width=this.el.clientWidth;if(this.fit())app.refresh()});
+watch.observe(this.el);app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)return;this.height=
+height;this.el.style.height=`${height}px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[this.width,this.
+height].map(size=>Math.round(size*this.scale));if(this.el.width===wide&&this.el.height===high)return false;this.el.width=
+wide;this.el.height=high;return true}paint(){if(this.app.unpainted){this.app.unpainted.add(this);return}if(!this.width)return;
+this.fit();this.ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(
+this.ctx,this.width,this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.
+clientY-box.top]}};function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape===
+"square")ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+
+r*.85);ctx.lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,
+y);ctx.lineTo(x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.
+rect(x-r*1.15,y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
+ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();
+ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){
+ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
 .",gamma:"γ multiplies every budget. Lower it and fewer tokens get a share of the exchange; 1 is as trained.",evidence:"\
 Evidence e: the length of a token's shared part. The model asks: how much has it to say to the others?",cut:"Cut: the ev\
 idence above which a token gets a share. It follows the budget: threshold plus λ over the scale.",activation:"Activatio\

@@ -40,7 +40,7 @@ export class Canvas {
     // asked only when it changes: to ask between two changes of the page lays the page out each time
     const watch = new ResizeObserver(() => {
       this.width = this.el.clientWidth;
-      app.refresh();
+      if (this.fit()) app.refresh();
     });
     watch.observe(this.el);
     app.cleanups.push(() => watch.disconnect());
@@ -53,13 +53,14 @@ export class Canvas {
     this.el.style.height = `${height}px`;
   }
 
-  /** As many pixels as the screen has there. */
+  /** As many pixels as the screen has there; true if these are others. */
   fit() {
     this.scale = window.devicePixelRatio || 1;
     const [wide, high] = [this.width, this.height].map((size) => Math.round(size * this.scale));
-    if (this.el.width === wide && this.el.height === high) return;
+    if (this.el.width === wide && this.el.height === high) return false;
     this.el.width = wide;
     this.el.height = high;
+    return true;
   }
 
   /** Now, or at the end of the update that is going on. */
