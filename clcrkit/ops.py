@@ -28,8 +28,7 @@ def at_each_level(
     x: Float[Tensor, "batch level token in"], weight: Float[Tensor, "level in out"]
 ) -> Float[Tensor, "batch level token out"]:
     """x @ weight with a weight for each level: one matrix product per level, not one per sample and level."""
-    rows = x.transpose(0, 1).flatten(1, 2)  # (level, batch * token, in), no copy where levels come first in memory
-    return (rows @ weight).unflatten(1, (len(x), x.shape[2])).transpose(0, 1)
+    return torch.einsum("blti,lio->blto", x, weight)
 
 
 def weighted_mean(
