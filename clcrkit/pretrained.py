@@ -176,7 +176,28 @@ class PretrainedAudio(Pretrained):
         return reach
 
 
-class PretrainedImage(Pretrained):
+class OfPictures(nn.Module):
+    """What encoders of pictures have in common. A token is a picture of this `shape` (channels, height, width),
+    flattened; the encoder gets it less `mean` and divided by `scale`."""
+
+    shape: tuple[int, int, int]
+    mean: Float[Tensor, "channel 1 1"]
+    scale: Float[Tensor, "channel 1 1"]
+
+    @property
+    def pixels(self) -> int:
+        return math.prod(self.shape)
+
+    def pictures(
+        self, tokens: Float[Tensor, "batch token pixel"], mask: Bool[Tensor, "batch token"]
+    ) -> Float[Tensor, "picture channel height width"]:
+        """The real ones, in the order of the mask. Raises DataError for tokens of another size."""
+        if tokens.shape[-1] != self.pixels:
+            raise DataError(f"tokens: {tokens.shape[-1]} numbers each, but this encoder needs {self.shape}")
+        return (tokens[mask].unflatten(-1, self.shape) - self.mean) / self.scale
+
+
+class PretrainedImage(OfPictures, Pretrained):
     """Hidden states of a ViT-like image encoder (ViT, DeiT, BEiT, DINOv2), averaged over the places of a frame.
 
     A token is a frame: `channels` x height x width numbers from 0 to 1, flattened; `Modality(image.pixels)`.
@@ -199,19 +220,12 @@ class PretrainedImage(Pretrained):
             each = torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1).expand(self.shape[0], 1, 1)
             self.register_buffer(name, each.clone(), persistent=False)
 
-    @property
-    def pixels(self) -> int:
-        return math.prod(self.shape)
-
     def forward(
         self, tokens: Float[Tensor, "batch token pixel"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
-        if tokens.shape[-1] != self.pixels:
-            raise DataError(f"tokens: {tokens.shape[-1]} numbers a frame, but this encoder needs {self.shape}")
-        levels = self._empty(tokens)
-        if not mask.any():
+        frames, levels = self.pictures(tokens, mask), self._empty(tokens)
+        if not len(frames):
             return levels
-        frames = (tokens[mask].unflatten(-1, self.shape) - self.mean) / self.scale
         states = torch.stack([hidden.mean(1) for hidden in self._read(pixel_values=frames)], dim=1)
         return filled(levels, mask, states)
 

@@ -7,7 +7,6 @@ one alone, and padding never enters it, so that neither the other pictures' plac
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -18,13 +17,13 @@ from torch import Tensor, nn
 from clcrkit.distributed import all_sum, several_processes
 from clcrkit.errors import ConfigError, DataError, check_range, require
 from clcrkit.ops import at_least_float32
-from clcrkit.pretrained import filled, loaded
+from clcrkit.pretrained import OfPictures, filled, loaded
 
 RESNET_18 = {"embedding_size": 64, "hidden_sizes": (64, 128, 256, 512), "depths": (2, 2, 2, 2), "layer_type": "basic"}
 COLOUR_MEAN, COLOUR_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for three channels
 
 
-class ResNet(nn.Module):
+class ResNet(OfPictures):
     """Stages for `pretrained.with_stages`: an early, a middle and a late stage of a ResNet, averaged over the picture.
 
     shape     of a token: channels, height and width, flattened; `Modality(resnet.pixels)`
@@ -36,9 +35,6 @@ class ResNet(nn.Module):
     its means over the real pictures of the batch, those of all processes.
     Raises ConfigError for levels beyond the stages and another number of channels, DataError for another encoder.
     """
-
-    mean: Float[Tensor, "channel 1 1"]
-    std: Float[Tensor, "channel 1 1"]
 
     def __init__(self, shape: tuple[int, int, int], levels: int = 3, encoder: Any = None) -> None:
         super().__init__()
@@ -60,19 +56,13 @@ class ResNet(nn.Module):
         coloured = channels == len(COLOUR_MEAN)
         mean, std = (COLOUR_MEAN, COLOUR_STD) if coloured else ((0.0,) * channels, (1.0,) * channels)
         self.register_buffer("mean", torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).reshape(-1, 1, 1), persistent=False)
-
-    @property
-    def pixels(self) -> int:
-        return math.prod(self.shape)
+        self.register_buffer("scale", torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def forward(
         self, tokens: Float[Tensor, "batch token pixel"], mask: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch level token width"]:
-        if tokens.shape[-1] != self.pixels:
-            raise DataError(f"tokens: {tokens.shape[-1]} numbers each, but this encoder needs {self.shape}")
+        pictures = self.pictures(tokens, mask)
         levels = tokens.new_zeros((len(tokens), self.levels, tokens.shape[1], self.width))
-        pictures = (tokens[mask].unflatten(-1, self.shape) - self.mean) / self.std
         # a process without a picture still has its part in the means of all
         if not len(pictures) and not (self.training and several_processes()):
             return levels
