@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from clcrkit.hierarchy import POSITION_SCALE, TCN, HierarchyEncoder, TransformerTaps
+from clcrkit.hierarchy import POSITION_SCALE, TCN, HierarchyEncoder, ShiftedProducts, TransformerTaps
 from clcrkit.ops import positions, sinusoid
 
 ERF = np.vectorize(math.erf)
@@ -48,6 +48,27 @@ def test_tcn_equals_its_loops():
     for b in range(2):
         expected = loop_tcn(tcn, as_numpy(tokens[b]), mask[b].numpy())
         np.testing.assert_allclose(as_numpy(found[b]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [1, 4, 9, 12])  # a sample may be shorter than the reach
+def test_gradients_of_shifted_products(shift):
+    inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((9, 4), (3, 4, 5), (5,))]
+    assert torch.autograd.gradcheck(lambda *given: ShiftedProducts.apply(*given, shift), inputs)
+
+
+def test_dropout_keeps_the_mean_and_no_padding():
+    """With convolutions that give 1 for every input, a stage adds 0 or gelu(1) / (1 - p) where a token is real."""
+    tcn = TCN(features=2, width=64, levels=1, dropout=0.25)
+    torch.nn.init.zeros_(cast(Any, tcn.stages[0]).weight)
+    torch.nn.init.ones_(cast(Any, tcn.stages[0]).bias)
+    tokens, mask = torch.randn(8, 50, 2), torch.arange(50) < torch.randint(1, 51, (8, 1))
+    added = (tcn(tokens, mask)[:, 0] - tcn.embed(tokens) * mask[..., None]).detach()
+    full = float(gelu(np.ones(())))
+    torch.testing.assert_close(added, torch.where(added > 0.5, full / 0.75, 0.0), atol=1e-5, rtol=0)
+    assert (added[~mask] == 0).all()
+    assert float((added[mask] > 0.5).float().mean()) == pytest.approx(0.75, abs=0.03)
+    everything = (tcn.eval()(tokens, mask)[:, 0] - tcn.embed(tokens))[mask]
+    torch.testing.assert_close(everything, torch.full_like(everything, full), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("level", "reach"), [(0, 1), (1, 4), (2, 13)])
