@@ -21,8 +21,9 @@ export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 
 .PHONY: tour tour-page tour-playground playground lab site test lint types js bundle unit gates notebooks browser data clean
 
+# a thread for each of the two, since threads of two such small models mostly wait for each other
 tour: $(READY)
-	@$(MAKE) --no-print-directory -j2 tour-page tour-playground
+	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 tour-page tour-playground
 
 tour-page: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
