@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from clcrkit import CLCR, Batch, CLCRConfig
 settings.register_profile("clcrkit", deadline=None, derandomize=True, max_examples=40, database=None)
 settings.load_profile("clcrkit")
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 
 # features of each token; None for token ids
 KINDS: dict[str, int | None] = {"vision": 5, "text": None, "sound": 3, "touch": 4}

@@ -63,7 +63,7 @@ def finish(folder: Path, *commands: list[str]) -> None:
                     subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
                 )
         for process in running:
-            process.wait(timeout=120)
+            process.wait(timeout=250)
     finally:
         for process in running:
             with contextlib.suppress(ProcessLookupError):  # with what it has started

@@ -260,15 +260,6 @@ def interrupting(model: CLCR, at: int, monkeypatch) -> None:
     monkeypatch.setattr(model, "losses", pressed)
 
 
-@pytest.fixture
-def listening():
-    """Ctrl-C as Python handles it: a job in the background starts with it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("listening")
 def test_ctrl_c_ends_the_step_and_the_run_can_go_on(parts, tmp_path, monkeypatch):
     train, valid = parts
     whole, cut = fresh(train), fresh(train)
@@ -285,7 +276,6 @@ def test_ctrl_c_ends_the_step_and_the_run_can_go_on(parts, tmp_path, monkeypatch
     assert same(whole, again)
 
 
-@pytest.mark.usefixtures("listening")
 def test_ctrl_c_in_the_first_epoch_keeps_what_was_learned(parts, monkeypatch):
     train, valid = parts
     model = fresh(train)
@@ -295,7 +285,6 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_was_learned(parts, monkeypatch):
     assert not same(model, fresh(train))
 
 
-@pytest.mark.usefixtures("listening")
 def test_a_second_ctrl_c_does_not_wait(parts, monkeypatch):
     train, valid = parts
     model = fresh(train)
