@@ -128,6 +128,7 @@ class Explorer(anywidget.AnyWidget):
     _picture = t.Dict().tag(sync=True)
     _answer = t.Dict().tag(sync=True)
     _compared = t.Dict().tag(sync=True)
+    _found = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
 
     @checked
@@ -296,6 +297,8 @@ class Explorer(anywidget.AnyWidget):
         if "probe" in content:
             self.payload.add_probes(*content["probe"])
             self._probes = dict(self.payload.probes)
+        if "find" in content:
+            self._found = {"asked": content["find"], "ids": self.payload.saying(content["find"])}
         if content.get("levels"):
             self._every_level, self._drawn = True, ()
             self._send_tokens()
@@ -376,12 +379,8 @@ class Explorer(anywidget.AnyWidget):
     @t.validate("modality", "space", "projection", "color")
     def _check_named(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        named = {
-            "modality": self.trace.modalities,
-            "space": spaces.named_spaces(self.trace),
-            "projection": projections.METHODS,
-        }
-        allowed = self.colors if name == "color" else named[name]
+        named = {"modality": self.trace.modalities, "space": spaces.named_spaces(self.trace)}
+        allowed = (named | {"projection": projections.METHODS, "color": self.colors})[name]
         if value not in allowed:
             raise ConfigError(f"{name}: {value!r}, but one of {', '.join(allowed)} is needed")
         return value
