@@ -77,7 +77,8 @@ def test_search_selects_and_the_arrows_step_through(offline: Watched, written: P
         page.get_by_label("Next sample", exact=True).click()
     find.fill("<img src=x onerror=alert(1)>")
     find.press("Enter")
-    expect(page.locator(".clcr-found")).to_have_text("0 found")
+    kept = re.findall(r"keeps the tokens of (\d+ of) its (\d+)", page.locator(".clcr-budget").inner_text())[0]
+    expect(page.locator(".clcr-found")).to_have_text(f"0 found; words looked for in {' '.join(kept)} samples")
     expect(page.locator(CHIP)).to_be_hidden()
     find.fill(wanted[2])
     find.press("Enter")

@@ -880,8 +880,9 @@ count);this.asked="";app.on("_found",()=>{if(app.get("_found").asked===normal(th
 const query=this.box.value;if(query===this.asked)return;this.asked=query;this.select();const text=normal(query);if(app.data.
 kernel&&text&&app.get("_found").asked!==text)app.model.send({find:text})}select(){const{data}=this.app;const rows=found(
 data,this.asked,this.app.get("_found"));this.app.select(rows);const[column]=columnAsked(data,this.asked);const part=`; w\
-ords looked for in ${counted(data.blockRows.size)} samples`;const within=data.lacking&&!column&&!data.rowOf.has(normal(this.
-asked))?part:"";this.count.textContent=this.asked.trim()?`${counted(rows.length)} found${within}`:""}};var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
+ords looked for in ${counted(data.blockRows.size)} of ${counted(data.ids.length)} samples`;const within=data.lacking&&!column&&
+!data.rowOf.has(normal(this.asked))?part:"";this.count.textContent=this.asked.trim()?`${counted(rows.length)} found${within}`:
+""}};var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
 includes(name));this.idBox=h("input",{type:"text",inputmode:"numeric","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.
 pick(),onkeydown:event=>{if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"\
 clcr-facts"});this.chip=h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=

@@ -114,7 +114,7 @@ export class Search {
     const rows = found(data, this.asked, this.app.get("_found"));
     this.app.select(rows);
     const [column] = columnAsked(data, this.asked);
-    const part = `; words looked for in ${counted(data.blockRows.size)} samples`;
+    const part = `; words looked for in ${counted(data.blockRows.size)} of ${counted(data.ids.length)} samples`;
     const within = data.lacking && !column && !data.rowOf.has(normal(this.asked)) ? part : "";
     this.count.textContent = this.asked.trim() ? `${counted(rows.length)} found${within}` : "";
   }
