@@ -472,11 +472,12 @@ length&&this.changed.every(i=>app.selected.has(i));this.only.checked=isAll&&sele
 update(this.changed);this.differences.update()}movedNote(){const{app}=this;const now=app.get("gamma");const gammas=[app.
 data.table.gamma,this.compared.gamma];if(gammas.every(gamma=>gamma===now)&&!app.get("muted").length)return"";const[a,b]=gammas.
 map(gamma=>fmt(gamma));const at=a===b?`both are as traced, at γ = ${a}`:`each is as traced, a at γ = ${a} and b at ${b}`;
-const lanes=app.get("views").includes("budget")?` The token lanes show both at γ = ${fmt(now)}.`:"";return`Here ${at}, \
-nothing muted.${lanes}`}fillLegend(){const{app}=this;if(this.theme===app.theme.name)return;this.theme=app.theme.name;const column=app.
-data.table.columns.find(c=>c.name===VERDICT);if(!column)return;const rows=column.names.map((_,v)=>app.data.ids.flatMap((_2,i)=>column.
-values.v[i]===v?[i]:[]));const items=column.names.flatMap((name,v)=>rows[v].length?[app.colouring.item(app.colouring.category(
-column,v),`${name} ${rows[v].length}`,rows[v])]:[]);this.legend.replaceChildren(...items)}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
+const inLanes=app.get("views").includes("budget")&&Object.keys(this.compared.participation).length;return`Here ${at}, no\
+thing muted.${inLanes?` The token lanes show both at γ = ${fmt(now)}.`:""}`}fillLegend(){const{app}=this;if(this.theme===
+app.theme.name)return;this.theme=app.theme.name;const column=app.data.table.columns.find(c=>c.name===VERDICT);if(!column)
+return;const rows=column.names.map((_,v)=>app.data.ids.flatMap((_2,i)=>column.values.v[i]===v?[i]:[]));const items=column.
+names.flatMap((name,v)=>rows[v].length?[app.colouring.item(app.colouring.category(column,v),`${name} ${rows[v].length}`,
+rows[v])]:[]);this.legend.replaceChildren(...items)}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
 void 0&&value.data!==void 0;function unpack({dtype,scale,data}){const bytes=data instanceof ArrayBuffer?new Uint8Array(data):
 new Uint8Array(data.buffer,data.byteOffset,data.byteLength);const raw=new TYPES[dtype](bytes.slice().buffer);return scale?
 Float32Array.from(raw,x=>x*scale):raw}async function inflate(text,format){const letters=atob(text);const bytes=new Uint8Array(

@@ -79,8 +79,8 @@ export class Comparison {
     if (gammas.every((gamma) => gamma === now) && !app.get("muted").length) return "";
     const [a, b] = gammas.map((gamma) => fmt(gamma));
     const at = a === b ? `both are as traced, at γ = ${a}` : `each is as traced, a at γ = ${a} and b at ${b}`;
-    const lanes = app.get("views").includes("budget") ? ` The token lanes show both at γ = ${fmt(now)}.` : "";
-    return `Here ${at}, nothing muted.${lanes}`;
+    const inLanes = app.get("views").includes("budget") && Object.keys(this.compared.participation).length;
+    return `Here ${at}, nothing muted.${inLanes ? ` The token lanes show both at γ = ${fmt(now)}.` : ""}`;
   }
 
   /** How many samples each verdict has; a click selects them. */
