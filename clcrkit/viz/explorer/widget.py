@@ -89,8 +89,8 @@ class Explorer(anywidget.AnyWidget):
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
     compare another trace of the same samples, b: of another model, seed, ablation or checkpoint. Samples are matched
             by id. Shown are the predictions that changed, budgets and gates as differences (b - a), and b's clouds,
-            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common). What one of
-            the two has not is left out, with a word
+            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common), all as
+            traced; only in the token lanes do both follow gamma. What one has not is left out, with a word
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
     of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
