@@ -26,7 +26,7 @@ tour: $(READY)
 	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 tour-page tour-playground
 
 tour-page: $(READY)
-	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html
+	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html --playground playground.html
 
 tour-playground: $(READY)
 	@$(PY) -m clcrkit.playground build/playground.html || echo "tour: the page stands, but without the playground beside it"

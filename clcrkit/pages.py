@@ -55,9 +55,18 @@ function wrapped(text, width) {
 }
 """
 
-# Figures in the colours of the reader's system, with titles that fit, and frames as high as the explorers in them.
+# Frames as high as the explorer or the playground in them. The site has it, too.
+FRAMES = """
+addEventListener("message", ({ data, source }) => {
+  for (const frame of document.querySelectorAll("iframe"))
+    if (frame.contentWindow === source && data?.clcrkitHeight > 0) frame.style.height = `${data.clcrkitHeight}px`;
+});
+"""
+
+# Figures in the colours of the reader's system, with titles that fit.
 _SCRIPT = (
     WRAPPED
+    + FRAMES
     + r"""
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const original = new Map();
@@ -89,10 +98,6 @@ addEventListener("DOMContentLoaded", () => fit());
 addEventListener("resize", () => fit());
 addEventListener("beforeprint", () => fit(true));
 addEventListener("afterprint", () => fit());
-addEventListener("message", ({ data, source }) => {
-  for (const frame of document.querySelectorAll("iframe"))
-    if (frame.contentWindow === source && data?.clcrkitHeight > 0) frame.style.height = `${data.clcrkitHeight}px`;
-});
 """
 )
 
@@ -158,8 +163,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m clcrkit.pages", description=main.__doc__)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("page", type=Path)
+    parser.add_argument("--playground", help="where the playground's page will be; the tour then links to it")
     options = parser.parse_args(arguments)
     executed = execute(read_notebook(options.notebook), options.notebook.parent, {"CLCRKIT_EMBED_PAGES": "1"})
+    for cell in executed.cells:
+        if options.playground and cell.id == "playground":
+            cell.source += f"\n\n[Open the playground]({options.playground})"
     write_text(options.page, to_html(executed, options.page.stem))
     outputs = [o for cell in executed.cells if "headline" in cell.metadata.get("tags", []) for o in cell.outputs]
     print(*(o.text.strip() for o in outputs if o.get("name") == "stdout"), options.page.resolve(), sep="\n")

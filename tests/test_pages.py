@@ -60,11 +60,11 @@ figure.update_layout(title="A figure")
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page with blanks")
-    cells = [new_markdown_cell(FORMULAS), new_code_cell(OUTPUTS)]
+    cells = [new_markdown_cell(FORMULAS), new_code_cell(OUTPUTS), new_markdown_cell("Play.", id="playground")]
     notebook = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "p"}})
     nbformat.write(notebook, folder / "tiny.ipynb")
     before = (folder / "tiny.ipynb").read_bytes()
-    main([str(folder / "tiny.ipynb"), str(folder / "build" / "tiny.html")])
+    main([str(folder / "tiny.ipynb"), str(folder / "build" / "tiny.html"), "--playground", "play.html"])
     assert (folder / "tiny.ipynb").read_bytes() == before
     return folder / "build" / "tiny.html"
 
@@ -105,6 +105,7 @@ def test_the_page_works_from_the_disk(page: Path) -> None:
         )
         assert tab.frame_locator("iframe").locator("#inner").inner_text() == "embedded: 1"
         assert tab.get_by_text("A widget: run the notebook to use it.").count() == 1  # not the progress bar
+        assert tab.get_by_role("link", name="Open the playground").get_attribute("href") == "play.html"
         fold = tab.get_by_text("x = max(x, 0)")
         assert not fold.is_visible()
         tab.get_by_text("Hint").click()

@@ -23,7 +23,7 @@ import nbformat
 from nbformat import NotebookNode
 from plotly.offline import get_plotlyjs
 
-from clcrkit.pages import WRAPPED, execute, read_notebook
+from clcrkit.pages import FRAMES, WRAPPED, execute, read_notebook
 
 HERE = Path(__file__).parent
 NOTEBOOKS, ROOT = HERE.parent, HERE.parents[1]
@@ -62,7 +62,7 @@ def prepare(source: Path, run: bool = False, playground: bool = False) -> None:
     static = source / "_static"
     static.mkdir(parents=True)
     shutil.copy(HERE / "site.css", static)
-    (static / "site.js").write_text(WRAPPED + (HERE / "site.js").read_text(encoding="utf-8"), encoding="utf-8")
+    (static / "site.js").write_text(WRAPPED + FRAMES + (HERE / "site.js").read_text(encoding="utf-8"), encoding="utf-8")
     (static / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     shutil.copy(HERE / "conf.py", source)
     shutil.copy(NOTEBOOKS / "explorer.webp", source)

@@ -1,4 +1,5 @@
-// Draws the figures when they come into view, in the colours of the page, and folds code. `build.py` puts `wrapped` before it.
+// Draws the figures when they come into view, in the colours of the page, and folds code. `build.py` puts `wrapped`, and
+// what fits frames, before it.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 

@@ -121,6 +121,94 @@ def assert_sound(page: Page) -> None:
     expect(page.locator("[aria-live].clcr-hidden")).not_to_contain_text("cannot be played")
 
 
+def assert_enlarged(page: Page) -> None:
+    """Enlarge the cloud by wheel, keys and buttons; what is under the pointer stays there, and all stays linked."""
+    cloud, chip = page.locator(".clcr-subspaces canvas").first, page.locator(".clcr-chip")
+    cloud.scroll_into_view_if_needed()
+    gates, point = ink(page, "gates"), some_point(cloud)
+    cloud.hover(position=point)  # type: ignore[arg-type]
+    under, whole = page.locator(".clcr-tip strong").inner_text(), ink(page, "subspaces")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    changed(page, "subspaces", whole)
+    cloud.hover(position={"x": point["x"] + 1, "y": point["y"]})
+    expect(page.locator(".clcr-tip strong")).to_have_text(under)
+    cloud.click(position=point)  # type: ignore[arg-type]
+    expect(chip).to_have_text(re.compile("^1 selected"))
+    expect(page.get_by_label("Sample id")).to_have_value(under.removeprefix("id ").split(",")[0])
+    changed(page, "gates", gates)
+    near = ink(page, "subspaces")
+    for key in ("Shift+ArrowLeft", "+", "-"):
+        cloud.focus()
+        page.keyboard.press(key)
+        near = changed(page, "subspaces", near)
+    for name in ("Enlarge", "Shrink", "See all points"):
+        page.get_by_role("button", name=name).click()
+        near = changed(page, "subspaces", near)
+    cloud.press("Escape")
+    expect(chip).to_be_hidden()
+
+
+def assert_moved(page: Page) -> None:
+    """A loop selects what is seen: fewer once the cloud is enlarged; Alt and drag move it and select nothing."""
+    cloud, chip = page.locator(".clcr-subspaces canvas").first, page.locator(".clcr-chip")
+    _loop(cloud)
+    expect(chip).to_be_visible()
+    every = int(chip.inner_text().split()[0])
+    page.get_by_role("button", name="Enlarge").click(click_count=3)
+    page.wait_for_timeout(300)
+    _loop(cloud)
+    expect(chip).not_to_have_text(re.compile(f"^{every} "))
+    assert int(chip.inner_text().split()[0]) < every
+    before, selected = ink(page, "subspaces"), chip.inner_text()
+    box = cloud.bounding_box()
+    assert box is not None
+    page.keyboard.down("Alt")
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 150, steps=4)
+    page.mouse.up()
+    page.keyboard.up("Alt")
+    changed(page, "subspaces", before)
+    assert chip.inner_text() == selected
+    page.get_by_role("button", name="See all points").click()
+    cloud.press("Escape")
+    expect(chip).to_be_hidden()
+
+
+def _loop(cloud: Locator) -> None:
+    """Around all that the picture shows."""
+    cloud.scroll_into_view_if_needed()
+    box = cloud.bounding_box()
+    assert box is not None
+    corners = [(3, 3), (box["width"] - 3, 3), (box["width"] - 3, box["height"] - 3), (3, box["height"] - 3)]
+    mouse = cloud.page.mouse
+    mouse.move(box["x"] + 3, box["y"] + 3)
+    mouse.down()
+    for x, y in corners[1:]:
+        mouse.move(box["x"] + x, box["y"] + y, steps=3)
+    mouse.up()
+
+
+def assert_nearest(page: Page) -> None:
+    """The nearest samples are listed in order, joined by lines, picked and selected."""
+    closed, near = ink(page, "subspaces"), page.locator(".clcr-neighbours")
+    near.locator("summary").click()
+    changed(page, "subspaces", closed)
+    rows = near.locator("li")
+    expect(rows).to_have_count(8)
+    distances = [float(text.split()[-1]) for text in rows.all_inner_texts()]
+    assert distances == sorted(distances)
+    assert distances[0] >= 0
+    first = rows.first.get_by_role("button").inner_text().removeprefix("id ")
+    rows.first.get_by_role("button").press("Enter")
+    expect(page.get_by_label("Sample id")).to_have_value(first)
+    near.get_by_role("button", name="select these").click()
+    expect(page.locator(".clcr-chip")).to_have_text(re.compile("^9 selected"))
+    expect(page.get_by_label("Sample id")).to_have_value(first)
+
+
 def shots() -> Path:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     return SCREENSHOTS

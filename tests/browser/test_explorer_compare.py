@@ -88,6 +88,30 @@ def assert_compared(page: Page) -> None:
     expect(page.locator(".clcr-tip")).to_contain_text("level gate ω, shallow: b − a")
     page.locator(".clcr-lane canvas").first.hover(position={"x": 80, "y": 40})
     expect(page.locator(".clcr-tip")).to_contain_text(re.compile(r"allocation b − a = [+−]?\d"))
+    note, slider = page.locator(".clcr-comparison .clcr-note").first, page.get_by_label("gamma, the budget multiplier")
+    expect(note).to_be_hidden()
+    slider.press("ArrowLeft")
+    expect(note).to_have_text(
+        "Here both are as traced, at γ = 1.00, nothing muted. The token lanes show both at γ = 0.95."
+    )
+    page.get_by_role("button", name="reset").click()
+    expect(note).to_be_hidden()
+
+
+def assert_words(page: Page, explorer: viz.Explorer) -> None:
+    """A word is found in all samples that spell it, also in those whose tokens only the kernel has."""
+    batch, describe = explorer.trace.batch, explorer.split.describe["language"]  # type: ignore[union-attr]
+    rows = zip(batch.tokens["language"], batch.masks["language"], strict=True)
+    spelt = ["".join(describe(tokens[real])) for tokens, real in rows]
+    word = max(spelt, key=len)[:4]
+    wanted = [str(i) for i, text in zip(batch.ids.tolist(), spelt, strict=True) if word in text]
+    find = page.get_by_label("Find samples")
+    find.fill(word.upper())
+    find.press("Enter")
+    expect(page.locator(".clcr-found")).to_have_text(f"{len(wanted)} found")
+    expect(page.locator(".clcr-chip")).to_have_text(f"{len(wanted)} selected ✕")
+    expect(page.get_by_label("Sample id")).to_have_value(wanted[0])
+    page.locator(".clcr-cloud").first.press("Escape")
 
 
 def assert_table(page: Page) -> list[list[str]]:
@@ -173,6 +197,7 @@ def test_page_compares(offline: Watched, written: Path, explorer: viz.Explorer) 
     settled(page)
     expect(page.locator(".clcr-says")).to_have_text(comparison.sentence(explorer.trace, explorer.compare))  # type: ignore[arg-type]
     assert_compared(page)
+    assert_words(page, explorer)
     assert axe(page) == []
     offline.assert_quiet()
 
@@ -204,8 +229,9 @@ def live(lab: Lab) -> Watched:
     return watched
 
 
-def test_lab_compares_and_tells_python(live: Watched) -> None:
+def test_lab_compares_and_tells_python(live: Watched, explorer: viz.Explorer) -> None:
     assert_compared(live.page)
+    assert_words(live.page, explorer)
     expect(live.page.locator(".said")).to_contain_text("0 selected")
     lines = assert_table(live.page)
     expect(live.page.locator(".said")).to_contain_text(f"{len(lines) - 1} selected, {lines[1][0]}")

@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
 from clcrkit import CLCR, CLCRConfig, viz
 from clcrkit.datasets import digits
 from clcrkit.viz.explorer import html
 from tests.browser.conftest import Watched, axe
-from tests.browser.explorer_driver import changed, ink, settled, some_point
+from tests.browser.explorer_driver import (
+    assert_enlarged,
+    assert_moved,
+    assert_nearest,
+    changed,
+    ink,
+    settled,
+    some_point,
+)
 
 CHIP, CLOUD = ".clcr-chip", ".clcr-subspaces canvas"
 
@@ -34,85 +42,23 @@ def test_wheel_keys_and_buttons_enlarge_the_cloud(offline: Watched, written: Pat
     page = offline.page
     page.goto(written.as_uri())
     settled(page)
-    cloud = page.locator(CLOUD).first
-    gates, point = ink(page, "gates"), some_point(page.locator(CLOUD).first)
-    cloud.hover(position=point)  # type: ignore[arg-type]
-    under = page.locator(".clcr-tip strong").inner_text()
+    point = some_point(page.locator(CLOUD).first)
+    page.locator(CLOUD).first.hover(position=point)  # type: ignore[arg-type]
     whole = ink(page, "subspaces")  # with the ring around what is under the pointer
     page.mouse.wheel(0, 10)  # alone it scrolls the page
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
-    cloud.hover(position=point)  # type: ignore[arg-type]
+    page.locator(CLOUD).first.hover(position=point)  # type: ignore[arg-type]
     assert ink(page, "subspaces") == whole
-    cloud.hover(position=point)  # type: ignore[arg-type]
-    page.keyboard.down("Control")
-    page.mouse.wheel(0, -300)
-    page.keyboard.up("Control")
-    near = changed(page, "subspaces", whole)
-    cloud.hover(position={"x": point["x"] + 1, "y": point["y"]})
-    expect(page.locator(".clcr-tip strong")).to_have_text(under)  # what was under the pointer stays there
-    cloud.click(position=point)  # type: ignore[arg-type]
-    expect(page.locator(CHIP)).to_have_text(re.compile("^1 selected"))
-    expect(page.get_by_label("Sample id")).to_have_value(under.removeprefix("id "))
-    assert changed(page, "gates", gates) != gates  # linked, under zoom as well
-    near = ink(page, "subspaces")
-    cloud.focus()
-    page.keyboard.press("Shift+ArrowLeft")
-    near = changed(page, "subspaces", near)
-    page.keyboard.press("+")
-    near = changed(page, "subspaces", near)
-    page.get_by_role("button", name="Shrink").click()
-    near = changed(page, "subspaces", near)
-    page.get_by_role("button", name="See all points").click()
-    changed(page, "subspaces", near)
-    page.keyboard.press("Escape")
-    expect(page.locator(CHIP)).to_be_hidden()
+    assert_enlarged(page)
     offline.assert_quiet()
 
 
 def test_alt_and_drag_moves_and_a_loop_selects_what_is_seen(offline: Watched, written: Path) -> None:
-    page = offline.page
-    page.goto(written.as_uri())
-    settled(page)
-    cloud = page.locator(CLOUD).first
-    _loop(cloud)
-    expect(page.locator(CHIP)).to_be_visible()
-    every = _selected(page.locator(CHIP))
-    page.get_by_role("button", name="Enlarge").click(click_count=3)
-    page.wait_for_timeout(300)
-    _loop(cloud)
-    expect(page.locator(CHIP)).not_to_have_text(re.compile(f"^{every} "))
-    assert _selected(page.locator(CHIP)) < every
-    before, chip = ink(page, "subspaces"), page.locator(CHIP).inner_text()
-    box = cloud.bounding_box()
-    assert box is not None
-    page.keyboard.down("Alt")
-    page.mouse.move(box["x"] + 200, box["y"] + 200)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 140, box["y"] + 150, steps=4)
-    page.mouse.up()
-    page.keyboard.up("Alt")
-    changed(page, "subspaces", before)
-    assert page.locator(CHIP).inner_text() == chip  # it drew no loop
+    offline.page.goto(written.as_uri())
+    settled(offline.page)
+    assert_moved(offline.page)
     offline.assert_quiet()
-
-
-def _loop(cloud: Locator) -> None:
-    """Around all that the picture shows."""
-    cloud.scroll_into_view_if_needed()
-    box = cloud.bounding_box()
-    assert box is not None
-    corners = [(3, 3), (box["width"] - 3, 3), (box["width"] - 3, box["height"] - 3), (3, box["height"] - 3)]
-    mouse = cloud.page.mouse
-    mouse.move(box["x"] + 3, box["y"] + 3)
-    mouse.down()
-    for x, y in corners[1:]:
-        mouse.move(box["x"] + x, box["y"] + y, steps=3)
-    mouse.up()
-
-
-def _selected(chip: Locator) -> int:
-    return int(chip.inner_text().split()[0])
 
 
 def test_search_selects_and_the_arrows_step_through(offline: Watched, written: Path) -> None:
@@ -131,7 +77,8 @@ def test_search_selects_and_the_arrows_step_through(offline: Watched, written: P
         page.get_by_label("Next sample", exact=True).click()
     find.fill("<img src=x onerror=alert(1)>")
     find.press("Enter")
-    expect(page.locator(".clcr-found")).to_have_text("0 found")
+    kept = re.findall(r"keeps the tokens of (\d+ of) its (\d+)", page.locator(".clcr-budget").inner_text())[0]
+    expect(page.locator(".clcr-found")).to_have_text(f"0 found; words looked for in {' '.join(kept)} samples")
     expect(page.locator(CHIP)).to_be_hidden()
     find.fill(wanted[2])
     find.press("Enter")
@@ -178,21 +125,7 @@ def test_the_nearest_are_listed_and_picked(offline: Watched, written: Path) -> N
     page = offline.page
     page.goto(f"{written.as_uri()}#space=private_code")  # every sample has a code
     settled(page)
-    closed = ink(page, "subspaces")
-    near = page.locator(".clcr-neighbours")
-    near.locator("summary").click()
-    changed(page, "subspaces", closed)  # lines to them
-    rows = near.locator("li")
-    expect(rows).to_have_count(8)
-    distances = [float(text.split()[-1]) for text in rows.all_inner_texts()]
-    assert distances == sorted(distances)
-    assert distances[0] >= 0
-    first = rows.first.get_by_role("button").inner_text().removeprefix("id ")
-    rows.first.get_by_role("button").press("Enter")
-    expect(page.get_by_label("Sample id")).to_have_value(first)
-    near.get_by_role("button", name="select these").click()
-    expect(page.locator(CHIP)).to_have_text(re.compile("^9 selected"))
-    expect(page.get_by_label("Sample id")).to_have_value(first)
+    assert_nearest(page)
     offline.shoot("find-nearest")
     offline.assert_quiet()
 

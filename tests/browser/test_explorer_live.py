@@ -11,8 +11,11 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Lab, Watched
 from tests.browser.explorer_driver import (
     VIEWS,
+    assert_enlarged,
     assert_gamma,
     assert_linked,
+    assert_moved,
+    assert_nearest,
     assert_sound,
     changed,
     ink,
@@ -86,30 +89,37 @@ def test_lab_lasso_selects_several(live: Watched) -> None:
     live.assert_quiet()
 
 
-def test_lab_finds_enlarges_and_lists_the_nearest(live: Watched) -> None:
+def test_lab_enlarges_and_moves_the_cloud(live: Watched) -> None:
     page = live.page
-    before, address = ink(page, "subspaces"), page.url
-    canvas = page.locator(".clcr-subspaces canvas").first
-    canvas.focus()
-    page.keyboard.press("+")
-    before = changed(page, "subspaces", before)
-    page.keyboard.press("0")
-    before = changed(page, "subspaces", before)
+    page.mouse.move(2, 2)
+    assert_enlarged(page)
+    assert_moved(page)
+    before = ink(page, "subspaces")
     page.get_by_label("density").check()
     before = changed(page, "subspaces", before)
     page.get_by_label("density").uncheck()
     changed(page, "subspaces", before)
+    live.assert_quiet()
+
+
+def test_lab_finds_and_lists_the_nearest(live: Watched) -> None:
+    page, address = live.page, live.page.url
     find = page.get_by_label("Find samples")
-    find.fill("label: 3")
+    label = re.match("label ([^,]+)", page.locator(".clcr-facts").inner_text())
+    assert label
+    find.fill(f"label: {label[1]}")
     find.press("Enter")
-    expect(page.locator(".clcr-found")).to_have_text(re.compile(r"^\d+ found"))
+    expect(page.locator(".clcr-found")).to_have_text(re.compile(r"^[1-9]\d* found$"))
+    page.locator(".clcr-subspaces [data-trait=space]").select_option("private_code")  # every sample has a code
+    page.wait_for_timeout(600)
+    assert_nearest(page)
+    picked = page.get_by_label("Sample id").input_value()
+    expect(page.locator(".said")).to_contain_text(
+        re.compile(rf"'selection': \[({picked}, |\d+, )+.*'picked': {picked}")
+    )
     page.locator(".clcr-neighbours summary").click()
-    nearest = page.locator(".clcr-neighbours li button").first
-    sample = nearest.inner_text().removeprefix("id ")
-    nearest.click()
-    expect(page.locator(".said")).to_contain_text(f"'picked': {sample}")  # Python knows
-    page.locator(".clcr-neighbours summary").click()
-    page.keyboard.press("Escape")
+    page.locator(".clcr-subspaces [data-trait=space]").select_option("shared")
+    page.locator(".clcr-subspaces canvas").first.press("Escape")
     assert page.url == address  # JupyterLab's, not the explorer's
     live.assert_quiet()
 

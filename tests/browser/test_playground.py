@@ -38,6 +38,7 @@ class Shipped(NamedTuple):
     cards: list[cards.Card]
     page: Path
     exported: Path
+    other: CLCR  # untrained, with which the exported page compares
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +51,14 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
         content = live.onnx_bytes(model, split.label_names)
         patch.setattr(live, "onnx_bytes", lambda *_: content)
         page = playground(model, split, folder / "playground.html")
-        explorer = Explorer(trace, model, split, views=("budget", "gates"), gamma=0.5)
+        torch.manual_seed(1)
+        other = CLCR(model.config).eval()
+        compared = other.trace(split.test)
+        explorer = Explorer(trace, model, split, views=("budget", "gates"), gamma=0.5, compare=compared)
         exported = explorer.export(folder / "live.html", live=True)
     made = page_state(page.read_text(encoding="utf-8"))["_playground"]
     assert made["left_out"] == []
-    return Shipped(model, split, trace, made["cards"], page, exported)
+    return Shipped(model, split, trace, made["cards"], page, exported, other)
 
 
 def test_the_page_is_one_small_file_of_a_model_that_has_learned(shipped: Shipped) -> None:
@@ -281,12 +285,25 @@ def test_an_exported_page_answers_any_gamma_and_mute(shipped: Shipped, offline: 
     wanted = shipped.model.trace(one, gamma=0.55, mute=mute).prediction.softmax(1)[0]
     told = [float(text.split()[0]) / 100 for text in page.locator(".clcr-prediction .clcr-number").all_inner_texts()]
     np.testing.assert_allclose(told, wanted.numpy(), atol=6e-4)
+    # the other trace, whose model is not in the page, follows in the lanes alone, and the page says so
+    gain = page.evaluate("document.getElementById('explorer').app.views.find((view) => view.lanes).lanes[0].gain")
+    a, b = (x.trace(one, gamma=0.55, mute=mute).allocation[m][0, level] for x in (shipped.model, shipped.other))
+    np.testing.assert_allclose(gain, (b - a)[one.masks[m][0]], atol=1e-3)
+    assert np.abs(gain).max() > 0.05
+    expect(page.locator(".clcr-comparison")).to_contain_text(
+        "both are as traced, at γ = 1.00, nothing muted. The token"
+    )
     kept = page.evaluate("document.getElementById('explorer').app.model.inputs.ids")
     assert len(kept) > 100
     box = page.get_by_label("Sample id")
-    box.fill(kept[1])
-    box.press("Enter")
-    expect(page.locator(".clcr-said")).to_have_text(re.compile(r"^at γ = 0\.55(?!.*muted)"))
+    for sample in np.random.default_rng(0).choice(kept[1:], 10, replace=False).tolist():
+        box.fill(sample)
+        box.press("Enter")
+        answered(page)
+        expect(page.locator(".clcr-said")).to_have_text(re.compile(r"^at γ = 0\.55(?!.*muted)"))
+        said = page.evaluate("[...document.getElementById('explorer').app.data.answer().prediction]")
+        one = shipped.split.test.select([shipped.trace.row(int(sample))])
+        np.testing.assert_allclose(said, shipped.model.trace(one, gamma=0.55).prediction[0], atol=1e-4)
     offline.assert_quiet()
 
 

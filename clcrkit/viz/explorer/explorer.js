@@ -43,18 +43,19 @@ rivate gate η: how far each modality's private summary is let in; each lies bet
 e two directions drawn. PCA keeps the largest spread; UMAP keeps neighbours, not distances.",trace:"Trace a is the one o\
 f all other views; b, with which it is compared, is turned to lie nearest to it.",compare:"Two traces of the same sample\
 s: a, which the other views show, and b. Differences are b minus a.",changed:"Select the samples whose prediction change\
-d; the others are dimmed, and ‹ › step through these.",difference:"For each gate and budget share, b minus a. Bar: t\
-he middle 80 % of the samples; tick: their mean; ring: the picked one.",gain:"Difference in allocation, b minus a: above\
- the line b gives the token more than a does.",density:"Lines around the densest regions. Where points cover each other,\
- only these tell how many lie there.",zoom:"Enlarge the picture around its points. Off, the range is fixed, so that pict\
-ures can be compared.",probe:"A linear classifier reads each target from this space, cross-validated. Only what stands a\
-bove its shuffled control is really there.",shuffled:"The same classifier trained on shuffled labels: what the number of\
- samples alone would give.",selection:"Click a point, or draw a loop around several. Shift adds to the selection; Esc cl\
-ears it."};var FIELDS={allocation:"budget",tokens:"tokens",shared:"shared coordinates",private:"private coordinates",exchanged:"\
-exchange",attention:"attention",shared_summary:"shared summaries",private_summary:"private summaries",level_gate:"level \
-gates",modality_gate:"modality gates",private_gate:"private gates",shared_code:"shared code",private_code:"private code"};
-function leftOut(absent){const words=absent.map(name=>FIELDS[name]??name);const last=words.length>1?` or ${words[words.length-
-1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join("");return`This model has no ${first}${last} to show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
+d; the others are dimmed, and ‹ › step through these.",difference:"For each gate and budget share, b minus a, both a\
+s traced. Bar: the middle 80 % of the samples; tick: their mean; ring: the picked one.",gain:"Difference in allocation, \
+b minus a: above the line b gives the token more than a does. Both at the γ of the slider, and with the same tokens mute\
+d.",density:"Lines around the densest regions. Where points cover each other, only these tell how many lie there.",zoom:"\
+Enlarge the picture around its points. Off, the range is fixed, so that pictures can be compared.",probe:"A linear class\
+ifier reads each target from this space, cross-validated. Only what stands above its shuffled control is really there.",
+shuffled:"The same classifier trained on shuffled labels: what the number of samples alone would give.",selection:"Click\
+ a point, or draw a loop around several. Shift adds to the selection; Esc clears it."};var FIELDS={allocation:"budget",tokens:"\
+tokens",shared:"shared coordinates",private:"private coordinates",exchanged:"exchange",attention:"attention",shared_summary:"\
+shared summaries",private_summary:"private summaries",level_gate:"level gates",modality_gate:"modality gates",private_gate:"\
+private gates",shared_code:"shared code",private_code:"private code"};function leftOut(absent){const words=absent.map(name=>FIELDS[name]??
+name);const last=words.length>1?` or ${words[words.length-1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join(
+"");return`This model has no ${first}${last} to show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
 const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
 "pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
 "blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
@@ -104,23 +105,23 @@ speakers,bottom-TOP)}if(cell){const[t,j]=cell;const y=TOP+t*places.rowHeight;ctx
 2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
 length]=lane.evidence.shape;const positions=[];for(let t=0;t<length;t++)if(lane.mask.v[row*length+t])positions.push(t);if(!positions.
 length)return null;const start=(row*levels+level)*length;const take=values=>positions.map(t=>values.v[start+t]);const muted=positions.
-map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;return{modality,
-positions,evidence:take(lane.evidence),activation:take(lane.activation).map((a,i)=>muted[i]?0:a),muted,text:positions.map(
-t=>block.texts[lane.text.v[row*length+t]]),truth:lane.truth?take(lane.truth):null,bins,features:lane.features&&bins?strips(
-lane.features,row,positions):null,threshold:block.threshold?block.threshold.v[row*levels+level]:null,scale:block.scale?block.
-scale.v[row*levels+level]:1,budget:lane.budget.v[row*levels+level],other:lane.other&&lane.other_budget?{activation:take(
-lane.other),budget:lane.other_budget.v[row*levels+level]}:null}}function strips(features,row,positions){const[,length,bins]=features.
-shape;const bytes=new Uint8Array(positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<bins;b++)bytes[i*bins+b]=
-features.v[(row*length+t)*bins+b]});return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)return{budget:tokens.budget,
-cutoff:0,allocation:tokens.activation};const budget=tokens.budget*gamma;return{budget,...project(tokens.activation,budget)}}
-function gainOf(tokens,share,gamma,sparse){if(!tokens.other)return null;const{allocation}=shareOf({...tokens,...tokens.other},
-gamma,sparse);return allocation.map((part,i)=>part-share.allocation[i])}function cutOf(tokens,cutoff){return tokens.threshold===
-null?null:tokens.threshold+cutoff/tokens.scale}function weightsOf(attention,sample,modality,level,head,tokensAt){const tokens=tokensAt(
-modality);const listener=attention.of[modality];const{pool}=attention;const at=attention.levels.indexOf(level);if(!tokens||
-!listener||at<0)return null;const row=attention.ids.indexOf(sample);const[,levels,heads,length,width]=listener.weights.shape;
-const speakers=[];let offset=0;for(const[other,width2]of listener.others){const its=tokensAt(other);its?.positions.forEach(
-(position,i)=>{speakers.push({modality:other,i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});offset+=
-width2}if(!speakers.length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(
+map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;const asked2=values=>take(
+values).map((v,i)=>muted[i]?0:v);return{modality,positions,evidence:take(lane.evidence),activation:asked2(lane.activation),
+muted,text:positions.map(t=>block.texts[lane.text.v[row*length+t]]),truth:lane.truth?take(lane.truth):null,bins,features:lane.
+features&&bins?strips(lane.features,row,positions):null,threshold:block.threshold?block.threshold.v[row*levels+level]:null,
+scale:block.scale?block.scale.v[row*levels+level]:1,budget:lane.budget.v[row*levels+level],other:lane.other&&lane.other_budget?
+{activation:asked2(lane.other),budget:lane.other_budget.v[row*levels+level]}:null}}function strips(features,row,positions){
+const[,length,bins]=features.shape;const bytes=new Uint8Array(positions.length*bins);positions.forEach((t,i)=>{for(let b=0;b<
+bins;b++)bytes[i*bins+b]=features.v[(row*length+t)*bins+b]});return bytes}function shareOf(tokens,gamma,sparse){if(!sparse)
+return{budget:tokens.budget,cutoff:0,allocation:tokens.activation};const budget=tokens.budget*gamma;return{budget,...project(
+tokens.activation,budget)}}function gainOf(tokens,share,gamma,sparse){if(!tokens.other)return null;const{allocation}=shareOf(
+{...tokens,...tokens.other},gamma,sparse);return allocation.map((part,i)=>part-share.allocation[i])}function cutOf(tokens,cutoff){
+return tokens.threshold===null?null:tokens.threshold+cutoff/tokens.scale}function weightsOf(attention,sample,modality,level,head,tokensAt){
+const tokens=tokensAt(modality);const listener=attention.of[modality];const{pool}=attention;const at=attention.levels.indexOf(
+level);if(!tokens||!listener||at<0)return null;const row=attention.ids.indexOf(sample);const[,levels,heads,length,width]=listener.
+weights.shape;const speakers=[];let offset=0;for(const[other,width2]of listener.others){const its=tokensAt(other);its?.positions.
+forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});
+offset+=width2}if(!speakers.length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(
 rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){
 const line2=((row*levels+at)*heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<
 columns;j++){weights[i*columns+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,
@@ -454,23 +455,29 @@ this.app=app;this.compared=compared;const{table}=app.data;const{shift,changed}=c
 []);this.only=h("input",{type:"checkbox",disabled:!this.changed.length,onchange});const box=h("label",{class:"clcr-contr\
 ol clcr-check"},this.only,term(app,"changed","changed only"));const main=h("div",{class:"clcr-main"});const side=h("div",
 {class:"clcr-side clcr-wider"});this.el=panel(app,"comparison","Trace a against b","compare",[box],[main,side]);this.picked=
-h("p",{class:"clcr-said-both","aria-live":"polite"});this.legend=h("div",{class:"clcr-legend clcr-flat"});this.theme="";
-const columns=table.columns.filter(c=>LISTED.has(c.name)&&!(c.name.startsWith("error")&&c.names.length));this.listing=new Listing(
-app,"Changed predictions",columns);main.append(h("p",{class:"clcr-says",text:compared.says}),this.legend,this.picked,this.
-listing.el);this.listing.el.hidden=!this.changed.length;if(compared.lacks.length)main.append(note(`Not compared: ${compared.
-lacks.join("; ")}.`));side.append(term(app,"difference","Differences, b − a"));this.differences=new Differences(app,side,
-compared);if(!this.differences.all.length)side.append(note("no gates or budgets that both have"))}answer(outputs){const{
-task,outputs:names}=this.app.data.table;const{row}=this.app.data;const parts=readings(outputs.subarray(row*names.length,
-(row+1)*names.length),task);if(task==="regression")return fmt(parts[0],3);if(task==="multilabel")return names.filter((_,i)=>parts[i]>
-.5).join(", ")||"none";const best=parts.indexOf(Math.max(...parts));return`${names[best]} (${fmt(100*parts[best],0)} %)`}update(){
-const{app}=this;const{data}=app;const[a,b]=[data.table.prediction.v,this.compared.prediction.v].map(v=>this.answer(v));const truth=[
-...data.truthOf(data.row)].join(", ");this.picked.textContent=`id ${data.picked}: a says ${a}, b says ${b}${truth?`; the\
- label is ${truth}`:""}.`;const selected=app.get("selection");const isAll=selected.length===this.changed.length&&this.changed.
-every(i=>app.selected.has(i));this.only.checked=isAll&&selected.length>0;this.fillLegend();this.listing.update(this.changed);
-this.differences.update()}fillLegend(){const{app}=this;if(this.theme===app.theme.name)return;this.theme=app.theme.name;const column=app.
-data.table.columns.find(c=>c.name===VERDICT);if(!column)return;const rows=column.names.map((_,v)=>app.data.ids.flatMap((_2,i)=>column.
-values.v[i]===v?[i]:[]));const items=column.names.flatMap((name,v)=>rows[v].length?[app.colouring.item(app.colouring.category(
-column,v),`${name} ${rows[v].length}`,rows[v])]:[]);this.legend.replaceChildren(...items)}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
+h("p",{class:"clcr-said-both","aria-live":"polite"});this.moved=note("");this.legend=h("div",{class:"clcr-legend clcr-fl\
+at"});this.theme="";const columns=table.columns.filter(c=>LISTED.has(c.name)&&!(c.name.startsWith("error")&&c.names.length));
+this.listing=new Listing(app,"Changed predictions",columns);const says=h("p",{class:"clcr-says",text:compared.says});main.
+append(says,this.legend,this.picked,this.moved,this.listing.el);this.listing.el.hidden=!this.changed.length;if(compared.
+lacks.length)main.append(note(`Not compared: ${compared.lacks.join("; ")}.`));side.append(term(app,"difference","Differe\
+nces, b − a"));this.differences=new Differences(app,side,compared);if(!this.differences.all.length)side.append(note("n\
+o gates or budgets that both have"))}answer(outputs){const{task,outputs:names}=this.app.data.table;const{row}=this.app.data;
+const parts=readings(outputs.subarray(row*names.length,(row+1)*names.length),task);if(task==="regression")return fmt(parts[0],
+3);if(task==="multilabel")return names.filter((_,i)=>parts[i]>.5).join(", ")||"none";const best=parts.indexOf(Math.max(...parts));
+return`${names[best]} (${fmt(100*parts[best],0)} %)`}update(){const{app}=this;const{data}=app;const[a,b]=[data.table.prediction.
+v,this.compared.prediction.v].map(v=>this.answer(v));const truth=[...data.truthOf(data.row)].join(", ");this.picked.textContent=
+`id ${data.picked}: a says ${a}, b says ${b}${truth?`; the label is ${truth}`:""}.`;this.moved.textContent=this.movedNote();
+this.moved.hidden=!this.moved.textContent;const selected=app.get("selection");const isAll=selected.length===this.changed.
+length&&this.changed.every(i=>app.selected.has(i));this.only.checked=isAll&&selected.length>0;this.fillLegend();this.listing.
+update(this.changed);this.differences.update()}movedNote(){const{app}=this;const now=app.get("gamma");const gammas=[app.
+data.table.gamma,this.compared.gamma];if(gammas.every(gamma=>gamma===now)&&!app.get("muted").length)return"";const[a,b]=gammas.
+map(gamma=>fmt(gamma));const at=a===b?`both are as traced, at γ = ${a}`:`each is as traced, a at γ = ${a} and b at ${b}`;
+const inLanes=app.get("views").includes("budget")&&Object.keys(this.compared.participation).length;return`Here ${at}, no\
+thing muted.${inLanes?` The token lanes show both at γ = ${fmt(now)}.`:""}`}fillLegend(){const{app}=this;if(this.theme===
+app.theme.name)return;this.theme=app.theme.name;const column=app.data.table.columns.find(c=>c.name===VERDICT);if(!column)
+return;const rows=column.names.map((_,v)=>app.data.ids.flatMap((_2,i)=>column.values.v[i]===v?[i]:[]));const items=column.
+names.flatMap((name,v)=>rows[v].length?[app.colouring.item(app.colouring.category(column,v),`${name} ${rows[v].length}`,
+rows[v])]:[]);this.legend.replaceChildren(...items)}};var TYPES={f4:Float32Array,f8:Float64Array,i4:Int32Array,u2:Uint16Array,u1:Uint8Array};var isPacked=value=>value.dtype!==
 void 0&&value.data!==void 0;function unpack({dtype,scale,data}){const bytes=data instanceof ArrayBuffer?new Uint8Array(data):
 new Uint8Array(data.buffer,data.byteOffset,data.byteLength);const raw=new TYPES[dtype](bytes.slice().buffer);return scale?
 Float32Array.from(raw,x=>x*scale):raw}async function inflate(text,format){const letters=atob(text);const bytes=new Uint8Array(
@@ -498,31 +505,30 @@ model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow
 model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}keep(){const of=[
 this.block,this.blockRow,this.model.get("muted"),this.attentions];if(of.some((part,i)=>part!==this.kept.of[i]))this.kept=
 new Kept(of);return this.kept}tokens(modality,level){if(!this.block)return null;const{block,blockRow}=this;const mutes=this.
-table.sparse?this.model.get("muted"):[];return this.keep().once(`${modality}/${level}`,()=>tokensOf(block,blockRow,modality,
-level,mutes))}share(tokens){const gamma=this.model.get("gamma");const known=this.shares.get(tokens);if(known?.gamma===gamma)
-return known.share;const share=shareOf(tokens,gamma,this.table.sparse);this.shares.set(tokens,{gamma,share});return share}get lacking(){
-if(this.complete||!this.block)return null;if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(
-this.ids.flatMap((id,row)=>this.blockRows.has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){
-return this.compared&&gainOf(tokens,share,this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.
-ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("\
-level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){
-return this.attentionIsHere&&this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.
-get("level"),head=this.model.get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(
-attention,picked,modality,level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){
-const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
-of[modality]?.[at]?.v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.
-of[modality]?.[at]??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[
-gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,
-muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
-return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
-v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
-q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
-ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
-name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
-const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
-return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
-true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
-his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+model.get("muted");return this.keep().once(`${modality}/${level}`,()=>tokensOf(block,blockRow,modality,level,mutes))}share(tokens){
+const gamma=this.model.get("gamma");const known=this.shares.get(tokens);if(known?.gamma===gamma)return known.share;const share=shareOf(
+tokens,gamma,this.table.sparse);this.shares.set(tokens,{gamma,share});return share}get lacking(){if(this.complete||!this.
+block)return null;if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.
+blockRows.has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){return this.compared&&gainOf(
+tokens,share,this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?
+this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.
+levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.
+attentionIsHere&&this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.
+model.get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(attention,picked,modality,
+level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){const at=this.
+sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
+v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
+null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
+get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
+table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
+const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
+const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
+task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
+ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
+name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
+slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
 this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
 color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
@@ -857,21 +863,27 @@ createElement("canvas");canvas.width=canvas.height=Math.ceil((2*r+4)*scale);cons
 scale/2;ctx.scale(scale,scale);mark(ctx,shape,c,c,r);ctx.fillStyle=color;ctx.fill();ctx.strokeStyle=this.paper;ctx.lineWidth=
 .7;ctx.stroke();this.sprites.set(key,canvas);return canvas}};var probe;function pixelOf(color){probe??=contextOf(document.
 createElement("canvas"),{willReadFrequently:true});probe.fillStyle="#000";probe.fillStyle=color;probe.fillRect(0,0,1,1);
-return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}function found(data,query){const text=query.trim().toLowerCase();if(!text)return[];const rows=data.ids.map((_,row)=>row);
-const{columns}=data.table;const[name,value]=text.split(/:(.*)/s).map(part=>part.trim());const column=value===void 0?void 0:
-columns.find(c=>c.name.toLowerCase()===name);if(column)return rows.filter(row=>data.valueOf(column,row).toLowerCase()===
-value);const spoken=samplesSaying(data,text);return rows.filter(row=>data.ids[row]===text||columns.some(c=>c.kind==="cat\
-egory"&&data.valueOf(c,row).toLowerCase().includes(text))||spoken.has(data.ids[row]))}function samplesSaying({block},text){
-const ids=new Set;for(const lane of Object.values(block?.lanes??{})){const[,length]=lane.mask.shape;const spelt=(block?.
-ids??[]).map((_,row)=>{const places=Array.from({length},(_2,t)=>row*length+t).filter(at=>lane.mask.v[at]);return places.
-map(at=>block?.texts[lane.text.v[at]].toLowerCase())});if(new Set(spelt.map(texts=>texts[0])).size<2)continue;spelt.forEach(
-(texts,row)=>{const says=[texts.join(""),texts.join(" ")].some(line2=>line2.includes(text));if(says)ids.add(block?.ids[row]??
-"")})}return ids}var Search=class{constructor(app){this.app=app;this.box=h("input",{type:"search",class:"clcr-search",placeholder:"\
-id, text or column: value","aria-label":"Find samples",onchange:()=>this.find(),onkeydown:event=>{if(event.key!=="Enter")
-return;this.asked="";this.find();event.preventDefault()}});this.count=h("output",{class:"clcr-found"});this.el=h("label",
-{class:"clcr-control"},h("span",{text:"Find"}),this.box,this.count);this.asked=""}find(){const query=this.box.value;if(query===
-this.asked)return;this.asked=query;const rows=found(this.app.data,query);this.app.select(rows);this.count.textContent=query.
-trim()?`${counted(rows.length)} found`:""}};var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
+return Array.from(probe.getImageData(0,0,1,1).data.slice(0,3))}var normal=query=>query.trim().toLowerCase();function columnAsked(data,query){const[name,value]=normal(query).split(/:(.*)/s).
+map(part=>part.trim());if(value===void 0)return[void 0,""];return[data.table.columns.find(c=>c.name.toLowerCase()===name),
+value]}function found(data,query,named={}){const text=normal(query);if(!text)return[];const rows=data.ids.map((_,row)=>row);
+const[column,value]=columnAsked(data,query);if(column)return rows.filter(row=>data.valueOf(column,row).toLowerCase()===value);
+const spoken=samplesSaying(data,text);for(const id of named.asked===text&&named.ids||[])spoken.add(id);return rows.filter(
+row=>data.ids[row]===text||data.table.columns.some(c=>c.kind==="category"&&data.valueOf(c,row).toLowerCase().includes(text))||
+spoken.has(data.ids[row]))}function samplesSaying({block},text){const ids=new Set;for(const lane of Object.values(block?.
+lanes??{})){const[,length]=lane.mask.shape;const spelt=(block?.ids??[]).map((_,row)=>{const places=Array.from({length},(_2,t)=>row*
+length+t).filter(at=>lane.mask.v[at]);return places.map(at=>block?.texts[lane.text.v[at]].toLowerCase())});if(new Set(spelt.
+flatMap(texts=>texts.slice(0,1))).size<2)continue;spelt.forEach((texts,row)=>{const says=[texts.join(""),texts.join(" ")].
+some(line2=>line2.includes(text));if(says)ids.add(block?.ids[row]??"")})}return ids}var Search=class{constructor(app){this.
+app=app;this.box=h("input",{type:"search",class:"clcr-search",placeholder:"id, text or column: value","aria-label":"Find\
+ samples",onchange:()=>this.find(),onkeydown:event=>{if(event.key!=="Enter")return;this.asked="";this.find();event.preventDefault()}});
+this.count=h("output",{class:"clcr-found"});this.el=h("label",{class:"clcr-control"},h("span",{text:"Find"}),this.box,this.
+count);this.asked="";app.on("_found",()=>{if(app.get("_found").asked===normal(this.asked))this.select()})}find(){const{app}=this;
+const query=this.box.value;if(query===this.asked)return;this.asked=query;this.select();const text=normal(query);if(app.data.
+kernel&&text&&app.get("_found").asked!==text)app.model.send({find:text})}select(){const{data}=this.app;const rows=found(
+data,this.asked,this.app.get("_found"));this.app.select(rows);const[column]=columnAsked(data,this.asked);const part=`; w\
+ords looked for in ${counted(data.blockRows.size)} of ${counted(data.ids.length)} samples`;const within=data.lacking&&!column&&
+!data.rowOf.has(normal(this.asked))?part:"";this.count.textContent=this.asked.trim()?`${counted(rows.length)} found${within}`:
+""}};var Toolbar=class{constructor(app){this.app=app;const views=app.get("views");const any=(...names)=>names.some(name=>views.
 includes(name));this.idBox=h("input",{type:"text",inputmode:"numeric","aria-label":"Sample id",class:"clcr-id",onchange:()=>this.
 pick(),onkeydown:event=>{if(event.key!=="Enter")return;this.pick();event.preventDefault()}});this.facts=h("span",{class:"\
 clcr-facts"});this.chip=h("button",{type:"button",class:"clcr-chip",onclick:()=>app.select([])});this.levels=[];this.slider=

@@ -8,6 +8,7 @@ JavaScript holds no whole number above 2**53 exactly.
 
 # annotations are not strings here: as strings they would hide NotRequired from __optional_keys__
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -24,7 +25,7 @@ from clcrkit.viz.explorer.packing import Packed, Points, ids_of, pack, pack_poin
 from clcrkit.viz.explorer.pictures import thumbnails
 from clcrkit.viz.explorer.sound import wav
 from clcrkit.viz.explorer.spaces import ProbeRow
-from clcrkit.viz.explorer.tokens import feature_ranges, features, token_texts
+from clcrkit.viz.explorer.tokens import feature_ranges, features, spelt, token_texts
 from clcrkit.viz.palette import EXPLORER, Palette
 
 
@@ -151,6 +152,7 @@ class Comparison(TypedDict):
     says: str
     lacks: list[str]
     sparse: bool
+    gamma: float
     changed: Packed  # (sample)
     shift: Packed  # (sample)
     distance: dict[str, list[float]]  # by `spaces.space_key`: Procrustes distance, and with samples shuffled
@@ -162,10 +164,12 @@ class Comparison(TypedDict):
 
 
 class Request(TypedDict):
-    """What the browser asks for: a probe of [space, level, modality]; the attention of all levels from now on."""
+    """What the browser asks for: a probe of [space, level, modality]; the attention of all levels from now on; a text
+    among the tokens."""
 
     probe: NotRequired[list[Any]]
     levels: NotRequired[bool]
+    find: NotRequired[str]
 
 
 class State(TypedDict):
@@ -193,6 +197,7 @@ class State(TypedDict):
     _picture: Picture | dict[str, Any]
     _answer: Answer | dict[str, Any]
     _compared: Comparison | dict[str, Any]
+    _found: dict[str, Any]  # asked: a text; ids: of the samples whose tokens spell it
     _probes: dict[str, list[ProbeRow]]  # by `spaces.space_key`
 
 
@@ -283,6 +288,7 @@ class Payload:
             "says": comparison.sentence(trace, other),
             "lacks": comparison.lacks(trace, other),
             "sparse": other.sparse,
+            "gamma": other.gamma,
             "changed": pack(verdict.changed, "u1"),
             "shift": pack(verdict.shift),
             "distance": {key: distances for part in turned for key, (_, distances) in part.items()},
@@ -324,6 +330,14 @@ class Payload:
             block["threshold"] = pack(trace.threshold[chosen].float())
             block["scale"] = pack(trace.scale[chosen].float())
         return block
+
+    @cached_property
+    def _spelt(self) -> list[str]:
+        return spelt(self.trace, self.split)
+
+    def saying(self, text: str) -> list[str]:
+        """The ids of the samples whose tokens spell a text, which is in lower case."""
+        return [i for i, line in zip(ids_of(self.trace.batch), self._spelt, strict=True) if text in line]
 
     def length(self, modality: str, rows: Sequence[int]) -> int:
         """How many tokens have to be sent of these samples: up to the last real one, and at least 1."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -48,3 +50,19 @@ def token_texts(trace: Trace, row: int, modality: str, split: Split | None) -> l
         words = split.vocabulary.get(modality, ()) if split else ()
         texts = [str(words[i]) if i < len(words) else str(i) for i in tokens.tolist()]
     return [text if len(text) <= _TEXT else text[: _TEXT - 1] + "…" for text in texts]
+
+
+def spelt(trace: Trace, split: Split | None) -> list[str]:
+    """What the tokens of each sample spell, in lower case: next to each other, and with blanks between them.
+
+    A modality whose tokens are named alike in all samples, by their position, spells nothing.
+    """
+    lines = [""] * len(trace)
+    for m, tokens in trace.batch.tokens.items():
+        if tokens.is_floating_point() and not (split and m in split.describe):
+            continue
+        real = trace.batch.masks[m].tolist()
+        texts = [list(compress(token_texts(trace, row, m, split), real[row])) for row in range(len(trace))]
+        if len({text[0] for text in texts if text}) > 1:
+            lines = [f"{line}\n{''.join(t)}\n{' '.join(t)}" for line, t in zip(lines, texts, strict=True)]
+    return [line.lower() for line in lines]

@@ -89,8 +89,8 @@ class Explorer(anywidget.AnyWidget):
     epochs  earlier traces of the same samples, oldest first; the subspace view plays them, `trace` last
     compare another trace of the same samples, b: of another model, seed, ablation or checkpoint. Samples are matched
             by id. Shown are the predictions that changed, budgets and gates as differences (b - a), and b's clouds,
-            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common). What one of
-            the two has not is left out, with a word
+            turned to lie nearest to those of `trace` (Procrustes: two models have no axes in common), all as
+            traced; only in the token lanes do both follow gamma. What one has not is left out, with a word
 
     State, all readable and settable: `selection` (sample ids), `picked` (the id whose tokens are shown; the first
     of the selection unless set), `gamma`, `level` (0 is shallow), `modality`, `space` (one of spaces.SPACES),
@@ -128,6 +128,7 @@ class Explorer(anywidget.AnyWidget):
     _picture = t.Dict().tag(sync=True)
     _answer = t.Dict().tag(sync=True)
     _compared = t.Dict().tag(sync=True)
+    _found = t.Dict().tag(sync=True)
     _probes = t.Dict().tag(sync=True)
 
     @checked
@@ -296,6 +297,8 @@ class Explorer(anywidget.AnyWidget):
         if "probe" in content:
             self.payload.add_probes(*content["probe"])
             self._probes = dict(self.payload.probes)
+        if "find" in content:
+            self._found = {"asked": content["find"], "ids": self.payload.saying(content["find"])}
         if content.get("levels"):
             self._every_level, self._drawn = True, ()
             self._send_tokens()
@@ -376,12 +379,8 @@ class Explorer(anywidget.AnyWidget):
     @t.validate("modality", "space", "projection", "color")
     def _check_named(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        named = {
-            "modality": self.trace.modalities,
-            "space": spaces.named_spaces(self.trace),
-            "projection": projections.METHODS,
-        }
-        allowed = self.colors if name == "color" else named[name]
+        named = {"modality": self.trace.modalities, "space": spaces.named_spaces(self.trace)}
+        allowed = (named | {"projection": projections.METHODS, "color": self.colors})[name]
         if value not in allowed:
             raise ConfigError(f"{name}: {value!r}, but one of {', '.join(allowed)} is needed")
         return value

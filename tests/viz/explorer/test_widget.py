@@ -85,6 +85,19 @@ def test_browser_asks_for_probes(trace: Trace) -> None:
     assert explorer.error == ""
 
 
+def test_browser_asks_for_words(trace: Trace, split: Split) -> None:
+    explorer, letters = viz.Explorer(trace, split=split), "abcdefghi"
+    rows = zip(trace.batch.tokens["text"], trace.batch.masks["text"], strict=True)
+    spelt = ["".join(letters[i] if i < len(letters) else str(int(i)) for i in tokens[real]) for tokens, real in rows]
+    word = max(spelt, key=len)[1:3]
+    wanted = [str(i) for i, text in zip(trace.batch.ids.tolist(), spelt, strict=True) if word in text]
+    assert 0 < len(wanted) < len(spelt)
+    for text, ids in ((word, wanted), (" ".join(word), wanted), ("row 1", [])):  # a row is named by its position
+        explorer._handle_custom_msg({"find": text}, [])
+        assert sent(explorer, "_found") == {"asked": text, "ids": ids}
+    assert explorer.error == ""
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -29,12 +29,14 @@ export class Comparison {
     const side = h("div", { class: "clcr-side clcr-wider" });
     this.el = panel(app, "comparison", "Trace a against b", "compare", [box], [main, side]);
     this.picked = h("p", { class: "clcr-said-both", "aria-live": "polite" });
+    this.moved = note("");
     this.legend = h("div", { class: "clcr-legend clcr-flat" });
     this.theme = "";
     // a class is right or wrong, which the verdict says already
     const columns = table.columns.filter((c) => LISTED.has(c.name) && !(c.name.startsWith("error") && c.names.length));
     this.listing = new Listing(app, "Changed predictions", columns);
-    main.append(h("p", { class: "clcr-says", text: compared.says }), this.legend, this.picked, this.listing.el);
+    const says = h("p", { class: "clcr-says", text: compared.says });
+    main.append(says, this.legend, this.picked, this.moved, this.listing.el);
     this.listing.el.hidden = !this.changed.length;
     if (compared.lacks.length) main.append(note(`Not compared: ${compared.lacks.join("; ")}.`));
     side.append(term(app, "difference", "Differences, b − a"));
@@ -59,12 +61,26 @@ export class Comparison {
     const [a, b] = [data.table.prediction.v, this.compared.prediction.v].map((v) => this.answer(v));
     const truth = [...data.truthOf(data.row)].join(", ");
     this.picked.textContent = `id ${data.picked}: a says ${a}, b says ${b}${truth ? `; the label is ${truth}` : ""}.`;
+    this.moved.textContent = this.movedNote();
+    this.moved.hidden = !this.moved.textContent;
     const selected = app.get("selection");
     const isAll = selected.length === this.changed.length && this.changed.every((i) => app.selected.has(i));
     this.only.checked = isAll && selected.length > 0;
     this.fillLegend();
     this.listing.update(this.changed);
     this.differences.update();
+  }
+
+  /** What in this panel does not follow, where γ or muted tokens are not as traced; else nothing. */
+  movedNote() {
+    const { app } = this;
+    const now = app.get("gamma");
+    const gammas = [app.data.table.gamma, this.compared.gamma];
+    if (gammas.every((gamma) => gamma === now) && !app.get("muted").length) return "";
+    const [a, b] = gammas.map((gamma) => fmt(gamma));
+    const at = a === b ? `both are as traced, at γ = ${a}` : `each is as traced, a at γ = ${a} and b at ${b}`;
+    const inLanes = app.get("views").includes("budget") && Object.keys(this.compared.participation).length;
+    return `Here ${at}, nothing muted.${inLanes ? ` The token lanes show both at γ = ${fmt(now)}.` : ""}`;
   }
 
   /** How many samples each verdict has; a click selects them. */

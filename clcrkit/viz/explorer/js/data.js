@@ -137,7 +137,7 @@ export class Data {
   tokens(modality, level) {
     if (!this.block) return null;
     const { block, blockRow } = this;
-    const mutes = this.table.sparse ? this.model.get("muted") : [];
+    const mutes = this.model.get("muted");
     return this.keep().once(`${modality}/${level}`, () => tokensOf(block, blockRow, modality, level, mutes));
   }
 

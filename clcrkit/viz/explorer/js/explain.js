@@ -24,9 +24,11 @@ export const EXPLAIN = {
   compare: "Two traces of the same samples: a, which the other views show, and b. Differences are b minus a.",
   changed: "Select the samples whose prediction changed; the others are dimmed, and ‹ › step through these.",
   difference:
-    "For each gate and budget share, b minus a. Bar: the middle 80 % of the samples; tick: their mean; " +
-    "ring: the picked one.",
-  gain: "Difference in allocation, b minus a: above the line b gives the token more than a does.",
+    "For each gate and budget share, b minus a, both as traced. Bar: the middle 80 % of the samples; " +
+    "tick: their mean; ring: the picked one.",
+  gain:
+    "Difference in allocation, b minus a: above the line b gives the token more than a does. " +
+    "Both at the γ of the slider, and with the same tokens muted.",
   density: "Lines around the densest regions. Where points cover each other, only these tell how many lie there.",
   zoom: "Enlarge the picture around its points. Off, the range is fixed, so that pictures can be compared.",
   probe:

@@ -25,11 +25,13 @@ export function tokensOf(block, row, modality, level, mutes) {
   const take = (values) => positions.map((t) => values.v[start + t]);
   const muted = positions.map((t) => mutes.some(([m, l, token]) => m === modality && l === level && token === t));
   const bins = lane.features?.shape[2] ?? 0;
+  /** What tokens ask for; those that are muted ask for nothing. @param {Values} values */
+  const asked = (values) => take(values).map((v, i) => (muted[i] ? 0 : v));
   return {
     modality,
     positions,
     evidence: take(lane.evidence),
-    activation: take(lane.activation).map((a, i) => (muted[i] ? 0 : a)),
+    activation: asked(lane.activation),
     muted,
     text: positions.map((t) => block.texts[lane.text.v[row * length + t]]),
     truth: lane.truth ? take(lane.truth) : null,
@@ -40,7 +42,7 @@ export function tokensOf(block, row, modality, level, mutes) {
     budget: lane.budget.v[row * levels + level],
     other:
       lane.other && lane.other_budget
-        ? { activation: take(lane.other), budget: lane.other_budget.v[row * levels + level] }
+        ? { activation: asked(lane.other), budget: lane.other_budget.v[row * levels + level] }
         : null,
   };
 }

@@ -130,6 +130,7 @@ export interface Comparison {
   says: string;
   lacks: string[];
   sparse: boolean;
+  gamma: number;
   changed: Values;
   shift: Values;
   distance: Record<string, [left: number, shuffled: number]>;
@@ -158,6 +159,7 @@ export interface ProbeRow {
 export interface Request {
   probe?: [space: string, level: number, modality: string];
   levels?: boolean;
+  find?: string;
 }
 
 export interface State {
@@ -183,6 +185,7 @@ export interface State {
   _picture: Picture | Record<string, never>;
   _answer: Answer | Record<string, never>;
   _compared: Comparison | Record<string, never>;
+  _found: { asked?: string; ids?: string[] };
   _probes: Record<string, ProbeRow[]>;
 }
 

@@ -53,3 +53,16 @@ test("without tokens here, ids and columns are searched", () => {
   assert.deepEqual(found({ ...data, block: null }, "sie"), []);
   assert.deepEqual(found({ ...data, block: null }, "ada"), [0]);
 });
+
+test("the kernel names the samples whose tokens are not here", () => {
+  const named = { asked: "sie", ids: ["8", "10"] };
+  assert.deepEqual(found(data, "Sie ", named), [0, 1, 3]);
+  assert.deepEqual(found(data, "es", named), [2, 3]);
+  assert.deepEqual(found(data, "mark: 7", { asked: "mark: 7", ids: ["10"] }), [0, 2]);
+});
+
+test("a modality that is missing somewhere still only counts its tokens", () => {
+  const { word, frame } = data.block.lanes;
+  const lanes = { word, frame: { ...frame, mask: { shape: [3, 2], v: [0, 0, 1, 1, 1, 1] } } };
+  assert.deepEqual(found({ ...data, block: { ...data.block, lanes } }, "row 2"), []);
+});

@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { csvOf } from "../../../../clcrkit/viz/explorer/js/csv.js";
 import { differencesOf } from "../../../../clcrkit/viz/explorer/js/differences.js";
 import { score, slicesOf, wilson } from "../../../../clcrkit/viz/explorer/js/slices.js";
-import { gainOf } from "../../../../clcrkit/viz/explorer/js/tokens.js";
 import { near } from "./near.mjs";
 
 const column = (name, kind, names, v) => ({
@@ -86,12 +85,4 @@ test("differences are b minus a, without the samples that lack the modality", ()
   assert.equal(found[1].values[0], 0.25);
   assert.ok(Number.isNaN(found[1].values[1]));
   near([found[1].mean, found[2].mean], [0, 0], 1e-6);
-});
-
-test("what the other trace gives a token more, at this gamma", () => {
-  const tokens = { activation: [0.9, 0.1], budget: 1, other: { activation: [0.2, 0.6], budget: 0.5 } };
-  const share = { budget: 1, cutoff: 0, allocation: [0.9, 0.1] };
-  near(gainOf(tokens, share, 1, true), [0.05 - 0.9, 0.45 - 0.1], 1e-6);
-  near(gainOf({ ...tokens, other: { activation: [1, 1], budget: 2 } }, share, 0.1, false), [0.1, 0.9], 1e-6);
-  assert.equal(gainOf({ ...tokens, other: null }, share, 1, true), null);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cutOf, shareOf, strongest, tokensOf, weightsOf } from "../../../../clcrkit/viz/explorer/js/tokens.js";
+import { cutOf, gainOf, shareOf, strongest, tokensOf, weightsOf } from "../../../../clcrkit/viz/explorer/js/tokens.js";
 import { near } from "./near.mjs";
 
 const values = (shape, v) => ({ shape, v: Float32Array.from(v) });
@@ -68,6 +68,16 @@ test("gamma turns the budget, and dense exchange knows none", () => {
   near(shareOf(tokens, 1, true).allocation, tokens.activation);
   assert.equal(shareOf(tokens, 0, true).allocation.filter((share) => share > 1e-9).length, 0);
   assert.deepEqual(shareOf(tokens, 0, false), { budget: 2, cutoff: 0, allocation: tokens.activation });
+});
+
+test("what another trace gives more: at the same gamma, with the same tokens muted", () => {
+  const other = values([2, 2, 3], [0, 0, 0, 0.9, 0.2, 0.1, 0, 0, 0, 0, 0, 0]);
+  const see = { ...block.lanes.see, other, other_budget: values([2, 2], [0, 0.3, 0, 0]) };
+  const tokens = tokensOf({ ...block, lanes: { see } }, 0, "see", 1, [["see", 1, 0]]);
+  // a: 0.5 and 0.6 of a budget of 1; b: 0.2 and 0.1 of one of 0.15
+  near(gainOf(tokens, shareOf(tokens, 0.5, true), 0.5, true), [0, 0.125 - 0.45, 0.025 - 0.55]);
+  near(gainOf(tokens, shareOf(tokens, 0.5, true), 0.5, false), [0, 0.2 - 0.45, 0.1 - 0.55]);
+  assert.equal(gainOf({ ...tokens, other: null }, shareOf(tokens, 0.5, true), 0.5, true), null);
 });
 
 test("above the cut tokens have a share, below it none", () => {
