@@ -93,6 +93,7 @@ def test_a_resnet_of_a_folder_is_where_the_frames_start(tmp_path: Path, capsys):
             assert 0 < (x - start[name]).norm() < 0.1 * (x - other[name]).norm()  # one epoch at 1e-4
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_stopped_call_goes_on_within_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C after the first of two epochs of the second training: it is no finished trial, and goes on there."""
     path, out, close = written("cremad", tmp_path / "data"), tmp_path / "out", Run.close_epoch

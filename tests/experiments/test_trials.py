@@ -257,6 +257,7 @@ def test_a_tuned_learning_rate_is_the_only_difference_and_the_setups_own_changes
     assert Trial(TINY, "plain reading").build(split).config == Trial(TINY).build(split).config.paper()
 
 
+@pytest.mark.usefixtures("listening")
 def test_what_ctrl_c_stopped_is_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     close = Run.close_epoch
 

@@ -260,14 +260,6 @@ def interrupting(model: CLCR, at: int, monkeypatch) -> None:
     monkeypatch.setattr(model, "losses", pressed)
 
 
-@pytest.fixture
-def listening():
-    """Ctrl-C as Python handles it: a job in the background starts with it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("listening")
 def test_ctrl_c_ends_the_step_and_the_run_can_go_on(parts, tmp_path, monkeypatch):
     train, valid = parts
