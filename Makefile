@@ -77,7 +77,7 @@ notebooks: $(READY)
 	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)
-	$(PY) -m pytest tests/browser $(TWO)
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/browser $(TWO)
 
 data: $(READY)
 	$(PY) data/make_digits.py

@@ -190,7 +190,8 @@ class IntraCED(nn.Module):
         allocate = dense_allocation if self.budget is None else self.budget
         allocations = {m: allocate(x, masks[m], gamma, (mute or {}).get(m)) for m, x in shared.items()}
         shares = patched_each(patches, "allocation", {m: a.allocation for m, a in allocations.items()}, masks)
-        allocations = {m: a._replace(allocation=shares[m]) for m, a in allocations.items()}
+        if patches is not None:  # torch 2.8 cannot compile `_replace`
+            allocations = {m: a._replace(allocation=shares[m]) for m, a in allocations.items()}
         exchanged, attention = shared, {}
         if self.exchange is not None:
             received, attention = self.exchange(shared, masks, shares, keep_attention, patches)

@@ -98,7 +98,8 @@ class CLCR(nn.Module):
             code = self.levels * aggregated.level_codes.flatten(1)
         else:
             code = patched(patches, "shared_code", aggregated.shared_code)
-            aggregated = aggregated._replace(shared_code=code)
+            if patches is not None:  # torch 2.8 cannot compile `_replace`
+                aggregated = aggregated._replace(shared_code=code)
         prediction = self.head(torch.cat([code, aggregated.private_code], dim=-1))
         return Pass(tokens, masks, exchanged, aggregated, prediction)
 

@@ -88,7 +88,7 @@ def batch(n):
     return Batch.from_arrays({"a": torch.randn(n, 6, 3), "t": torch.randint(1, 8, (n, 5)), "b": torch.randn(n, 4, 2)},
                              labels=torch.arange(n) % 3, masks={"a": mask})
 data = batch(6)
-for change in ({}, ABLATIONS["no IntraCED"]):
+for change in ({}, {"joined_levels": False}, ABLATIONS["no IntraCED"]):
     small = dict(width=16, rank=4, private_rank=6, heads=2, levels=2, dropout=0.0)
     model = CLCR(CLCRConfig.of(data, **small, **change))
     plain = model.losses(data)

@@ -77,7 +77,7 @@ def test_the_tour_holds_the_playground_whole(site: Path, offline: Watched) -> No
     page.goto((site / "00_tour.html").as_uri())
     frame = page.locator("iframe[title='The CLCR playground']")
     frame.scroll_into_view_if_needed()
-    page.wait_for_function("(frame) => frame.clientHeight === 1234", arg=frame.element_handle())
+    page.wait_for_function("(frame) => frame.clientHeight === 1234", arg=frame.element_handle(), timeout=90_000)
     page.get_by_role("link", name="Open the playground on a page of its own").click()
     assert page.title() == "The playground"
     offline.assert_quiet()

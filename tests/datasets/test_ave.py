@@ -90,7 +90,7 @@ def reshaped(file, **settings) -> None:
         (
             "visual_feature.h5",
             lambda f: reshaped(f, shape=(12, 10, 7, 7, 512), maxshape=(None, 10, 7, 7, 512), dtype="f4",
-                               chunks=(20_000, 10, 7, 7, 512)),
+                               chunks=(1000, 10, 7, 7, 512)),
             "too large",
         ),
         ("mil_labels.h5", lambda f: f["avadataset"].__setitem__(slice(None), 0), "has no event"),

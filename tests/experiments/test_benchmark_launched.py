@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from clcrkit.experiments.published import BENCHMARKS
 from tests.experiments.test_benchmark import written
 from tests.test_pretrained import tiny_text
-from tests.training.test_launchers import finish
+from tests.training.test_launchers import finish, free_port
 
 # without dropout, whose numbers differ between processes; batches of 4 samples, 2 for each process
 SCRIPT = """
@@ -34,11 +35,17 @@ for name, path, out, options in zip(*[iter(sys.argv[1:])] * 4):
     given = {"models": ("CLCR", "concat"), **json.loads(options)}
     b.benchmark(name, path, out, seeds=(0,), settings=small, progress=False, **given)
 """
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 ENCODERS = "cremad with a ResNet", "mosi with a BERT"
 Call = tuple[str, Path, dict[str, Any]]  # benchmark, data, options
+
+
+def torchrun() -> list[str]:
+    return ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
+def accelerate() -> list[str]:
+    machines = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", free_port()]
+    return ["-m", "accelerate.commands.launch", *machines, "--mixed_precision", "no", "--dynamo_backend", "no"]
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +85,11 @@ def alone(calls: dict[str, Call], tmp_path_factory) -> tuple[dict[str, pd.DataFr
     return launched(tmp_path_factory.mktemp("alone"), [], calls)
 
 
-@pytest.mark.parametrize(("launcher", "keys"), [(TORCHRUN, (*BENCHMARKS, *ENCODERS)), (ACCELERATE, ("mosi",))])
+@pytest.mark.parametrize(("launcher", "keys"), [(torchrun, (*BENCHMARKS, *ENCODERS)), (accelerate, ("mosi",))])
 def test_two_processes_have_the_table_of_one(
-    tmp_path: Path, calls: dict[str, Call], alone, launcher: list[str], keys: tuple[str, ...]
+    tmp_path: Path, calls: dict[str, Call], alone, launcher: Callable[[], list[str]], keys: tuple[str, ...]
 ):
-    found, _ = launched(tmp_path, launcher, {key: calls[key] for key in keys})
+    found, _ = launched(tmp_path, launcher(), {key: calls[key] for key in keys})
     # of an odd number of samples two processes leave one out
     said = re.findall(r"(\S+), (.*): Split\(train (\d+)", alone[1])
     even = {(name, division) for name, division, count in said if int(count) % 2 == 0}

@@ -82,7 +82,7 @@ def alone(script) -> pd.DataFrame:
 def accelerate_launch(script: Path, folder: Path) -> None:
     """As for two GPUs. (With --cpu it starts one process, whatever number is asked for.)"""
     settings = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-    settings += ["--dynamo_backend", "no", "--main_process_port", "0"]
+    settings += ["--dynamo_backend", "no", "--main_process_port", free_port()]
     finish(folder, [sys.executable, "-m", "accelerate.commands.launch", *settings, str(script), str(folder)])
 
 
