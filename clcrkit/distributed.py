@@ -6,6 +6,7 @@ environment variables RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ def several_processes() -> bool:
     return grouped() and dist.get_world_size() > 1
 
 
+def _leave() -> None:
+    if grouped():
+        dist.destroy_process_group()
+
+
 @dataclass(frozen=True)
 class Processes:
     """This process among all. `device` is the one it must use; None where it is alone and may choose."""
@@ -53,6 +59,8 @@ class Processes:
             torch.cuda.set_device(own)
         if not grouped():
             dist.init_process_group("nccl" if cuda else "gloo")
+            if not cuda:
+                atexit.register(_leave)  # a thread of gloo's that outlives Python now and then aborts the process
         return cls(dist.get_rank(), dist.get_world_size(), own)
 
     @property

@@ -196,6 +196,7 @@ for pieces in ((slice(5), slice(5, 8)), (slice(8), slice(8, 8)), (slice(0), slic
         dist.all_reduce(p.grad)
     found = {"grad": own.grad, "of weight": norm.weight.grad, **norm.state_dict()}
     torch.save(found, f"{sys.argv[1]}-{pieces[rank].start or 0}-{pieces[rank].stop}-{rank}")
+dist.destroy_process_group()
 """
 
 
