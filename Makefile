@@ -12,8 +12,8 @@ JS := clcrkit/viz/explorer/js
 # node comes from PyPI with the dev extra; its tools lie in $(JS)/node_modules
 NPM := export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; cd $(JS) && npm
 
-# two workers; files in order, as the long ones are not those with many tests
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
+# two workers with a thread each; files in order, as the long ones are not those with many tests
+TWO := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Two threads that spin while they wait make each other several times slower on a busy machine.
 export OMP_WAIT_POLICY ?= passive
@@ -66,18 +66,18 @@ bundle: $(READY)
 	$(NPM) run bundle
 
 unit: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests --ignore tests/browser --durations 10 $(TWO) \
+	$(TWO) tests --ignore tests/browser --durations 10 \
 	    --jaxtyping-packages=clcrkit,exercises,beartype.beartype
 
 gates: $(READY)
 	$(PY) -m pytest tests/notebooks/test_gates.py -q -s
 
 notebooks: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest --nbval notebooks/ $(TWO) --junitxml build/notebooks.xml
+	$(TWO) --nbval notebooks/ --junitxml build/notebooks.xml
 	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests/browser $(TWO)
+	$(TWO) tests/browser
 
 data: $(READY)
 	$(PY) data/make_digits.py

@@ -5,6 +5,7 @@ WRONG = {
         ("centred.T @ centred / (len(x) - 1)", "centred.T @ centred", "~_BY_SAMPLES"),
         ("centred.T @ centred / (len(x) - 1)", "centred.T @ centred / len(x)", "_BY_SAMPLES"),
         ("upper=False).T", "upper=False)", "your result has shape (20,)"),
+        ("x.mean(dim=0)", "x", "your code raised _LinAlgError"),
         ("x.mean(dim=0)", "x.mean()", "~_NOT_CENTRED"),
         ("torch.linalg.solve_triangular(factor, centred.T, upper=False).T", "centred", "~_MULTIPLIED"),
     ],
