@@ -55,12 +55,14 @@ function wrapped(text, width) {
 }
 """
 
-# Frames as high as the explorer or the playground in them. The site has it, too.
+# Frames as high as the explorer or the playground in them. The site has it, too, where a frame may be ready before the
+# script, and is asked.
 FRAMES = """
 addEventListener("message", ({ data, source }) => {
   for (const frame of document.querySelectorAll("iframe"))
     if (frame.contentWindow === source && data?.clcrkitHeight > 0) frame.style.height = `${data.clcrkitHeight}px`;
 });
+for (const frame of document.querySelectorAll("iframe")) frame.contentWindow.postMessage("height", "*");
 """
 
 # Figures in the colours of the reader's system, with titles that fit.

@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from clcrkit import CLCR, Batch, CLCRConfig, viz
 from clcrkit.baselines import MulT
 from clcrkit.datasets.asynchrony import asynchrony
+from clcrkit.pages import FRAMES
 from clcrkit.viz.explorer import html
 from tests.browser.conftest import Watched
 from tests.browser.explorer_driver import (
@@ -44,6 +45,17 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.nn.init.normal_(last.weight)  # untrained, all level gates are equal
     explorer = viz.Explorer(model.trace(split.test), model, split)
     return explorer.export(tmp_path_factory.mktemp("page") / "page.html", gammas=(0.25, 0.5, 0.75, 1.0, 1.5))
+
+
+def test_a_page_that_listens_late_asks_how_high_its_frame_is(offline: Watched, written: Path) -> None:
+    page, holder = offline.page, written.with_name("holder.html")
+    holder.write_text('<!doctype html><title>Holder</title><iframe src="page.html" style="width: 100%"></iframe>')
+    page.goto(holder.as_uri())
+    page.frame_locator("iframe").locator(".clcr-panel").first.wait_for()
+    page.wait_for_timeout(500)  # the frame has told, to nobody
+    page.add_script_tag(content=FRAMES)
+    page.wait_for_function("document.querySelector('iframe').clientHeight > 1000")
+    offline.assert_quiet()
 
 
 def test_page_from_disk_links_and_moves(offline: Watched, written: Path) -> None:

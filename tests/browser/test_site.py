@@ -31,8 +31,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = folder.with_name("kept.json")
     kept.write_text(json.dumps({"predictions": {}, "exercises": {"lesson_08.rate": "2026-01-01"}}), encoding="utf-8")
     playground = folder.with_name("made.html")  # a stand-in: test_playground.py has the page
-    told = '<script>parent.postMessage({ clcrkitHeight: 1234 }, "*")</script>'
-    playground.write_text(f"<!doctype html><title>The playground</title>{told}", encoding="utf-8")
+    tell = (
+        'const tell = () => parent.postMessage({ clcrkitHeight: 1234 }, "*"); tell(); addEventListener("message", tell)'
+    )
+    playground.write_text(f"<!doctype html><title>The playground</title><script>{tell}</script>", encoding="utf-8")
     command = [sys.executable, str(ROOT / "notebooks/site/build.py"), str(folder), "--playground", str(playground)]
     environment = {**os.environ, "CLCRKIT_PROGRESS": str(kept)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -77,7 +79,7 @@ def test_the_tour_holds_the_playground_whole(site: Path, offline: Watched) -> No
     page.goto((site / "00_tour.html").as_uri())
     frame = page.locator("iframe[title='The CLCR playground']")
     frame.scroll_into_view_if_needed()
-    page.wait_for_function("(frame) => frame.clientHeight === 1234", arg=frame.element_handle(), timeout=90_000)
+    page.wait_for_function("(frame) => frame.clientHeight === 1234", arg=frame.element_handle())
     page.get_by_role("link", name="Open the playground on a page of its own").click()
     assert page.title() == "The playground"
     offline.assert_quiet()

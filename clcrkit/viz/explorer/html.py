@@ -68,9 +68,12 @@ _START_LIVE = """const root = document.getElementById("explorer");
 root.app = await openLivePage(root, JSON.parse(read("state")), read("arrays"), read("wasm"), read("onnx"));
 """
 _TELL = """
-// a page around this one makes the frame as high as what is in it
+// a page around this one makes the frame as high as what is in it; one that listened too late asks
 const tell = () => parent.postMessage({ clcrkitHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
-if (parent !== window) new ResizeObserver(tell).observe(document.body);
+if (parent !== window) {
+  new ResizeObserver(tell).observe(document.body);
+  addEventListener("message", tell);
+}
 """
 
 
