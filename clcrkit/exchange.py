@@ -12,17 +12,21 @@ connection adds what is received to what the token already held.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from clcrkit.budget import Allocation, TokenBudget, dense_allocation
 from clcrkit.ops import all_true, at_each_level, key_padding_mask, on_host
 from clcrkit.patching import Patches, patched_each
 from clcrkit.subspaces import Subspaces
+
+SHORT = 250  # tokens; [ours] up to here one call of attention for all rows is faster (tests/benchmarks)
 
 
 class Exchange(nn.Module):
@@ -46,8 +50,8 @@ class Exchange(nn.Module):
     ) -> tuple[dict[str, Float[Tensor, "batch level _ rank"]], dict[str, Float[Tensor, "batch level head _ _"]]]:
         """What each token receives: zero where its allocation is zero or no other modality is present.
 
-        Only funded queries are computed (`funded_tokens`). With `keep_attention` all are, and the attention weights
-        are returned too, by modality; else the second result is empty.
+        Only funded queries are computed, or all where that is as good (`funded_tokens`). With `keep_attention` all
+        are, and the attention weights are returned too, by modality; else the second result is empty.
         """
         key_value = torch.cat([self.key, self.value], dim=-1)  # (level, rank, 2 * rank)
         keys, values = {}, {}
@@ -57,17 +61,6 @@ class Exchange(nn.Module):
         received, attention = {}, {}
         for m, x in shared.items():
             batch = x.shape[0]
-            share = (
-                masks[m][:, None].expand_as(allocation[m]).to(x.dtype) if self.budgeted == "speakers" else allocation[m]
-            )
-            funded = None if keep_attention else funded_tokens(share)
-            if funded is not None:
-                share = share.gather(2, funded)  # (batch, level, funded)
-                rows = token_rows(funded, x.shape[2])
-                x = x.transpose(0, 1).flatten(0, 2).index_select(0, rows)
-                x = x.unflatten(0, (-1, *share.shape[::2])).transpose(0, 1)  # (batch, level, funded, rank)
-            # from here levels and samples are one axis; `listener` is the funded tokens, or all
-            query = self._heads(at_each_level(x, self.query))  # (level * batch, head, listener, feature)
             others = [n for n in shared if n != m]
             key = torch.cat([keys[n] for n in others], dim=-2)  # (level * batch, head, other token, feature)
             value = torch.cat([values[n] for n in others], dim=-2)
@@ -75,8 +68,8 @@ class Exchange(nn.Module):
             # If no key is valid, all keys are unmasked to avoid NaN; the output is zeroed below.
             if self.budgeted == "listeners":
                 bias = None
-                any_key = key_mask.any(-1)[:, None].expand(-1, len(self.query))
-                unmasked = (~key_padding_mask(key_mask)).repeat(len(self.query), 1)[:, None, None]
+                any_key = key_mask.any(-1)[:, None].expand(-1, x.shape[1])
+                unmasked = (~key_padding_mask(key_mask)).repeat(x.shape[1], 1)[:, None, None]
             else:
                 spoken = torch.cat([allocation[n] for n in others], dim=-1)  # (batch, level, other token)
                 any_key = (spoken > 0).any(-1)
@@ -88,6 +81,15 @@ class Exchange(nn.Module):
                     .transpose(0, 1)
                     .flatten(0, 1)[:, None, None]
                 )
+            share = allocation[m] if self.budgeted != "speakers" else masks[m][:, None]
+            share = share * any_key[..., None].to(x.dtype)
+            # the mask has one row for all queries of a sample: one for each would be as large as the weights
+            attn_mask = bias if bias is not None else None if all_true(key_mask) else unmasked
+            funded = None if keep_attention else funded_tokens(share)
+            if funded is not None:
+                received[m] = self._few(x, share, funded, key, value, attn_mask)
+                continue
+            query = self._heads(at_each_level(x, self.query))  # (level * batch, head, token, feature)
             if keep_attention:
                 logits = (query / query.shape[-1] ** 0.5) @ key.mT  # (level * batch, head, token, other token)
                 logits = logits.masked_fill_(~unmasked, -torch.inf) if bias is None else logits + bias
@@ -101,42 +103,96 @@ class Exchange(nn.Module):
                     weights = attention[m].transpose(0, 1).flatten(0, 1)
                 mixed = weights @ value
             else:
-                # the mask has one row for all queries of a sample: one for each would be as large as the weights
-                attn_mask = bias if bias is not None else None if all_true(key_mask) else unmasked
                 mixed = F.scaled_dot_product_attention(query, key, value, attn_mask)
-            # (level * batch, head, listener, feature) to (batch, level, listener, rank)
+            # (level * batch, head, token, feature) to (batch, level, token, rank)
             joined = mixed.transpose(1, 2).flatten(2).unflatten(0, (-1, batch)).transpose(0, 1)
-            output = (share * any_key[..., None])[..., None] * at_each_level(joined, self.out)
-            if funded is not None:  # back to all tokens: (batch, level, token, rank)
-                every = output.new_zeros(shared[m].transpose(0, 1).shape)
-                output = every.flatten(0, 2).index_copy(0, rows, output.transpose(0, 1).flatten(0, 2))
-                output = output.view_as(every).transpose(0, 1)
-            received[m] = output
+            received[m] = share[..., None] * at_each_level(joined, self.out)
         return received, attention
+
+    def _few(
+        self,
+        x: Float[Tensor, "batch level token rank"],
+        share: Float[Tensor, "batch level token"],
+        funded: Funded,
+        key: Float[Tensor, "level*batch head other feature"],
+        value: Float[Tensor, "level*batch head other feature"],
+        attn_mask: Shaped[Tensor, "level*batch 1 1 other"] | None,
+    ) -> Float[Tensor, "batch level token rank"]:
+        """What the funded tokens receive, and zero elsewhere. Their queries lie one behind the other, so that no row
+        pays for a fuller one; rows with as many of them as the row before share one call of attention."""
+        rows, counts = funded
+        runs = [(count, len(list(run))) for count, run in groupby(counts)]
+        together = [n for _, n in runs]
+        query = self._at_its_level(x.transpose(0, 1).flatten(0, 2).index_select(0, rows), self.query, counts)
+        query = query.unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (head, funded, feature)
+        pieces = zip(
+            _split(query, [count * n for count, n in runs], dim=1),
+            _split(key, together),
+            _split(value, together),
+            [None] * len(runs) if attn_mask is None else _split(attn_mask, together),
+            together,
+            strict=True,
+        )
+        mixed = [
+            F.scaled_dot_product_attention(q.unflatten(1, (n, -1)).transpose(0, 1), k, v, mask)
+            for q, k, v, mask, n in pieces
+        ]  # each (row, head, funded token, feature)
+        joined = _joined([part.transpose(1, 2).flatten(2).flatten(0, 1) for part in mixed])  # (funded, rank)
+        flat = share.transpose(0, 1).flatten()
+        output = flat.index_select(0, rows)[:, None] * self._at_its_level(joined, self.out, counts)
+        every = output.new_zeros(len(flat), output.shape[-1]).index_copy(0, rows, output)
+        return every.view(x.transpose(0, 1).shape).transpose(0, 1)
+
+    @staticmethod
+    def _at_its_level(packed: Float[Tensor, "funded rank"], weight: Tensor, counts: list[int]) -> Tensor:
+        """packed @ weight, with the weight of each token's level."""
+        batch = len(counts) // len(weight)
+        sizes = [sum(counts[first : first + batch]) for first in range(0, len(counts), batch)]
+        if len(set(sizes)) == 1:
+            return (packed.unflatten(0, (len(weight), -1)) @ weight).flatten(0, 1)
+        return torch.cat([part @ w for part, w in zip(packed.split(sizes), weight.unbind(), strict=True)])
 
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, level, token, rank) to (level * batch, head, token, feature), with rank = head * feature."""
         return x.transpose(0, 1).flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Int64[Tensor, "batch level funded"] | None:
-    """Positions of the tokens with a share, or None where computing every query is as good.
+class Funded(NamedTuple):
+    """The tokens with a share. `rows`: their places among all of (level, batch, token), which is how tokens lie in
+    memory, so that whole rows of features are copied; `counts`: how many each sample has at each level."""
 
-    All rows have as many positions as the fullest row has funded tokens; shorter rows are filled up with tokens of
-    share 0. None means that some row is fully funded, or that the count cannot be had for free: on a GPU the host
-    would wait for it, and in a graph that is being compiled it would break the graph.
+    rows: Int64[Tensor, "funded"]
+    counts: list[int]  # (level * batch)
+
+
+def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Funded | None:
+    """The tokens with a share, or None where computing every query is as good.
+
+    Up to SHORT tokens, all rows have as many as the fullest one, filled up with tokens of share 0: one call of
+    attention for all costs less than one for each. None means that each token is funded, or that the count cannot be
+    had for free: on a GPU the host would wait for it, and in a graph that is being compiled it would break the graph.
     """
     if not on_host(allocation):
         return None
-    count = max(int((allocation > 0).sum(-1).max()), 1)
-    return None if count == allocation.shape[-1] else (allocation <= 0).argsort(dim=-1, stable=True)[..., :count]
+    shares = allocation.transpose(0, 1).flatten(0, 1)  # (level * batch, token)
+    counts = (shares > 0).sum(-1).clamp(min=1)
+    if shares.shape[-1] <= SHORT:
+        counts = counts.amax().expand_as(counts)
+    first = torch.arange(shares.shape[-1], device=shares.device) < counts[:, None]
+    if first.all():
+        return None
+    order = (shares <= 0).argsort(dim=-1, stable=True)
+    places = order + shares.shape[-1] * torch.arange(len(order), device=order.device)[:, None]
+    return Funded(places[first], counts.tolist())
 
 
-def token_rows(funded: Int64[Tensor, "batch level funded"], length: int) -> Int64[Tensor, "row"]:
-    """These tokens as rows of (level, batch, token), which is how tokens lie in memory. Rows are copied as a whole,
-    several times faster than features one by one."""
-    rows = funded.transpose(0, 1).flatten(0, 1)
-    return (rows + length * torch.arange(len(rows), device=rows.device)[:, None]).flatten()
+def _split(x: Tensor, sizes: list[int], dim: int = 0) -> Sequence[Tensor]:
+    """x.split, but x itself where there is one piece: the gradient of a split is a copy."""
+    return x.split(sizes, dim) if len(sizes) > 1 else [x]
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
 
 
 class Exchanged(NamedTuple):

@@ -77,7 +77,9 @@ def loop_exchange(exchange: Exchange, shared, masks, allocation) -> tuple[dict, 
 
 @pytest.mark.parametrize("budgeted", BUDGETED)
 @pytest.mark.parametrize("padded", [True, False])
-def test_the_exchange_equals_its_loops(masks, padded, budgeted):
+@pytest.mark.parametrize("short", [100, 0])
+def test_the_exchange_equals_its_loops(masks, short, padded, budgeted, monkeypatch):
+    monkeypatch.setattr("clcrkit.exchange.SHORT", short)
     if not padded:  # where nothing is masked, no mask is given to the fused attention
         masks = {m: torch.ones_like(mask) for m, mask in masks.items()}
     exchange = Exchange(LEVELS, RANK, HEADS, budgeted)
@@ -142,8 +144,11 @@ def test_an_unfunded_token_receives_nothing(intraced, tokens, masks):
         assert torch.equal(done.exchanged[m][poor[m]], done.shared[m][poor[m]])
 
 
-def test_only_funded_queries_are_computed(masks, monkeypatch):
-    """As many as the fullest row funds; values and gradients are those of all queries."""
+@pytest.mark.parametrize("short", [100, 0])
+def test_only_funded_queries_are_computed(masks, short, monkeypatch):
+    """Of short rows as many as the fullest one funds, of long ones as many as each funds, but one at least; values and
+    gradients are those of all queries."""
+    monkeypatch.setattr("clcrkit.exchange.SHORT", short)
     made = Exchange(LEVELS, RANK, HEADS)
     shared = {m: torch.randn(SAMPLES, LEVELS, LENGTHS[m], RANK, requires_grad=True) for m in NAMES}
     funds = {"a": 2, "b": 0, "c": 4}  # of 5, 3 and 4 tokens
@@ -154,12 +159,13 @@ def test_only_funded_queries_are_computed(masks, monkeypatch):
     fused, asked = F.scaled_dot_product_attention, []
 
     def watched(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor) -> Tensor:
-        asked.append(query.shape[-2])
+        asked[-1] += len(query) * query.shape[-2]
         return fused(query, key, value, attn_mask=attn_mask)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
 
     def run() -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        asked.append(0)
         received, _ = made(shared, masks, allocation)
         loss = sum(x.square().sum() for x in received.values())
         return received, torch.autograd.grad(loss, [*made.parameters(), *shared.values()])
@@ -167,7 +173,10 @@ def test_only_funded_queries_are_computed(masks, monkeypatch):
     few = run()
     monkeypatch.setattr("clcrkit.exchange.on_host", lambda _: False)
     torch.testing.assert_close(few, run(), atol=1e-6, rtol=1e-5)
-    assert asked == [2, 1, 4, 5, 3, 4]
+    rows = SAMPLES * LEVELS
+    someone = {m: torch.cat([masks[n] for n in NAMES if n != m], dim=1).any(1)[:, None, None] for m in NAMES}
+    counts = [(((allocation[m] * someone[m]) > 0).sum(-1)).clamp(min=1) for m in NAMES]
+    assert asked == [sum(int(n.max()) * rows if short else int(n.sum()) for n in counts), rows * sum(LENGTHS.values())]
     assert few[0]["a"].abs().max() > 0.1
 
 
