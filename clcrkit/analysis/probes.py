@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,16 +76,24 @@ def _cross_validated(
     """The mean accuracy over the folds. Pages wait for hundreds of such small fits, of which scikit-learn's pipeline
     and `cross_val_score` would be half of the time, and threads that wait for each other most of the rest."""
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     accuracies = []
-    with threadpool_limits(1):
+    with _threads().limit(limits=1):
         for train, test in splits:
             mean, spread = x[train].mean(0), x[train].std(0)
             z = (x - mean) / np.where(spread > 0, spread, 1.0)
             fitted = LogisticRegression(max_iter=1000).fit(z[train], y[train])
             accuracies.append((fitted.predict(z[test]) == y[test]).mean())
     return float(np.mean(accuracies))
+
+
+@cache
+def _threads() -> Any:
+    """The process's pools of threads. Looking for them reads a file of the system, so it is done once, when
+    scikit-learn has brought its own."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @public
