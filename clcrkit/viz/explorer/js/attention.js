@@ -200,7 +200,7 @@ export class Attention {
     if (waiting) return;
     this.grid.hidden = !isAll;
     const weights = app.data.weights(app.get("modality"));
-    this.data = weights && this.toDraw(weights);
+    this.data = weights && this.drawnOf(weights);
     this.canvas.el.hidden = !this.data || isAll;
     if (!this.data) {
       this.grid.replaceChildren();
@@ -209,7 +209,7 @@ export class Attention {
     }
     if (isAll) return this.showAll();
     this.canvas.setHeight(this.isHeat(this.data) ? clamp(this.data.rows * 7, 140, 340) + 60 : 250);
-    this.canvas.paint();
+    this.canvas.show(this.data, this.mode, app.token);
     this.note.textContent = this.noteOf(this.data);
   }
 
@@ -229,6 +229,14 @@ export class Attention {
       `below. One scale for all, darkest: ${fmt(peak, 3)}. A click opens one.`;
   }
 
+  /** The same as long as all that it is made of is the same. @param {Weights} weights */
+  drawnOf(weights) {
+    const { data } = this;
+    const share = this.app.data.share(weights.tokens);
+    if (data?.weights === weights.weights && data.share === share && data.weighted === this.weighted) return data;
+    return this.toDraw(weights);
+  }
+
   /** @param {Weights} weights @returns {Drawn} */
   toDraw(weights) {
     const { rows, speakers } = weights;
@@ -246,7 +254,7 @@ export class Attention {
       }
     }
     const others = [...new Set(speakers.map((s) => s.modality))];
-    return { ...weights, share, others, budgeted: this.budgeted, drawn, peak, heard };
+    return { ...weights, share, others, budgeted: this.budgeted, weighted: this.weighted, drawn, peak, heard };
   }
 
   whyNone() {

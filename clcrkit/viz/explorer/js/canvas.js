@@ -34,15 +34,20 @@ export class Canvas {
     this.width = 0;
     this.height = height;
     this.scale = 1;
+    /** What the picture that is there was made of; empty where it has to be drawn anew. @type {unknown[]} */
+    this.shown = [];
     this.el = h("canvas", { tabindex: 0, role: "img", "aria-label": label, style: `height:${height}px` });
     parent.append(this.el);
     this.ctx = contextOf(this.el);
     // asked only when it changes: to ask between two changes of the page lays the page out each time
     const watch = new ResizeObserver(() => {
       this.width = this.el.clientWidth;
-      if (this.fit()) app.refresh();
+      if (!this.fit()) return;
+      this.shown = [];
+      app.refresh();
     });
     watch.observe(this.el);
+    this.el.addEventListener("contextrestored", () => this.paint());
     app.cleanups.push(() => watch.disconnect());
   }
 
@@ -53,7 +58,7 @@ export class Canvas {
     this.el.style.height = `${height}px`;
   }
 
-  /** As many pixels as the screen has there; true if these are others. */
+  /** As many pixels as the screen has there; true if these are others, and what was drawn is gone. */
   fit() {
     this.scale = window.devicePixelRatio || 1;
     const [wide, high] = [this.width, this.height].map((size) => Math.round(size * this.scale));
@@ -63,12 +68,23 @@ export class Canvas {
     return true;
   }
 
-  /** Now, or at the end of the update that is going on. */
+  /** Draw, but for a picture that is there already: one made of the same parts. @param {...unknown} parts */
+  show(...parts) {
+    const { theme } = this.app;
+    const all = [...parts, this.width, this.height, window.devicePixelRatio, theme.name, theme.paper];
+    if (all.length === this.shown.length && all.every((part, i) => part === this.shown[i])) return;
+    this.paint();
+    this.shown = all;
+  }
+
+  /** Draw, now or at the end of the update that is going on. */
   paint() {
-    if (this.app.unpainted) {
-      this.app.unpainted.add(this);
-      return;
-    }
+    this.shown = [];
+    if (this.app.unpainted) this.app.unpainted.add(this);
+    else this.redraw();
+  }
+
+  redraw() {
     if (!this.width) return;
     this.fit();
     this.ctx.setTransform(this.scale, 0, 0, this.scale, 0, 0);

@@ -71,12 +71,17 @@ export function drawHeat(ctx, app, data, places, width, height, cell) {
  */
 export function pixels(app, { drawn, peak, rows, speakers }) {
   const { paperRGB, shades } = app.theme;
-  const strong = rgbOf(shades.heat);
+  const [red, green, blue] = paperRGB;
+  const [toRed, toGreen, toBlue] = rgbOf(shades.heat).map((strong, c) => strong - paperRGB[c]);
+  const most = peak || 1;
   const image = new ImageData(speakers.length, rows);
-  const bytes = image.data.fill(255);
-  for (let q = 0; q < drawn.length; q++) {
-    const part = Math.sqrt(drawn[q] / (peak || 1));
-    for (let c = 0; c < 3; c++) bytes[4 * q + c] = paperRGB[c] + (strong[c] - paperRGB[c]) * part;
+  const bytes = image.data;
+  for (let q = 0, at = 0; q < drawn.length; q++, at += 4) {
+    const part = Math.sqrt(drawn[q] / most);
+    bytes[at] = red + toRed * part;
+    bytes[at + 1] = green + toGreen * part;
+    bytes[at + 2] = blue + toBlue * part;
+    bytes[at + 3] = 255;
   }
   return canvasOf(image);
 }

@@ -168,7 +168,7 @@ export class TokenLane {
     const strip = (tokens.bins ? stripHeight(tokens.bins) + 3 : 0) + picture;
     const gain = this.gain ? GAIN : 0;
     canvas.setHeight(BASE + 6 + gain + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
-    canvas.paint();
+    canvas.show(tokens, this.share, this.gain, this.picture, mostEvidence, highest, this.app.tokenOf(this.modality));
   }
 
   /** @param {HTMLButtonElement} listen */

@@ -70,6 +70,7 @@ export class Subspaces {
           ? { color: app.theme.modality(layer), shape: SHAPES[layer % SHAPES.length] }
           : app.colouring.of(row),
       above: (ctx, width, height) => this.above(ctx, [width, height]),
+      overlay: () => [this.density, this.neighbours.el.open, this.neighbours.found],
       marks: () => this.marks(),
       animate: true,
       zooms: true,
