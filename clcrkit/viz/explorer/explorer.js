@@ -7,25 +7,27 @@ s","true");return el}var note=(text,more="")=>h("p",{class:`clcr-note${more&&` $
 function hovered(el,over,left){const byFinger=event=>event.pointerType==="touch";el.addEventListener("pointermove",over);
 el.addEventListener("pointerdown",event=>byFinger(event)&&over(event));el.addEventListener("pointerleave",event=>byFinger(
 event)||left())}function contextOf(canvas,settings){const ctx=canvas.getContext("2d",settings);if(!ctx)throw new Error("this browser giv\
-es no canvas to draw on");return ctx}function canvasOf(image){const canvas=document.createElement("canvas");canvas.width=
-image.width;canvas.height=image.height;contextOf(canvas,{willReadFrequently:true}).putImageData(image,0,0);return canvas}
-var Canvas=class{constructor(app,parent,height,label,draw){this.app=app;this.draw=draw;this.width=0;this.height=height;this.
-scale=1;this.shown=[];this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});parent.append(
-this.el);this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>{this.width=this.el.clientWidth;if(!this.fit())return;
-this.shown=[];app.refresh()});watch.observe(this.el);this.el.addEventListener("contextrestored",()=>this.paint());app.cleanups.
-push(()=>watch.disconnect())}setHeight(height){if(height===this.height)return;this.height=height;this.el.style.height=`${height}\
-px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[this.width,this.height].map(size=>Math.round(size*this.
-scale));if(this.el.width===wide&&this.el.height===high)return false;this.el.width=wide;this.el.height=high;return true}show(...parts){
-const{theme}=this.app;const all=[...parts,this.width,this.height,window.devicePixelRatio,theme.name,theme.paper];if(all.
-length===this.shown.length&&all.every((part,i)=>part===this.shown[i]))return;this.paint();this.shown=all}paint(){this.shown=
-[];if(this.app.unpainted)this.app.unpainted.add(this);else this.redraw()}redraw(){if(!this.width)return;this.fit();this.
-ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(this.ctx,this.width,
-this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.clientY-box.top]}};
-function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape==="square")ctx.rect(
-x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+r*.85);ctx.lineTo(
-x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,y);ctx.lineTo(x,y+
-r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.rect(x-r*1.15,y-a,
-r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
+es no canvas to draw on");return ctx}function canvasOf(image,canvas=document.createElement("canvas")){if(canvas.width!==
+image.width)canvas.width=image.width;if(canvas.height!==image.height)canvas.height=image.height;contextOf(canvas,{willReadFrequently:true}).
+putImageData(image,0,0);return canvas}var same=(some,others)=>some.length===others.length&&some.every((part,i)=>part===others[i]);
+var KeptImage=class{constructor(){this.canvas=document.createElement("canvas");this.parts=[]}of(parts,make){if(!same(parts,
+this.parts))canvasOf(make(),this.canvas);this.parts=parts;return this.canvas}};var Canvas=class{constructor(app,parent,height,label,draw){
+this.app=app;this.draw=draw;this.width=0;this.height=height;this.scale=1;this.shown=[];this.el=h("canvas",{tabindex:0,role:"\
+img","aria-label":label,style:`height:${height}px`});parent.append(this.el);this.ctx=contextOf(this.el);const watch=new ResizeObserver(
+()=>{this.width=this.el.clientWidth;if(!this.fit())return;this.shown=[];app.refresh()});watch.observe(this.el);this.el.addEventListener(
+"contextrestored",()=>this.paint());app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)
+return;this.height=height;this.el.style.height=`${height}px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[
+this.width,this.height].map(size=>Math.round(size*this.scale));if(this.el.width===wide&&this.el.height===high)return false;
+this.el.width=wide;this.el.height=high;return true}show(...parts){const{theme}=this.app;const all=[...parts,this.width,this.
+height,window.devicePixelRatio,theme.name,theme.paper];if(same(all,this.shown))return;this.paint();this.shown=all}paint(){
+this.shown=[];if(this.app.unpainted)this.app.unpainted.add(this);else this.redraw()}redraw(){if(!this.width)return;this.
+fit();this.ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(this.
+ctx,this.width,this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.clientY-
+box.top]}};function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape==="square")
+ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+r*.85);ctx.
+lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,y);ctx.lineTo(
+x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.rect(x-r*1.15,
+y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
 ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();
 ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){
 ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
@@ -58,21 +60,23 @@ tokens",shared:"shared coordinates",private:"private coordinates",exchanged:"exc
 shared summaries",private_summary:"private summaries",level_gate:"level gates",modality_gate:"modality gates",private_gate:"\
 private gates",shared_code:"shared code",private_code:"private code"};function leftOut(absent){const words=absent.map(name=>FIELDS[name]??
 name);const last=words.length>1?` or ${words[words.length-1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join(
-"");return`This model has no ${first}${last} to show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
-const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
-"pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
-"blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
-{},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`clcr-panel clcr-${name}`,
-"aria-label":title},header,h("div",{class:"clcr-body"},...body))}function picker(app,name,label,options,explain){const onchange=event=>{
-const value=inputValue(event);app.set(name==="head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,
-text])=>h("option",{value,text}));const select=h("select",{"aria-label":label,"data-trait":name,onchange},...items);app.
-pickers.push({name,select});return h("label",{class:"clcr-control"},explain?term(app,explain,label):h("span",{text:label}),
-select)}function tickBox(app,explain,label,run,checked=false){const onchange=event=>{run(isTicked(event));app.refresh()};
-return h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",checked,onchange}),term(app,explain,label))}
-function walkTokens(app,el,count,modality,arrive){el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener(
-"keydown",event=>{const last=count()-1;if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,
-ArrowLeft:now<0?0:now-1,Home:0,End:last};const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.
-max(0,next));app.point({modality:modality(),i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
+"");return`This model has no ${first}${last} to show.`}var PATIENCE=300;function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-descripti\
+on":EXPLAIN[key]});const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};
+el.addEventListener("pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());
+el.addEventListener("blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h(
+"header",{},h("h2",{},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`\
+clcr-panel clcr-${name}`,"aria-label":title},header,h("div",{class:"clcr-body"},...body))}var palings=new WeakMap;function markWaiting(el,waiting){
+if(el.classList.contains("clcr-waiting")===waiting)return;el.classList.toggle("clcr-waiting",waiting);clearTimeout(palings.
+get(el));if(waiting)palings.set(el,setTimeout(()=>el.classList.add("clcr-pale"),PATIENCE));else el.classList.remove("clc\
+r-pale")}function picker(app,name,label,options,explain){const onchange=event=>{const value=inputValue(event);app.set(name===
+"head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,text])=>h("option",{value,text}));const select=h(
+"select",{"aria-label":label,"data-trait":name,onchange},...items);app.pickers.push({name,select});return h("label",{class:"\
+clcr-control"},explain?term(app,explain,label):h("span",{text:label}),select)}function tickBox(app,explain,label,run,checked=false){
+const onchange=event=>{run(isTicked(event));app.refresh()};return h("label",{class:"clcr-control clcr-check"},h("input",
+{type:"checkbox",checked,onchange}),term(app,explain,label))}function walkTokens(app,el,count,modality,arrive){el.addEventListener(
+"blur",()=>{app.point(null);app.untip()});el.addEventListener("keydown",event=>{const last=count()-1;if(last<0)return;const now=app.
+tokenOf(modality());const steps={ArrowRight:now+1,ArrowLeft:now<0?0:now-1,Home:0,End:last};const next=steps[event.key];if(next===
+void 0)return;const i=Math.min(last,Math.max(0,next));app.point({modality:modality(),i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
 .5*10**-digits?"+":"")+fmt(x,digits).replace("-","−");var counted=count=>count.toLocaleString("en");var clamp=(x,low,high)=>Math.
 min(high,Math.max(low,x));function sum(values){let total=0;for(const v of values)total+=v;return total}function extent(values){
 let low=Number.POSITIVE_INFINITY;let high=Number.NEGATIVE_INFINITY;for(const v of values){if(v<low)low=v;if(v>high)high=
@@ -88,25 +92,24 @@ return e.map(v=>v/total)}var sigmoids=logits=>Array.from(logits,v=>1/(1+Math.exp
 parseInt(hex.slice(i,i+2),16));function rampColor(stops,t){const at=clamp(t,0,1)*(stops.length-1);const low=Math.min(stops.
 length-2,Math.floor(at));const part=at-low;return stops[low].map((v,c)=>Math.round(v+(stops[low+1][c]-v)*part))}var LEFT=78;var RIGHT=12;var GAP=22;var TOP=8;var FOOT=40;function heatPlaces({rows,speakers,others},width,height){const cell=(width-
 LEFT-RIGHT-GAP*(others.length-1))/speakers.length;return{left:LEFT,top:TOP,rowHeight:(height-FOOT-TOP)/rows,listeners:0,
-speakers:cell,x:()=>LEFT,k:j=>LEFT+GAP*others.indexOf(speakers[j].modality)+(j+.5)*cell}}function drawHeat(ctx,app,data,places,width,height,cell){
-const{theme}=app;const{tokens,rows,speakers}=data;const bottom=height-FOOT;const image=pixels(app,data);ctx.imageSmoothingEnabled=
-false;let from=0;for(const m of data.others){const count=speakers.filter(s=>s.modality===m).length;const[x,wide]=[places.
-k(from)-places.speakers/2,count*places.speakers];ctx.drawImage(image,from,0,count,rows,x,TOP,wide,bottom-TOP);pen(ctx,theme.
-ink(.3),1);ctx.strokeRect(x,TOP,wide,bottom-TOP);ctx.font=theme.font(11,true);const color=theme.modality(app.data.table.
-modalities.indexOf(m));write(ctx,`${m} speaks`,x+wide/2,bottom+30,"center",color);ctx.font=theme.font(11);for(const j of count>
-1?[0,count-1]:[0]){const at=x+(j+.5)*places.speakers;write(ctx,String(speakers[from+j].position),at,bottom+13,"center",theme.
-ink(.65))}from+=count}write(ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",theme.ink(.85));write(ctx,"listens",LEFT-8,
-(TOP+bottom)/2+13,"right",theme.ink(.85));write(ctx,String(tokens.positions[0]),LEFT-8,TOP+10,"right",theme.ink(.65));write(
-ctx,String(tokens.positions[rows-1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,
-cell)}function pixels(app,{drawn,peak,rows,speakers}){const{paperRGB,shades}=app.theme;const[red,green,blue]=paperRGB;const[
-toRed,toGreen,toBlue]=rgbOf(shades.heat).map((strong,c)=>strong-paperRGB[c]);const most=peak||1;const image=new ImageData(
-speakers.length,rows);const bytes=image.data;for(let q=0,at=0;q<drawn.length;q++,at+=4){const part=Math.sqrt(drawn[q]/most);
-bytes[at]=red+toRed*part;bytes[at+1]=green+toGreen*part;bytes[at+2]=blue+toBlue*part;bytes[at+3]=255}return canvasOf(image)}
-function frame(ctx,app,{tokens,rows,speakers},places,width,bottom,cell){const{token}=app;pen(ctx,app.theme.warning,1.5);
-if(token?.modality===tokens.modality&&token.i<rows){ctx.strokeRect(LEFT,TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){
-const j=speakers.findIndex(s=>s.modality===token.modality&&s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/
-2,TOP,places.speakers,bottom-TOP)}if(cell){const[t,j]=cell;const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.
-speakers/2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
+speakers:cell,x:()=>LEFT,k:j=>LEFT+GAP*others.indexOf(speakers[j].modality)+(j+.5)*cell}}function drawHeat(ctx,app,data,image,places,width,height,cell){
+const{theme}=app;const{tokens,rows,speakers}=data;const bottom=height-FOOT;ctx.imageSmoothingEnabled=false;let from=0;for(const m of data.
+others){const count=speakers.filter(s=>s.modality===m).length;const[x,wide]=[places.k(from)-places.speakers/2,count*places.
+speakers];ctx.drawImage(image,from,0,count,rows,x,TOP,wide,bottom-TOP);pen(ctx,theme.ink(.3),1);ctx.strokeRect(x,TOP,wide,
+bottom-TOP);ctx.font=theme.font(11,true);const color=theme.modality(app.data.table.modalities.indexOf(m));write(ctx,`${m}\
+ speaks`,x+wide/2,bottom+30,"center",color);ctx.font=theme.font(11);for(const j of count>1?[0,count-1]:[0]){const at=x+(j+
+.5)*places.speakers;write(ctx,String(speakers[from+j].position),at,bottom+13,"center",theme.ink(.65))}from+=count}write(
+ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",theme.ink(.85));write(ctx,"listens",LEFT-8,(TOP+bottom)/2+13,"right",theme.
+ink(.85));write(ctx,String(tokens.positions[0]),LEFT-8,TOP+10,"right",theme.ink(.65));write(ctx,String(tokens.positions[rows-
+1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,cell)}function pixels(app,{drawn,
+peak,rows,speakers}){const{paperRGB,shades}=app.theme;const[red,green,blue]=paperRGB;const[toRed,toGreen,toBlue]=rgbOf(shades.
+heat).map((strong,c)=>strong-paperRGB[c]);const most=peak||1;const image=new ImageData(speakers.length,rows);const bytes=image.
+data;for(let q=0,at=0;q<drawn.length;q++,at+=4){const part=Math.sqrt(drawn[q]/most);bytes[at]=red+toRed*part;bytes[at+1]=
+green+toGreen*part;bytes[at+2]=blue+toBlue*part;bytes[at+3]=255}return image}function frame(ctx,app,{tokens,rows,speakers},places,width,bottom,cell){
+const{token}=app;pen(ctx,app.theme.warning,1.5);if(token?.modality===tokens.modality&&token.i<rows){ctx.strokeRect(LEFT,
+TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){const j=speakers.findIndex(s=>s.modality===token.modality&&
+s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/2,TOP,places.speakers,bottom-TOP)}if(cell){const[t,j]=cell;
+const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.speakers/2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
 length]=lane.evidence.shape;const positions=[];for(let t=0;t<length;t++)if(lane.mask.v[row*length+t])positions.push(t);if(!positions.
 length)return null;const start=(row*levels+level)*length;const take=values=>positions.map(t=>values.v[start+t]);const muted=positions.
 map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;const asked2=values=>take(
@@ -165,29 +168,29 @@ length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/step)
 map((_,level)=>Array.from({length:heads},(_2,head)=>{const weights=app.data.weights(modality,level,head);return weights&&
 toDraw(weights)}));const peak=Math.max(...all.flat().map(data=>data?.peak??0));const rows=levels.map((name,level)=>{const maps=all[level].
 map((data,head)=>{if(!data)return"";const shown=level===app.get("level")&&head===app.get("head");const label=`${name}, h\
-ead ${head+1}`;const map=pixels(app,{...data,peak});map.className="clcr-thumbnail";return h("button",{type:"button","ari\
-a-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,head)},map,speakersOf(app,data),h("span",{text:`\
-head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,peak}}function speakersOf(app,{
-speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).length/speakers.length;const color=app.
-theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*part}%;background:${color}`})});return h(
-"span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.budgeted=!app.data.table.absent.includes(
-"allocation");this.weighted=this.budgeted;this.asked=false;this.data=null;this.places=null;this.cell=null;this.modes=h("\
-select",{"aria-label":"Drawn as"});const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","Exchange atten\
-tion","attention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listening tokens.";this.
-canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});this.grid=
-h("div",{class:"clcr-multiples",hidden:true});this.note=note("","clcr-links-note");main.append(this.grid,this.note);this.
-limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.data.table;const modes=[["auto","links \
-or heat map"],["links","links"],["heat","heat map"],["all","all heads and levels"]].map(([value,text])=>h("option",{value,
-text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=isTicked(
-event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);this.modes.append(...modes);this.modes.
-addEventListener("change",onMode);const weighted=h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",
-checked:true,onchange:onWeighted}),term(app,"weighted","weighted by allocation"));return[picker(app,"modality","Listener",
-modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-control"},h("spa\
-n",{text:"Drawn as"}),this.modes),...this.budgeted?[weighted]:[]]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.
-data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention is averaged o\
-ver blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`This page keep\
-s the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample with attenti\
-on",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){
+ead ${head+1}`;const map=canvasOf(pixels(app,{...data,peak}));map.className="clcr-thumbnail";return h("button",{type:"bu\
+tton","aria-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,head)},map,speakersOf(app,data),h(
+"span",{text:`head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,
+peak}}function speakersOf(app,{speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).
+length/speakers.length;const color=app.theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*
+part}%;background:${color}`})});return h("span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.budgeted=!app.data.table.absent.includes(
+"allocation");this.weighted=this.budgeted;this.asked=false;this.data=null;this.places=null;this.cell=null;this.image=new KeptImage;
+this.modes=h("select",{"aria-label":"Drawn as"});const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","\
+Exchange attention","attention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listen\
+ing tokens.";this.canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});
+this.grid=h("div",{class:"clcr-multiples",hidden:true});this.note=note("","clcr-links-note");main.append(this.grid,this.
+note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.data.table;const modes=[["au\
+to","links or heat map"],["links","links"],["heat","heat map"],["all","all heads and levels"]].map(([value,text])=>h("op\
+tion",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=
+isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);this.modes.append(...modes);
+this.modes.addEventListener("change",onMode);const weighted=h("label",{class:"clcr-control clcr-check"},h("input",{type:"\
+checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by allocation"));return[picker(app,"modality",
+"Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-contr\
+ol"},h("span",{text:"Drawn as"}),this.modes),...this.budgeted?[weighted]:[]]}limit(parent){const{app}=this;const{ids=[],
+pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention i\
+s averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`Th\
+is page keeps the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample \
+with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){
 const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.under(...this.canvas.at(event));app.point(under?.
 token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(under));else app.untip();if(this.cell)this.
 canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});const count=()=>this.data?.rows??0;
@@ -208,33 +211,34 @@ map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).sli
 1)} % to ${speaker(s)}`);if(!data.budgeted)return[`${listener(i)} listens`,...most];const lines=[`${listener(i)} listens\
 , allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,"not funded: nothin\
 g of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;const here=isAll?app.
-data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;this.el.classList.toggle("clcr-waiti\
-ng",waiting);if(waiting&&isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)return;this.grid.hidden=
-!isAll;const weights=app.data.weights(app.get("modality"));this.data=weights&&this.drawnOf(weights);this.canvas.el.hidden=
-!this.data||isAll;if(!this.data){this.grid.replaceChildren();this.note.textContent=this.whyNone();return}if(isAll)return this.
-showAll();this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.show(this.data,
-this.mode,app.token);this.note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.
-mode="heat";this.modes.value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.
-toDraw(weights),open);this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("moda\
-lity")}, listening; columns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A\
- click opens one.`}drawnOf(weights){const{data}=this;const share=this.app.data.share(weights.tokens);if(data?.weights===
-weights.weights&&data.share===share&&data.weighted===this.weighted)return data;return this.toDraw(weights)}toDraw(weights){
-const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.
-length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.
-allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+
-j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,
-budgeted:this.budgeted,weighted:this.weighted,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.
-attention)return data.missingNote("attention");if(data.table.heads===0)return"This model has no exchange, so nobody list\
-ens to anybody.";const modality=this.app.get("modality");return`In this sample ${modality} or every other modality is mi\
-ssing, so there is no attention to show.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attentio\
-n × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listeni\
-ng. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(
-100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the\
- weight. `;const every=all===0?`No link: ${this.budgeted?`no token of ${who} is funded`:"nothing is heard"}. `:`All ${all}\
- links are drawn. `;return`${links.length<all?some:every}Width: ${what}. `+(this.budgeted?"Bars above: allocation α of e\
-ach listener; bars below: ":"Bars below: ")+"how much each token is heard. Point at a token to follow it."}draw(ctx,data,width,height){
-ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,
-this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var Caption=class{constructor(app,modality,index){this.app=app;this.index=index;this.dot=h("i",{class:"clcr-dot"});this.
+data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;markWaiting(this.el,waiting);if(waiting&&
+isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)return;this.grid.hidden=!isAll;const weights=app.
+data.weights(app.get("modality"));this.data=weights&&this.drawnOf(weights);this.canvas.el.hidden=!this.data||isAll;if(!this.
+data){this.grid.replaceChildren();this.note.textContent=this.whyNone();return}if(isAll)return this.showAll();this.canvas.
+setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.show(this.data,this.mode,app.token);
+this.note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.mode="heat";this.modes.
+value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.toDraw(weights),open);
+this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("modality")}, listening; co\
+lumns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A click opens one.`}drawnOf(weights){
+const{data}=this;const share=this.app.data.share(weights.tokens);if(data?.weights===weights.weights&&data.share===share&&
+data.weighted===this.weighted)return data;return this.toDraw(weights)}toDraw(weights){const{rows,speakers}=weights;const share=this.
+app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
+length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
+const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
+...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,budgeted:this.budgeted,weighted:this.weighted,drawn,
+peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.
+table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.app.get("modality");
+return`In this sample ${modality} or every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.
+tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.
+peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,
+all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links\
+ are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No link: ${this.budgeted?`no token of ${who} i\
+s funded`:"nothing is heard"}. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}. `+(this.
+budgeted?"Bars above: allocation α of each listener; bars below: ":"Bars below: ")+"how much each token is heard. Point\
+ at a token to follow it."}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=
+heatPlaces(data,width,height);const{theme}=this.app;const image=this.image.of([data,theme.name,theme.paper],()=>pixels(this.
+app,data));drawHeat(ctx,this.app,data,image,this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);
+drawLinks(ctx,this.app,data,this.places,height)}}};var Caption=class{constructor(app,modality,index){this.app=app;this.index=index;this.dot=h("i",{class:"clcr-dot"});this.
 funded=h("span",{class:"clcr-funded"});this.budget=h("span");this.participation=h("span");this.cutoff=h("span");this.facts=
 [this.funded,h("span",{},term(app,"budget","budget B"),this.budget),h("span",{},term(app,"participation","r"),this.participation),
 h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),this.cutoff)];this.missing=h("span",{text:"this modality is missing \
@@ -245,60 +249,60 @@ app.theme.modality(this.index);if(this.present!==Boolean(tokens)){this.present=B
 n,spent]=[tokens.positions.length,sum(allocation)];const unbound=sparse?" 0: the budget does not bind, every token keeps\
  its activation":" 0: this model has no budget, every token has a share of 1";this.funded.textContent=`${allocation.filter(
 part=>part>0).length} of ${n} tokens funded`;this.budget.textContent=` ${fmt(budget)}, spent ${fmt(spent)}`;this.participation.
-textContent=` ${fmt(spent/n)}`;this.cutoff.textContent=cutoff>0?` ${fmt(cutoff,3)}`:unbound}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;var inputs=new WeakMap;function drawGain(ctx,{theme},gain,{
-left,step},top){const middle=top+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.
-ink(.7);const width=Math.max(1,step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+
-.5)*step-width/2,middle-Math.max(0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],
-[left+gain.length*step,middle]])}function drawFeatures(ctx,{theme},features,bins,{left,step},top,height){const tokens=features.
-length/bins;let strip=inputs.get(features);if(!strip){const image=new ImageData(tokens,bins);image.data.fill(255);features.
-forEach((value,at)=>{image.data.set(theme.shadesOfRamp[value],4*(at%bins*tokens+Math.floor(at/bins)))});strip=canvasOf(image);
-inputs.set(features,strip)}const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=false;ctx.drawImage(strip,left,
-top,tokens*step,height);ctx.imageSmoothingEnabled=smooth;write(ctx,"input",left-8,top+height/2+4,"right",theme.ink(.65))}
-var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({shape},step){const[,height,width]=shape;const room=sharing(
-step)*step-2;const times=Math.min(room/width,HIGHEST/height);return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(
-images,step).high;function drawPictures(ctx,{theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{
-room,wide,high}=sizeOf(images,step);const strip=stripOf(images);write(ctx,"picture",left-8,top+high/2+4,"right",theme.ink(
-.65));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=wide<width;for(let i=0;i<tokens;i+=sharing(step)){
-const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,height,x,top,wide,high)}ctx.imageSmoothingEnabled=
-smooth}function stripOf(images){const cached=strips2.get(images);if(cached)return cached;const{shape,v}=images;const[tokens,
-height,width,colors]=shape;const image=new ImageData(tokens*width,height);image.data.fill(255);for(let i=0;i<tokens;i++){
-for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+y)*width+x)*colors;const to=4*(y*tokens*width+i*
-width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}const canvas=canvasOf(image);strips2.set(images,
-canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+textContent=` ${fmt(spent/n)}`;this.cutoff.textContent=cutoff>0?` ${fmt(cutoff,3)}`:unbound}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);const width=Math.max(1,
+step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+.5)*step-width/2,middle-Math.max(
+0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],[left+gain.length*step,middle]])}
+function drawFeatures(ctx,{theme},kept,features,bins,{left,step},top,height){const tokens=features.length/bins;const strip=kept.
+of([features],()=>featureImage(features,tokens,bins,theme.shadesOfRamp));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=
+false;ctx.drawImage(strip,left,top,tokens*step,height);ctx.imageSmoothingEnabled=smooth;write(ctx,"input",left-8,top+height/
+2+4,"right",theme.ink(.65))}function featureImage(features,tokens,bins,shades){const image=new ImageData(tokens,bins);let at=0;
+for(let bin=0;bin<bins;bin++){for(let token=0;token<tokens;token++){for(const part of shades[features[token*bins+bin]])image.
+data[at++]=part;image.data[at++]=255}}return image}var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({
+shape},step){const[,height,width]=shape;const room=sharing(step)*step-2;const times=Math.min(room/width,HIGHEST/height);
+return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(images,step).high;function drawPictures(ctx,{
+theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{room,wide,high}=sizeOf(images,step);const strip=stripOf(
+images);write(ctx,"picture",left-8,top+high/2+4,"right",theme.ink(.65));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=
+wide<width;for(let i=0;i<tokens;i+=sharing(step)){const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,
+height,x,top,wide,high)}ctx.imageSmoothingEnabled=smooth}function stripOf(images){const cached=strips2.get(images);if(cached)
+return cached;const{shape,v}=images;const[tokens,height,width,colors]=shape;const image=new ImageData(tokens*width,height);
+image.data.fill(255);for(let i=0;i<tokens;i++){for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+
+y)*width+x)*colors;const to=4*(y*tokens*width+i*width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}
+const canvas=canvasOf(image);strips2.set(images,canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
-index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.mostEvidence=1;
-this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=new Caption(app,modality,index);this.listen=app.
-data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):
-null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption.el);this.el=h("div",{class:"clcr-lane","data-m\
-odality":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Ente\
-r mutes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();
-this.listenToKeys()}listenToPointer(){const{app,modality}=this;const{el}=this.canvas;const over=event=>{const i=this.under(
-event);app.point(i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(el,over,()=>app.
-leave());el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;const{
-el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.getBoundingClientRect();
-const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},lines);app.say(lines.join(
-". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.key==="Enter"||event.key===" ")||
-now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.canvas.at(event)[0]-LEFT3)/this.
-step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;if(i<0||!this.tokens)
-return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[this.modality,
-app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.some((part,k)=>part!==
-token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,share}=this;if(!tokens)
-return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.text[i]?
-`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(tokens.
-evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activation v = ${fmt(
-v)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);else if(tokens.
-muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(share.cutoff-v,3)}`);if(this.gain)
-lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(truth[i]?"known to carry shared evidence \
-at this level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
-this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.pictureOf(this.modality);this.
-picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&data.gain(this.tokens,this.
-share)}update(here,mostEvidence,highest){const{tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.
-el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.update(tokens,this.share);
-if(!tokens)return;const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.width||
-700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));
-const picture=this.picture?pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(tokens.bins)+3:0)+picture;
-const gain=this.gain?GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.
-show(tokens,this.share,this.gain,this.picture,mostEvidence,highest,this.app.tokenOf(this.modality))}updateListen(listen){
+index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.inputs=new KeptImage;
+this.mostEvidence=1;this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=new Caption(app,modality,index);
+this.listen=app.data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.
+toggle(modality)}):null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption.el);this.el=h("div",{class:"\
+clcr-lane","data-modality":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move be\
+tween tokens, Enter mutes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});
+this.listenToPointer();this.listenToKeys()}listenToPointer(){const{app,modality}=this;const{el}=this.canvas;const over=event=>{
+const i=this.under(event);app.point(i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(
+el,over,()=>app.leave());el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;
+const{el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.
+getBoundingClientRect();const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},
+lines);app.say(lines.join(". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.key===
+"Enter"||event.key===" ")||now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.canvas.
+at(event)[0]-LEFT3)/this.step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;
+if(i<0||!this.tokens)return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[
+this.modality,app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.
+some((part,k)=>part!==token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,
+share}=this;if(!tokens)return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.
+text[i]?`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(
+tokens.evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activatio\
+n v = ${fmt(v)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(
+share.allocation[i])}`);else if(tokens.muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(
+share.cutoff-v,3)}`);if(this.gain)lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(truth[i]?
+"known to carry shared evidence at this level":"known distractor at this level");return lines}read(){const{data}=this.app;
+this.tokens=data.tokens(this.modality,this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.
+pictureOf(this.modality);this.picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&
+data.gain(this.tokens,this.share)}update(here,mostEvidence,highest){const{tokens,canvas}=this;this.mostEvidence=mostEvidence;
+this.highest=highest;this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.
+update(tokens,this.share);if(!tokens)return;const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.
+min(WIDEST,((canvas.width||700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.
+ceil((widest*6.6+6)/step));const picture=this.picture?pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(
+tokens.bins)+3:0)+picture;const gain=this.gain?GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+
+(this.hasText?16:4));canvas.show(tokens,this.share,this.gain,this.picture,mostEvidence,highest,this.app.tokenOf(this.modality))}updateListen(listen){
 const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.
 data.kernel?"the sound is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=
 !this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-labe\
@@ -307,30 +311,30 @@ length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.font=th
 drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below2=BASE+6;if(this.gain){drawGain(ctx,this.app,
 this.gain,row,below2);below2+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,below2);below2+=TRUTH}this.drawEvidence(
 ctx,tokens,below2);below2+=STICKS+4;if(tokens.features){const height=stripHeight(tokens.bins);drawFeatures(ctx,this.app,
-tokens.features,tokens.bins,row,below2,height);below2+=height+3}if(this.picture){drawPictures(ctx,this.app,this.picture,
-row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below2+11);const pointed=this.
-app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below2-TOP3+(this.hasText?16:
-4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;const{theme}=this.
-app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.length*step;write(
-ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,"right",theme.ink(
-.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+
-.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach((a,i)=>{const[x,width,low]=[LEFT3+
-i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);ctx.fillRect(x,y(low),width,BASE-
-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(this.index);ctx.fillRect(x,top,
-width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(
-.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[
-1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>
-0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[
-LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),
-"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);
-truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));
-ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;
-const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;
-write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{
-const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>
-0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(
-cut)]],[2,2])}drawTexts(ctx,texts,y){for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,
-y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
+this.inputs,tokens.features,tokens.bins,row,below2,height);below2+=height+3}if(this.picture){drawPictures(ctx,this.app,this.
+picture,row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below2+
+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below2-
+TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;
+const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.
+length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,
+"right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,
+TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;const[funded,cut,color]=[theme.ink(.2),
+theme.ink(.13),theme.modality(this.index)];const[width,ceiling]=[step-gap,y(cutoff)];tokens.activation.forEach((a,i)=>{const[
+x,low]=[LEFT3+i*step+gap/2,y(Math.min(a,cutoff))];ctx.fillStyle=allocation[i]>0?funded:cut;ctx.fillRect(x,low,width,BASE-
+low);if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=color;ctx.fillRect(x,top,width,ceiling-top)}if(tokens.
+muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+
+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*
+r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-
+clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);
+ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.
+font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{
+if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));ctx.fill()});write(ctx,"trut\
+h",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;const{theme}=this.app;
+const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;write(ctx,"e",LEFT3-
+8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{const x=LEFT3+(i+.5)*
+step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>0&&cut<mostEvidence))
+return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(cut)]],[2,2])}drawTexts(ctx,texts,y){
+for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
 levels}=app.data.table;const height=(ROW*levels.length+HEAD)*modalities.length+22;const label="Participation for each mo\
 dality and level: the middle 80 % and the median of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,
 height,label,(ctx,width)=>this.draw(ctx,width-LEFT4-RIGHT4))}update(){const{data}=this.app;this.canvas.show(data.keep(),
@@ -380,12 +384,12 @@ activation becomes 0 and the model runs again.":"Point at a token to read its nu
 app);side.append(term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Particip\
 ation r, all samples"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.
 append(note(`This page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;
-const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)
-return;this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));
-this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
-lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
-lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
-highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;markWaiting(this.el,waiting);if(waiting)return;this.
+missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.missing.
+replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.lanes.
+flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(lane=>lane.
+tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,highest);
+this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map;this.found=void 0}get column(){const name=this.app.get("color");if(this.found?.name!==name)this.found=this.app.data.
 table.columns.find(c=>c.name===name);return this.found}of(row){const{theme,data}=this.app;const column=this.column;if(!column){
 const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.modality(index),shape:"circle"}}const value=column.
@@ -787,13 +791,13 @@ const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>thi
 label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("span",{text:label??"",title:label&&`\
 label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;const{subspaces}=this;const{values,
 start,width}=this.drawn();const seen=row=>subspaces.toCanvas([values[start+2*row]/width,values[start+2*row+1]/width]);pen(
-ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE2=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
 const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
 this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(
 term(app,"probe","Read by a linear probe"));if(rows)this.fill(rows);else this.el.append(note(app.data.kernel?"measuring…":
 "not measured for this page"));if(!rows&&app.data.kernel&&!waiting){this.asking=setTimeout(()=>{app.model.send({probe:[app.
-get("space"),app.get("level"),app.get("modality")]})},PATIENCE)}}fill(rows){for(const{target,accuracy,shuffled,chance}of rows){
+get("space"),app.get("level"),app.get("modality")]})},PATIENCE2)}}fill(rows){for(const{target,accuracy,shuffled,chance}of rows){
 const control=`shuffled ${fmt(shuffled)}, chance ${fmt(chance)}`;const bar=h("div",{class:"clcr-probe-bar",role:"img","a\
 ria-label":`${target}: accuracy ${fmt(accuracy)}, ${control}`},h("i",{style:`width:${100*clamp(accuracy,0,1)}%`}),h("b",
 {style:`left:${100*clamp(shuffled,0,1)}%`}));this.el.append(h("div",{class:"clcr-probe",title:control},h("span",{title:target,
@@ -848,17 +852,17 @@ x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]
 font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.
 ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){
 if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("mod\
-ality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The kernel is fitting this proj\
-ection; a first UMAP takes some 20 s.":this.noteText();this.neighbours.update();if(!waiting)this.cloud.update();app.colouring.
-fillLegend(this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.
-otherNote();const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enl\
-arged around these points.":"One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: th\
-is page keeps no tokens of theirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.density?` Li\
-nes: the densest regions, with ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} samples${level}\
-. ${range} Click or draw a loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.compared?.
-distance[data.spaceKey(this.app.get("modality"))];if(!found2)return"The other trace has no such space.";return`Trace b, \
-turned and scaled as a whole to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])}\
- with its samples shuffled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
+ality"));markWaiting(this.el,waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP\
+ takes some 20 s.":this.noteText();this.neighbours.update();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.
+legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();
+const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around\
+ these points.":"One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keep\
+s no tokens of theirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.density?` Lines: the den\
+sest regions, with ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} samples${level}. ${range}\
+ Click or draw a loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.
+spaceKey(this.app.get("modality"))];if(!found2)return"The other trace has no such space.";return`Trace b, turned and sca\
+led as a whole to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with it\
+s samples shuffled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
 (_,i)=>rampColor(palette.ramp,i/255));this.changed=changed;this.name="light";this.shades=palette.light;this.paper="#fff";
 this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.watch=new MutationObserver(()=>this.look());const attributeFilter=[
 "data-jp-theme-light","data-jp-theme-name","class","data-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,
@@ -1124,7 +1128,7 @@ const{outputs}=this.app.data.table;const k=outputs.length;const said=new Map;con
 prediction.v.subarray(i*k,(i+1)*k));const best=parts.indexOf(Math.max(...parts));said.set(name,outputs[best]);const percent=`${fmt(
 100*parts[best],0)} %`;return h("div",{class:"clcr-saying","data-asked":name},h("span",{text:name}),h("strong",{text:outputs[best]}),
 h("span",{class:"clcr-bar"},h("i",{style:`width:${100*parts[best]}%`})),h("span",{class:"clcr-number",text:percent}))});
-this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE2=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
+this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE3=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
 this.app=app;this.model=model;this.about=model.about;this.shown="";this.asking=0;this.judged=null;this.clip={sample:"",from:0,
 to:0,later:0};this.switches={};this.dots={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,
 acoustic,language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.
@@ -1158,29 +1162,29 @@ n",{text:card.look})));const all=h("section",{class:"clcr-cards","aria-label":"T
 all.append(note(reason));return all}apply(card){const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set(
 {selection:[],picked:card.sample,muted:[]});if(card.word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);
 const{gamma,muted,level,modality,space}=card;app.set({gamma,level,modality,space,muted});app.say(`${card.title}. ${card.
-look}`)}original(sample,modality){const{inputs:inputs2}=this.model;return sampleOf(inputs2,Math.max(0,inputs2.ids.indexOf(
-sample)))[modality]}draw(cells){this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{
-letters}=this.about;const typed=[...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));
-const unknown=[...new Set(typed.filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.
-length?`It has never seen: ${unknown.join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));
-this.model.edit("language",{size:1,ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({
-voice,digit,next}){const{data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voic\
-e",now),digit??data.fact("label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===
-d);const sample=fits[next?(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v}\
- saying ${d}`);this.play({sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,
-size}=this.original(clip.sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acou\
-stic",{size,ids:false,mask:ones(frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.
-model.edits;this.model.edits=others;this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("\
-picked");if(this.shown!==picked)this.begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.
-silent.has(m);this.dots[m].style.background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.
-best.textContent=this.guess();const whole=model.whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??
-0;const length=this.original(this.clip.sample,"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",
-row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.
-data.fact("label",app.data.row);this.began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.
-length?`changed: ${changed.join(", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==
-model.pass){this.judged=model.pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){
-const{outputs}=this.app.data.table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);
-return`${outputs[parts.indexOf(most)]}
+look}`)}original(sample,modality){const{inputs}=this.model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){
+this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[
+...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.
+filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.
+join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,
+ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{
+data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact(
+"label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?
+(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play(
+{sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.
+sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(
+frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.model.edits;this.model.edits=others;
+this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("picked");if(this.shown!==picked)this.
+begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.silent.has(m);this.dots[m].style.
+background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.best.textContent=this.guess();const whole=model.
+whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,
+"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.
+values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.
+began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(
+", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.
+pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE3)}}guess(){const{outputs}=this.app.data.
+table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);return`${outputs[parts.indexOf(
+most)]}
 ${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;if(!model.
 edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.language.values,
 letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,"language"],[this.

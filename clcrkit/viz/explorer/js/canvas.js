@@ -11,13 +11,35 @@ export function contextOf(canvas, settings) {
   return ctx;
 }
 
-/** An image that can be drawn at any size. @param {ImageData} image */
-export function canvasOf(image) {
-  const canvas = document.createElement("canvas");
-  canvas.width = image.width;
-  canvas.height = image.height;
+/**
+ * An image that can be drawn at any size.
+ * @param {ImageData} image
+ * @param {HTMLCanvasElement} [canvas] to lay it on
+ */
+export function canvasOf(image, canvas = document.createElement("canvas")) {
+  if (canvas.width !== image.width) canvas.width = image.width;
+  if (canvas.height !== image.height) canvas.height = image.height;
   contextOf(canvas, { willReadFrequently: true }).putImageData(image, 0, 0); // no way to a graphics card and back
   return canvas;
+}
+
+/** Are these the same parts in the same order? @param {unknown[]} some @param {unknown[]} others */
+const same = (some, others) => some.length === others.length && some.every((part, i) => part === others[i]);
+
+/** One image after the other on one canvas, as a new canvas for each takes longer. */
+export class KeptImage {
+  constructor() {
+    this.canvas = document.createElement("canvas");
+    /** What the image is made of. @type {unknown[]} */
+    this.parts = [];
+  }
+
+  /** Made only where others are there. @param {unknown[]} parts @param {() => ImageData} make */
+  of(parts, make) {
+    if (!same(parts, this.parts)) canvasOf(make(), this.canvas);
+    this.parts = parts;
+    return this.canvas;
+  }
 }
 
 export class Canvas {
@@ -72,7 +94,7 @@ export class Canvas {
   show(...parts) {
     const { theme } = this.app;
     const all = [...parts, this.width, this.height, window.devicePixelRatio, theme.name, theme.paper];
-    if (all.length === this.shown.length && all.every((part, i) => part === this.shown[i])) return;
+    if (same(all, this.shown)) return;
     this.paint();
     this.shown = all;
   }

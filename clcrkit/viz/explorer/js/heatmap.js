@@ -1,5 +1,5 @@
 // Attention as a heat map: rows listen, columns speak.
-import { canvasOf, pen, write } from "./canvas.js";
+import { pen, write } from "./canvas.js";
 import { rgbOf } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
@@ -29,16 +29,16 @@ export function heatPlaces({ rows, speakers, others }, width, height) {
  * @param {CanvasRenderingContext2D} ctx
  * @param {App} app
  * @param {Drawn} data
+ * @param {HTMLCanvasElement} image its pixels
  * @param {AttentionPlaces} places
  * @param {number} width
  * @param {number} height
  * @param {[number, number] | null} cell the one pointed at
  */
-export function drawHeat(ctx, app, data, places, width, height, cell) {
+export function drawHeat(ctx, app, data, image, places, width, height, cell) {
   const { theme } = app;
   const { tokens, rows, speakers } = data;
   const bottom = height - FOOT;
-  const image = pixels(app, data);
   ctx.imageSmoothingEnabled = false;
   let from = 0;
   for (const m of data.others) {
@@ -83,7 +83,7 @@ export function pixels(app, { drawn, peak, rows, speakers }) {
     bytes[at + 2] = blue + toBlue * part;
     bytes[at + 3] = 255;
   }
-  return canvasOf(image);
+  return image;
 }
 
 /**
