@@ -129,13 +129,14 @@ level);if(!tokens||!listener||at<0)return null;const row=attention.ids.indexOf(s
 weights.shape;const speakers=[];let offset=0;for(const[other,width2]of listener.others){const its=tokensAt(other);its?.positions.
 forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});
 offset+=width2}if(!speakers.length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(
-rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){
-const line2=((row*levels+at)*heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<
-columns;j++){weights[i*columns+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,
-weights}}function strongest(weights,most){let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;
-total+=v;if(v>peak)peak=v}const least=all>most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;
-for(let q=0;q<weights.length;q++){if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=
-weights[q]}return{links,all,peak,part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];const[parts,places]=[listener.weights.v,Int32Array.
+from(speakers,speaker=>speaker.at)];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*
+heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++)weights[i*
+columns+j]+=parts[line2*width+places[j]]*scale}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
+let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
+most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
+if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
+part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
 function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
 min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
 speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
