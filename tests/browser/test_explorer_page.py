@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,43 @@ def test_a_page_that_listens_late_asks_how_high_its_frame_is(offline: Watched, w
     page.wait_for_timeout(500)  # the frame has told, to nobody
     page.add_script_tag(content=FRAMES)
     page.wait_for_function("document.querySelector('iframe').clientHeight > 1000")
+    offline.assert_quiet()
+
+
+def test_only_what_looks_otherwise_is_drawn_again(offline: Watched, written: Path) -> None:
+    page = offline.page
+    page.add_init_script("""
+        window.drawn = [];
+        const clear = CanvasRenderingContext2D.prototype.clearRect;
+        CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+            window.drawn.push(this.canvas.getAttribute('aria-label').split(/[:.]/)[0]);
+            clear.apply(this, box);
+        };""")
+    page.goto(written.as_uri())
+    settled(page)
+    lanes = {
+        f"Tokens of {m}" for m in page.locator(".clcr-lane").evaluate_all("all => all.map(e => e.dataset.modality)")
+    }
+
+    def drawn(act: Callable[[], None]) -> set[str]:
+        page.evaluate("window.drawn.length = 0")
+        act()
+        page.wait_for_timeout(400)
+        labels: list[str] = page.evaluate("window.drawn")
+        return set(labels)
+
+    slider, lane = page.get_by_label("gamma, the budget multiplier"), page.locator(".clcr-lane canvas").first
+    slider.focus()
+    before = {view: ink(page, view) for view in VIEWS}
+    moved = drawn(lambda: page.keyboard.press("ArrowLeft"))
+    assert moved >= lanes | {"Who listens to whom", "Participation for each modality and level"}
+    assert "Samples in the chosen space" not in moved
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(400)
+    assert {view: ink(page, view) for view in VIEWS} == before
+    modality = page.locator(".clcr-lane").first.get_attribute("data-modality")
+    pointed = drawn(lambda: lane.hover(position={"x": 80, "y": 40}))
+    assert pointed == {f"Tokens of {modality}", "Who listens to whom"}
     offline.assert_quiet()
 
 

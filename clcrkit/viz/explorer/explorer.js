@@ -7,22 +7,27 @@ s","true");return el}var note=(text,more="")=>h("p",{class:`clcr-note${more&&` $
 function hovered(el,over,left){const byFinger=event=>event.pointerType==="touch";el.addEventListener("pointermove",over);
 el.addEventListener("pointerdown",event=>byFinger(event)&&over(event));el.addEventListener("pointerleave",event=>byFinger(
 event)||left())}function contextOf(canvas,settings){const ctx=canvas.getContext("2d",settings);if(!ctx)throw new Error("this browser giv\
-es no canvas to draw on");return ctx}function canvasOf(image){const canvas=document.createElement("canvas");canvas.width=
-image.width;canvas.height=image.height;contextOf(canvas,{willReadFrequently:true}).putImageData(image,0,0);return canvas}
-var Canvas=class{constructor(app,parent,height,label,draw){this.app=app;this.draw=draw;this.width=0;this.height=height;this.
-scale=1;this.el=h("canvas",{tabindex:0,role:"img","aria-label":label,style:`height:${height}px`});parent.append(this.el);
-this.ctx=contextOf(this.el);const watch=new ResizeObserver(()=>{this.width=this.el.clientWidth;if(this.fit())app.refresh()});
-watch.observe(this.el);app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)return;this.height=
-height;this.el.style.height=`${height}px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[this.width,this.
-height].map(size=>Math.round(size*this.scale));if(this.el.width===wide&&this.el.height===high)return false;this.el.width=
-wide;this.el.height=high;return true}paint(){if(this.app.unpainted){this.app.unpainted.add(this);return}if(!this.width)return;
-this.fit();this.ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(
-this.ctx,this.width,this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.
-clientY-box.top]}};function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape===
-"square")ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+
-r*.85);ctx.lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,
-y);ctx.lineTo(x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.
-rect(x-r*1.15,y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
+es no canvas to draw on");return ctx}function canvasOf(image,canvas=document.createElement("canvas")){if(canvas.width!==
+image.width)canvas.width=image.width;if(canvas.height!==image.height)canvas.height=image.height;contextOf(canvas,{willReadFrequently:true}).
+putImageData(image,0,0);return canvas}var same=(some,others)=>some.length===others.length&&some.every((part,i)=>part===others[i]);
+var KeptImage=class{constructor(){this.canvas=document.createElement("canvas");this.parts=[]}of(parts,make){if(!same(parts,
+this.parts))canvasOf(make(),this.canvas);this.parts=parts;return this.canvas}};var Canvas=class{constructor(app,parent,height,label,draw){
+this.app=app;this.draw=draw;this.width=0;this.height=height;this.scale=1;this.shown=[];this.el=h("canvas",{tabindex:0,role:"\
+img","aria-label":label,style:`height:${height}px`});parent.append(this.el);this.ctx=contextOf(this.el);const watch=new ResizeObserver(
+()=>{this.width=this.el.clientWidth;if(!this.fit())return;this.shown=[];app.refresh()});watch.observe(this.el);this.el.addEventListener(
+"contextrestored",()=>this.paint());app.cleanups.push(()=>watch.disconnect())}setHeight(height){if(height===this.height)
+return;this.height=height;this.el.style.height=`${height}px`}fit(){this.scale=window.devicePixelRatio||1;const[wide,high]=[
+this.width,this.height].map(size=>Math.round(size*this.scale));if(this.el.width===wide&&this.el.height===high)return false;
+this.el.width=wide;this.el.height=high;return true}show(...parts){const{theme}=this.app;const all=[...parts,this.width,this.
+height,window.devicePixelRatio,theme.name,theme.paper];if(same(all,this.shown))return;this.paint();this.shown=all}paint(){
+this.shown=[];if(this.app.unpainted)this.app.unpainted.add(this);else this.redraw()}redraw(){if(!this.width)return;this.
+fit();this.ctx.setTransform(this.scale,0,0,this.scale,0,0);this.ctx.clearRect(0,0,this.width,this.height);this.draw(this.
+ctx,this.width,this.height)}at(event){const box=this.el.getBoundingClientRect();return[event.clientX-box.left,event.clientY-
+box.top]}};function mark(ctx,shape,x,y,r){ctx.beginPath();if(shape==="circle")ctx.arc(x,y,r,0,7);else if(shape==="square")
+ctx.rect(x-r*.88,y-r*.88,r*1.76,r*1.76);else if(shape==="triangle"){ctx.moveTo(x,y-r*1.15);ctx.lineTo(x+r*1.1,y+r*.85);ctx.
+lineTo(x-r*1.1,y+r*.85);ctx.closePath()}else if(shape==="diamond"){ctx.moveTo(x,y-r*1.25);ctx.lineTo(x+r*1.25,y);ctx.lineTo(
+x,y+r*1.25);ctx.lineTo(x-r*1.25,y);ctx.closePath()}else{const a=r*.42;ctx.rect(x-a,y-r*1.15,2*a,r*2.3);ctx.rect(x-r*1.15,
+y-a,r*2.3,2*a)}}function pen(ctx,color,width){ctx.strokeStyle=color;ctx.lineWidth=width}function line(ctx,places,dashes=[]){
 ctx.setLineDash(dashes);ctx.beginPath();places.forEach(([x,y],i)=>{if(i)ctx.lineTo(x,y);else ctx.moveTo(x,y)});ctx.stroke();
 ctx.setLineDash([])}function ring(ctx,x,y,r){ctx.beginPath();ctx.arc(x,y,r,0,7);ctx.stroke()}function write(ctx,text,x,y,align,color){
 ctx.textAlign=align;ctx.fillStyle=color;ctx.fillText(text,x,y)}var EXPLAIN={level:"Level: how far the encoder has looked. Shallow tokens see their neighbours, deep ones long stretches\
@@ -55,21 +60,23 @@ tokens",shared:"shared coordinates",private:"private coordinates",exchanged:"exc
 shared summaries",private_summary:"private summaries",level_gate:"level gates",modality_gate:"modality gates",private_gate:"\
 private gates",shared_code:"shared code",private_code:"private code"};function leftOut(absent){const words=absent.map(name=>FIELDS[name]??
 name);const last=words.length>1?` or ${words[words.length-1]}`:"";const first=last?words.slice(0,-1).join(", "):words.join(
-"");return`This model has no ${first}${last} to show.`}function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-description":EXPLAIN[key]});
-const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};el.addEventListener(
-"pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());el.addEventListener(
-"blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h("header",{},h("h2",
-{},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`clcr-panel clcr-${name}`,
-"aria-label":title},header,h("div",{class:"clcr-body"},...body))}function picker(app,name,label,options,explain){const onchange=event=>{
-const value=inputValue(event);app.set(name==="head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,
-text])=>h("option",{value,text}));const select=h("select",{"aria-label":label,"data-trait":name,onchange},...items);app.
-pickers.push({name,select});return h("label",{class:"clcr-control"},explain?term(app,explain,label):h("span",{text:label}),
-select)}function tickBox(app,explain,label,run,checked=false){const onchange=event=>{run(isTicked(event));app.refresh()};
-return h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",checked,onchange}),term(app,explain,label))}
-function walkTokens(app,el,count,modality,arrive){el.addEventListener("blur",()=>{app.point(null);app.untip()});el.addEventListener(
-"keydown",event=>{const last=count()-1;if(last<0)return;const now=app.tokenOf(modality());const steps={ArrowRight:now+1,
-ArrowLeft:now<0?0:now-1,Home:0,End:last};const next=steps[event.key];if(next===void 0)return;const i=Math.min(last,Math.
-max(0,next));app.point({modality:modality(),i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
+"");return`This model has no ${first}${last} to show.`}var PATIENCE=300;function term(app,key,label){const el=h("span",{class:"clcr-term",tabindex:0,text:label,"aria-descripti\
+on":EXPLAIN[key]});const show=()=>{const box=el.getBoundingClientRect();app.tip({clientX:box.left,clientY:box.bottom},[EXPLAIN[key]])};
+el.addEventListener("pointerenter",show);el.addEventListener("focus",show);el.addEventListener("pointerleave",()=>app.untip());
+el.addEventListener("blur",()=>app.untip());return el}function panel(app,name,title,explain,controls,body){const header=h(
+"header",{},h("h2",{},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`\
+clcr-panel clcr-${name}`,"aria-label":title},header,h("div",{class:"clcr-body"},...body))}var palings=new WeakMap;function markWaiting(el,waiting){
+if(el.classList.contains("clcr-waiting")===waiting)return;el.classList.toggle("clcr-waiting",waiting);clearTimeout(palings.
+get(el));if(waiting)palings.set(el,setTimeout(()=>el.classList.add("clcr-pale"),PATIENCE));else el.classList.remove("clc\
+r-pale")}function picker(app,name,label,options,explain){const onchange=event=>{const value=inputValue(event);app.set(name===
+"head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,text])=>h("option",{value,text}));const select=h(
+"select",{"aria-label":label,"data-trait":name,onchange},...items);app.pickers.push({name,select});return h("label",{class:"\
+clcr-control"},explain?term(app,explain,label):h("span",{text:label}),select)}function tickBox(app,explain,label,run,checked=false){
+const onchange=event=>{run(isTicked(event));app.refresh()};return h("label",{class:"clcr-control clcr-check"},h("input",
+{type:"checkbox",checked,onchange}),term(app,explain,label))}function walkTokens(app,el,count,modality,arrive){el.addEventListener(
+"blur",()=>{app.point(null);app.untip()});el.addEventListener("keydown",event=>{const last=count()-1;if(last<0)return;const now=app.
+tokenOf(modality());const steps={ArrowRight:now+1,ArrowLeft:now<0?0:now-1,Home:0,End:last};const next=steps[event.key];if(next===
+void 0)return;const i=Math.min(last,Math.max(0,next));app.point({modality:modality(),i});arrive(i);event.preventDefault()})}function fmt(x,digits=2){return Number.isFinite(x)?x.toFixed(digits).replace(/^-(0(\.0+)?)$/,"$1"):"–"}var signed=(x,digits=2)=>(x>=
 .5*10**-digits?"+":"")+fmt(x,digits).replace("-","−");var counted=count=>count.toLocaleString("en");var clamp=(x,low,high)=>Math.
 min(high,Math.max(low,x));function sum(values){let total=0;for(const v of values)total+=v;return total}function extent(values){
 let low=Number.POSITIVE_INFINITY;let high=Number.NEGATIVE_INFINITY;for(const v of values){if(v<low)low=v;if(v>high)high=
@@ -77,32 +84,32 @@ v}return[low,high]}function quantile(sorted,q){if(!sorted.length)return Number.N
 floor(at);return sorted[low]+(at-low)*((sorted[low+1]??sorted[low])-sorted[low])}function nearestIndex(values,x){let best=0;
 values.forEach((v,i)=>{if(Math.abs(v-x)<Math.abs(values[best]-x))best=i});return best}function scattered(i){let x=Math.imul(
 i+1,2654435761)>>>0;x=Math.imul(x^x>>>15,2246822519)>>>0;return((x^x>>>13)>>>0)/4294967296}function project(activation,budget){
-const spent=cut=>activation.reduce((total,a)=>total+clamp(a-cut,0,1),0);let low=0;let high=0;if(spent(0)>budget+1e-9){high=
-Math.max(...activation);for(let i=0;i<50;i++){const middle=(low+high)/2;if(spent(middle)>budget)low=middle;else high=middle}}
-return{cutoff:high,allocation:activation.map(a=>clamp(a-high,0,1))}}function softmax(logits){const most=Math.max(...logits);
-const e=Array.from(logits,v=>Math.exp(v-most));const total=sum(e);return e.map(v=>v/total)}var sigmoids=logits=>Array.from(
-logits,v=>1/(1+Math.exp(-v)));var rgbOf=hex=>[1,3,5].map(i=>Number.parseInt(hex.slice(i,i+2),16));function rampColor(stops,t){
-const at=clamp(t,0,1)*(stops.length-1);const low=Math.min(stops.length-2,Math.floor(at));const part=at-low;return stops[low].
-map((v,c)=>Math.round(v+(stops[low+1][c]-v)*part))}var LEFT=78;var RIGHT=12;var GAP=22;var TOP=8;var FOOT=40;function heatPlaces({rows,speakers,others},width,height){const cell=(width-
+const spent=cut=>{let total=0;for(const a of activation){const part=a-cut;if(part>0)total+=Math.min(part,1)}return total};
+let low=0;let high=0;if(spent(0)>budget+1e-9){high=Math.max(...activation);for(let i=0;i<50;i++){const middle=(low+high)/
+2;if(spent(middle)>budget)low=middle;else high=middle}}return{cutoff:high,allocation:activation.map(a=>clamp(a-high,0,1))}}
+function softmax(logits){const most=Math.max(...logits);const e=Array.from(logits,v=>Math.exp(v-most));const total=sum(e);
+return e.map(v=>v/total)}var sigmoids=logits=>Array.from(logits,v=>1/(1+Math.exp(-v)));var rgbOf=hex=>[1,3,5].map(i=>Number.
+parseInt(hex.slice(i,i+2),16));function rampColor(stops,t){const at=clamp(t,0,1)*(stops.length-1);const low=Math.min(stops.
+length-2,Math.floor(at));const part=at-low;return stops[low].map((v,c)=>Math.round(v+(stops[low+1][c]-v)*part))}var LEFT=78;var RIGHT=12;var GAP=22;var TOP=8;var FOOT=40;function heatPlaces({rows,speakers,others},width,height){const cell=(width-
 LEFT-RIGHT-GAP*(others.length-1))/speakers.length;return{left:LEFT,top:TOP,rowHeight:(height-FOOT-TOP)/rows,listeners:0,
-speakers:cell,x:()=>LEFT,k:j=>LEFT+GAP*others.indexOf(speakers[j].modality)+(j+.5)*cell}}function drawHeat(ctx,app,data,places,width,height,cell){
-const{theme}=app;const{tokens,rows,speakers}=data;const bottom=height-FOOT;const image=pixels(app,data);ctx.imageSmoothingEnabled=
-false;let from=0;for(const m of data.others){const count=speakers.filter(s=>s.modality===m).length;const[x,wide]=[places.
-k(from)-places.speakers/2,count*places.speakers];ctx.drawImage(image,from,0,count,rows,x,TOP,wide,bottom-TOP);pen(ctx,theme.
-ink(.3),1);ctx.strokeRect(x,TOP,wide,bottom-TOP);ctx.font=theme.font(11,true);const color=theme.modality(app.data.table.
-modalities.indexOf(m));write(ctx,`${m} speaks`,x+wide/2,bottom+30,"center",color);ctx.font=theme.font(11);for(const j of count>
-1?[0,count-1]:[0]){const at=x+(j+.5)*places.speakers;write(ctx,String(speakers[from+j].position),at,bottom+13,"center",theme.
-ink(.65))}from+=count}write(ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",theme.ink(.85));write(ctx,"listens",LEFT-8,
-(TOP+bottom)/2+13,"right",theme.ink(.85));write(ctx,String(tokens.positions[0]),LEFT-8,TOP+10,"right",theme.ink(.65));write(
-ctx,String(tokens.positions[rows-1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,
-cell)}function pixels(app,{drawn,peak,rows,speakers}){const{paperRGB,shades}=app.theme;const strong=rgbOf(shades.heat);const image=new ImageData(
-speakers.length,rows);const bytes=image.data.fill(255);for(let q=0;q<drawn.length;q++){const part=Math.sqrt(drawn[q]/(peak||
-1));for(let c=0;c<3;c++)bytes[4*q+c]=paperRGB[c]+(strong[c]-paperRGB[c])*part}return canvasOf(image)}function frame(ctx,app,{
-tokens,rows,speakers},places,width,bottom,cell){const{token}=app;pen(ctx,app.theme.warning,1.5);if(token?.modality===tokens.
-modality&&token.i<rows){ctx.strokeRect(LEFT,TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){const j=speakers.
-findIndex(s=>s.modality===token.modality&&s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/2,TOP,places.
-speakers,bottom-TOP)}if(cell){const[t,j]=cell;const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.speakers/
-2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
+speakers:cell,x:()=>LEFT,k:j=>LEFT+GAP*others.indexOf(speakers[j].modality)+(j+.5)*cell}}function drawHeat(ctx,app,data,image,places,width,height,cell){
+const{theme}=app;const{tokens,rows,speakers}=data;const bottom=height-FOOT;ctx.imageSmoothingEnabled=false;let from=0;for(const m of data.
+others){const count=speakers.filter(s=>s.modality===m).length;const[x,wide]=[places.k(from)-places.speakers/2,count*places.
+speakers];ctx.drawImage(image,from,0,count,rows,x,TOP,wide,bottom-TOP);pen(ctx,theme.ink(.3),1);ctx.strokeRect(x,TOP,wide,
+bottom-TOP);ctx.font=theme.font(11,true);const color=theme.modality(app.data.table.modalities.indexOf(m));write(ctx,`${m}\
+ speaks`,x+wide/2,bottom+30,"center",color);ctx.font=theme.font(11);for(const j of count>1?[0,count-1]:[0]){const at=x+(j+
+.5)*places.speakers;write(ctx,String(speakers[from+j].position),at,bottom+13,"center",theme.ink(.65))}from+=count}write(
+ctx,tokens.modality,LEFT-8,(TOP+bottom)/2,"right",theme.ink(.85));write(ctx,"listens",LEFT-8,(TOP+bottom)/2+13,"right",theme.
+ink(.85));write(ctx,String(tokens.positions[0]),LEFT-8,TOP+10,"right",theme.ink(.65));write(ctx,String(tokens.positions[rows-
+1]),LEFT-8,bottom,"right",theme.ink(.65));frame(ctx,app,data,places,width-LEFT-RIGHT,bottom,cell)}function pixels(app,{drawn,
+peak,rows,speakers}){const{paperRGB,shades}=app.theme;const[red,green,blue]=paperRGB;const[toRed,toGreen,toBlue]=rgbOf(shades.
+heat).map((strong,c)=>strong-paperRGB[c]);const most=peak||1;const image=new ImageData(speakers.length,rows);const bytes=image.
+data;for(let q=0,at=0;q<drawn.length;q++,at+=4){const part=Math.sqrt(drawn[q]/most);bytes[at]=red+toRed*part;bytes[at+1]=
+green+toGreen*part;bytes[at+2]=blue+toBlue*part;bytes[at+3]=255}return image}function frame(ctx,app,{tokens,rows,speakers},places,width,bottom,cell){
+const{token}=app;pen(ctx,app.theme.warning,1.5);if(token?.modality===tokens.modality&&token.i<rows){ctx.strokeRect(LEFT,
+TOP+token.i*places.rowHeight,width,places.rowHeight)}else if(token){const j=speakers.findIndex(s=>s.modality===token.modality&&
+s.i===token.i);if(j>=0)ctx.strokeRect(places.k(j)-places.speakers/2,TOP,places.speakers,bottom-TOP)}if(cell){const[t,j]=cell;
+const y=TOP+t*places.rowHeight;ctx.strokeRect(places.k(j)-places.speakers/2,y,places.speakers,places.rowHeight)}}function tokensOf(block,row,modality,level,mutes){const lane=block.lanes[modality];if(row<0||!lane)return null;const[,levels,
 length]=lane.evidence.shape;const positions=[];for(let t=0;t<length;t++)if(lane.mask.v[row*length+t])positions.push(t);if(!positions.
 length)return null;const start=(row*levels+level)*length;const take=values=>positions.map(t=>values.v[start+t]);const muted=positions.
 map(t=>mutes.some(([m,l,token])=>m===modality&&l===level&&token===t));const bins=lane.features?.shape[2]??0;const asked2=values=>take(
@@ -122,13 +129,14 @@ level);if(!tokens||!listener||at<0)return null;const row=attention.ids.indexOf(s
 weights.shape;const speakers=[];let offset=0;for(const[other,width2]of listener.others){const its=tokensAt(other);its?.positions.
 forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});
 offset+=width2}if(!speakers.length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(
-rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){
-const line2=((row*levels+at)*heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<
-columns;j++){weights[i*columns+j]+=listener.weights.v[line2*width+speakers[j].at]*scale}}});return{tokens,rows,speakers,
-weights}}function strongest(weights,most){let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;
-total+=v;if(v>peak)peak=v}const least=all>most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;
-for(let q=0;q<weights.length;q++){if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=
-weights[q]}return{links,all,peak,part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];const[parts,places]=[listener.weights.v,Int32Array.
+from(speakers,speaker=>speaker.at)];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*
+heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++)weights[i*
+columns+j]+=parts[line2*width+places[j]]*scale}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
+let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
+most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
+if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
+part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
 function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
 min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
 speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
@@ -161,29 +169,29 @@ length));if(!widest)return;const every=Math.max(1,Math.ceil((widest*6.6+6)/step)
 map((_,level)=>Array.from({length:heads},(_2,head)=>{const weights=app.data.weights(modality,level,head);return weights&&
 toDraw(weights)}));const peak=Math.max(...all.flat().map(data=>data?.peak??0));const rows=levels.map((name,level)=>{const maps=all[level].
 map((data,head)=>{if(!data)return"";const shown=level===app.get("level")&&head===app.get("head");const label=`${name}, h\
-ead ${head+1}`;const map=pixels(app,{...data,peak});map.className="clcr-thumbnail";return h("button",{type:"button","ari\
-a-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,head)},map,speakersOf(app,data),h("span",{text:`\
-head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,peak}}function speakersOf(app,{
-speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).length/speakers.length;const color=app.
-theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*part}%;background:${color}`})});return h(
-"span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.budgeted=!app.data.table.absent.includes(
-"allocation");this.weighted=this.budgeted;this.asked=false;this.data=null;this.places=null;this.cell=null;this.modes=h("\
-select",{"aria-label":"Drawn as"});const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","Exchange atten\
-tion","attention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listening tokens.";this.
-canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});this.grid=
-h("div",{class:"clcr-multiples",hidden:true});this.note=note("","clcr-links-note");main.append(this.grid,this.note);this.
-limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.data.table;const modes=[["auto","links \
-or heat map"],["links","links"],["heat","heat map"],["all","all heads and levels"]].map(([value,text])=>h("option",{value,
-text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=isTicked(
-event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);this.modes.append(...modes);this.modes.
-addEventListener("change",onMode);const weighted=h("label",{class:"clcr-control clcr-check"},h("input",{type:"checkbox",
-checked:true,onchange:onWeighted}),term(app,"weighted","weighted by allocation"));return[picker(app,"modality","Listener",
-modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-control"},h("spa\
-n",{text:"Drawn as"}),this.modes),...this.budgeted?[weighted]:[]]}limit(parent){const{app}=this;const{ids=[],pool=1}=app.
-data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention is averaged o\
-ver blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`This page keep\
-s the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample with attenti\
-on",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){
+ead ${head+1}`;const map=canvasOf(pixels(app,{...data,peak}));map.className="clcr-thumbnail";return h("button",{type:"bu\
+tton","aria-label":`open ${label}`,"aria-pressed":String(shown),onclick:()=>open(level,head)},map,speakersOf(app,data),h(
+"span",{text:`head ${head+1}`}))});return h("div",{class:"clcr-multiple"},h("strong",{text:name}),...maps)});return{rows,
+peak}}function speakersOf(app,{speakers,others}){const parts=others.map(m=>{const part=speakers.filter(s=>s.modality===m).
+length/speakers.length;const color=app.theme.modality(app.data.table.modalities.indexOf(m));return h("i",{style:`width:${100*
+part}%;background:${color}`})});return h("span",{class:"clcr-stack"},...parts)}var LONG=2500;var Attention=class{constructor(app){this.app=app;this.mode="auto";this.budgeted=!app.data.table.absent.includes(
+"allocation");this.weighted=this.budgeted;this.asked=false;this.data=null;this.places=null;this.cell=null;this.image=new KeptImage;
+this.modes=h("select",{"aria-label":"Drawn as"});const main=h("div",{class:"clcr-main"});this.el=panel(app,"attention","\
+Exchange attention","attention",this.controls(),[main]);const label="Who listens to whom. Arrow keys move between listen\
+ing tokens.";this.canvas=new Canvas(app,main,250,label,(ctx,width,height)=>{if(this.data)this.draw(ctx,this.data,width,height)});
+this.grid=h("div",{class:"clcr-multiples",hidden:true});this.note=note("","clcr-links-note");main.append(this.grid,this.
+note);this.limit(main);this.listen()}controls(){const{app}=this;const{modalities,heads}=app.data.table;const modes=[["au\
+to","links or heat map"],["links","links"],["heat","heat map"],["all","all heads and levels"]].map(([value,text])=>h("op\
+tion",{value,text}));const onMode=event=>{this.mode=inputValue(event);app.refresh()};const onWeighted=event=>{this.weighted=
+isTicked(event);app.refresh()};const each=Array.from({length:heads},(_,i)=>[i,`head ${i+1}`]);this.modes.append(...modes);
+this.modes.addEventListener("change",onMode);const weighted=h("label",{class:"clcr-control clcr-check"},h("input",{type:"\
+checkbox",checked:true,onchange:onWeighted}),term(app,"weighted","weighted by allocation"));return[picker(app,"modality",
+"Listener",modalities.map(m=>[m,m])),picker(app,"head","Head",[[-1,"mean of all"],...each]),h("label",{class:"clcr-contr\
+ol"},h("span",{text:"Drawn as"}),this.modes),...this.budgeted?[weighted]:[]]}limit(parent){const{app}=this;const{ids=[],
+pool=1}=app.data.attentions??{};const all=app.data.ids.length;if(pool>1)parent.append(note(`To fit the page, attention i\
+s averaged over blocks of ${pool} × ${pool} tokens.`));if(app.data.complete||ids.length>=all)return;const text=note(`Th\
+is page keeps the attention of ${counted(ids.length)} of its ${counted(all)} samples. `);const next=button("next sample \
+with attention",()=>{app.pickId(ids[(ids.indexOf(app.get("picked"))+1)%ids.length])});text.append(next);parent.append(text)}listen(){
 const{app}=this;const{el}=this.canvas;const over=event=>{const under=this.under(...this.canvas.at(event));app.point(under?.
 token??null);this.cell=under?.cell??null;if(under)app.tip(event,this.describe(under));else app.untip();if(this.cell)this.
 canvas.paint()};hovered(el,over,()=>{this.cell=null;app.leave();this.canvas.paint()});const count=()=>this.data?.rows??0;
@@ -204,31 +212,34 @@ map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).sli
 1)} % to ${speaker(s)}`);if(!data.budgeted)return[`${listener(i)} listens`,...most];const lines=[`${listener(i)} listens\
 , allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,"not funded: nothin\
 g of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;const here=isAll?app.
-data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;this.el.classList.toggle("clcr-waiti\
-ng",waiting);if(waiting&&isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)return;this.grid.hidden=
-!isAll;const weights=app.data.weights(app.get("modality"));this.data=weights&&this.toDraw(weights);this.canvas.el.hidden=
-!this.data||isAll;if(!this.data){this.grid.replaceChildren();this.note.textContent=this.whyNone();return}if(isAll)return this.
-showAll();this.canvas.setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.paint();this.
-note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.mode="heat";this.modes.
+data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;markWaiting(this.el,waiting);if(waiting&&
+isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)return;this.grid.hidden=!isAll;const weights=app.
+data.weights(app.get("modality"));this.data=weights&&this.drawnOf(weights);this.canvas.el.hidden=!this.data||isAll;if(!this.
+data){this.grid.replaceChildren();this.note.textContent=this.whyNone();return}if(isAll)return this.showAll();this.canvas.
+setHeight(this.isHeat(this.data)?clamp(this.data.rows*7,140,340)+60:250);this.canvas.show(this.data,this.mode,app.token);
+this.note.textContent=this.noteOf(this.data)}showAll(){const{app}=this;const open=(level,head)=>{this.mode="heat";this.modes.
 value="heat";app.set({level,head});this.modes.focus()};const{rows,peak}=multiples(app,weights=>this.toDraw(weights),open);
 this.grid.replaceChildren(...rows);this.note.textContent=`Rows of a map: tokens of ${app.get("modality")}, listening; co\
-lumns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A click opens one.`}toDraw(weights){
-const{rows,speakers}=weights;const share=this.app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.
-length);const heard=new Float64Array(speakers.length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.
-allocation[t]:1;for(let j=0;j<speakers.length;j++){const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+
-j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,
-budgeted:this.budgeted,drawn,peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.
-missingNote("attention");if(data.table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.
-app.get("modality");return`In this sample ${modality} or every other modality is missing, so there is no attention to sh\
-ow.`}noteOf(data){const who=data.tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.
-isHeat(data)){const darkest=fmt(data.peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Da\
-rkest: ${darkest} (${what}).`}const{links,all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.
-length} strongest of ${counted(all)} links are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No l\
-ink: ${this.budgeted?`no token of ${who} is funded`:"nothing is heard"}. `:`All ${all} links are drawn. `;return`${links.
-length<all?some:every}Width: ${what}. `+(this.budgeted?"Bars above: allocation α of each listener; bars below: ":"Bars \
-below: ")+"how much each token is heard. Point at a token to follow it."}draw(ctx,data,width,height){ctx.font=this.app.theme.
-font(11);if(this.isHeat(data)){this.places=heatPlaces(data,width,height);drawHeat(ctx,this.app,data,this.places,width,height,
-this.cell)}else{this.places=linkPlaces(data,width);drawLinks(ctx,this.app,data,this.places,height)}}};var Caption=class{constructor(app,modality,index){this.app=app;this.index=index;this.dot=h("i",{class:"clcr-dot"});this.
+lumns: those of the others, whose colours are below. One scale for all, darkest: ${fmt(peak,3)}. A click opens one.`}drawnOf(weights){
+const{data}=this;const share=this.app.data.share(weights.tokens);if(data?.weights===weights.weights&&data.share===share&&
+data.weighted===this.weighted)return data;return this.toDraw(weights)}toDraw(weights){const{rows,speakers}=weights;const share=this.
+app.data.share(weights.tokens);const drawn=new Float32Array(weights.weights.length);const heard=new Float64Array(speakers.
+length);let peak=0;for(let t=0;t<rows;t++){const times=this.weighted?share.allocation[t]:1;for(let j=0;j<speakers.length;j++){
+const w=weights.weights[t*speakers.length+j]*times;drawn[t*speakers.length+j]=w;heard[j]+=w;if(w>peak)peak=w}}const others=[
+...new Set(speakers.map(s=>s.modality))];return{...weights,share,others,budgeted:this.budgeted,weighted:this.weighted,drawn,
+peak,heard}}whyNone(){const{data}=this.app;if(data.blockRow<0||!data.attention)return data.missingNote("attention");if(data.
+table.heads===0)return"This model has no exchange, so nobody listens to anybody.";const modality=this.app.get("modality");
+return`In this sample ${modality} or every other modality is missing, so there is no attention to show.`}noteOf(data){const who=data.
+tokens.modality;const what=this.weighted?"attention × allocation":"attention";if(this.isHeat(data)){const darkest=fmt(data.
+peak,3);return`Rows: tokens of ${who}, listening. Columns: tokens of the others. Darkest: ${darkest} (${what}).`}const{links,
+all,part}=linksOf(data);const percent=fmt(100*part,0);const some=`The ${links.length} strongest of ${counted(all)} links\
+ are drawn; they carry ${percent} % of the weight. `;const every=all===0?`No link: ${this.budgeted?`no token of ${who} i\
+s funded`:"nothing is heard"}. `:`All ${all} links are drawn. `;return`${links.length<all?some:every}Width: ${what}. `+(this.
+budgeted?"Bars above: allocation α of each listener; bars below: ":"Bars below: ")+"how much each token is heard. Point\
+ at a token to follow it."}draw(ctx,data,width,height){ctx.font=this.app.theme.font(11);if(this.isHeat(data)){this.places=
+heatPlaces(data,width,height);const{theme}=this.app;const image=this.image.of([data,theme.name,theme.paper],()=>pixels(this.
+app,data));drawHeat(ctx,this.app,data,image,this.places,width,height,this.cell)}else{this.places=linkPlaces(data,width);
+drawLinks(ctx,this.app,data,this.places,height)}}};var Caption=class{constructor(app,modality,index){this.app=app;this.index=index;this.dot=h("i",{class:"clcr-dot"});this.
 funded=h("span",{class:"clcr-funded"});this.budget=h("span");this.participation=h("span");this.cutoff=h("span");this.facts=
 [this.funded,h("span",{},term(app,"budget","budget B"),this.budget),h("span",{},term(app,"participation","r"),this.participation),
 h("span",{class:"clcr-cut"},term(app,"cutoff","λ"),this.cutoff)];this.missing=h("span",{text:"this modality is missing \
@@ -239,104 +250,105 @@ app.theme.modality(this.index);if(this.present!==Boolean(tokens)){this.present=B
 n,spent]=[tokens.positions.length,sum(allocation)];const unbound=sparse?" 0: the budget does not bind, every token keeps\
  its activation":" 0: this model has no budget, every token has a share of 1";this.funded.textContent=`${allocation.filter(
 part=>part>0).length} of ${n} tokens funded`;this.budget.textContent=` ${fmt(budget)}, spent ${fmt(spent)}`;this.participation.
-textContent=` ${fmt(spent/n)}`;this.cutoff.textContent=cutoff>0?` ${fmt(cutoff,3)}`:unbound}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;var inputs=new WeakMap;function drawGain(ctx,{theme},gain,{
-left,step},top){const middle=top+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.
-ink(.7);const width=Math.max(1,step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+
-.5)*step-width/2,middle-Math.max(0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],
-[left+gain.length*step,middle]])}function drawFeatures(ctx,{theme},features,bins,{left,step},top,height){const tokens=features.
-length/bins;let strip=inputs.get(features);if(!strip){const image=new ImageData(tokens,bins);image.data.fill(255);features.
-forEach((value,at)=>{image.data.set(theme.shadesOfRamp[value],4*(at%bins*tokens+Math.floor(at/bins)))});strip=canvasOf(image);
-inputs.set(features,strip)}const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=false;ctx.drawImage(strip,left,
-top,tokens*step,height);ctx.imageSmoothingEnabled=smooth;write(ctx,"input",left-8,top+height/2+4,"right",theme.ink(.65))}
-var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({shape},step){const[,height,width]=shape;const room=sharing(
-step)*step-2;const times=Math.min(room/width,HIGHEST/height);return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(
-images,step).high;function drawPictures(ctx,{theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{
-room,wide,high}=sizeOf(images,step);const strip=stripOf(images);write(ctx,"picture",left-8,top+high/2+4,"right",theme.ink(
-.65));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=wide<width;for(let i=0;i<tokens;i+=sharing(step)){
-const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,height,x,top,wide,high)}ctx.imageSmoothingEnabled=
-smooth}function stripOf(images){const cached=strips2.get(images);if(cached)return cached;const{shape,v}=images;const[tokens,
-height,width,colors]=shape;const image=new ImageData(tokens*width,height);image.data.fill(255);for(let i=0;i<tokens;i++){
-for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+y)*width+x)*colors;const to=4*(y*tokens*width+i*
-width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}const canvas=canvasOf(image);strips2.set(images,
-canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
+textContent=` ${fmt(spent/n)}`;this.cutoff.textContent=cutoff>0?` ${fmt(cutoff,3)}`:unbound}};var GAIN=26;var HIGHEST=46;var LEAST=22;var strips2=new WeakMap;function drawGain(ctx,{theme},gain,{left,step},top){const middle=top+
+GAIN/2-1;write(ctx,"b − a",left-8,middle+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.7);const width=Math.max(1,
+step*.6);gain.forEach((v,i)=>{const height=clamp(v,-1,1)*(GAIN/2-2);ctx.fillRect(left+(i+.5)*step-width/2,middle-Math.max(
+0,height),width,Math.abs(height))});pen(ctx,theme.ink(.3),1);line(ctx,[[left-4,middle],[left+gain.length*step,middle]])}
+function drawFeatures(ctx,{theme},kept,features,bins,{left,step},top,height){const tokens=features.length/bins;const strip=kept.
+of([features],()=>featureImage(features,tokens,bins,theme.shadesOfRamp));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=
+false;ctx.drawImage(strip,left,top,tokens*step,height);ctx.imageSmoothingEnabled=smooth;write(ctx,"input",left-8,top+height/
+2+4,"right",theme.ink(.65))}function featureImage(features,tokens,bins,shades){const image=new ImageData(tokens,bins);let at=0;
+for(let bin=0;bin<bins;bin++){for(let token=0;token<tokens;token++){for(const part of shades[features[token*bins+bin]])image.
+data[at++]=part;image.data[at++]=255}}return image}var sharing=step=>Math.max(1,Math.ceil(LEAST/step));function sizeOf({
+shape},step){const[,height,width]=shape;const room=sharing(step)*step-2;const times=Math.min(room/width,HIGHEST/height);
+return{room,wide:width*times,high:height*times}}var pictureHeight=(images,step)=>sizeOf(images,step).high;function drawPictures(ctx,{
+theme},images,{left,step},top){const[tokens,height,width]=images.shape;const{room,wide,high}=sizeOf(images,step);const strip=stripOf(
+images);write(ctx,"picture",left-8,top+high/2+4,"right",theme.ink(.65));const smooth=ctx.imageSmoothingEnabled;ctx.imageSmoothingEnabled=
+wide<width;for(let i=0;i<tokens;i+=sharing(step)){const x=left+i*step+1+(room-wide)/2;ctx.drawImage(strip,i*width,0,width,
+height,x,top,wide,high)}ctx.imageSmoothingEnabled=smooth}function stripOf(images){const cached=strips2.get(images);if(cached)
+return cached;const{shape,v}=images;const[tokens,height,width,colors]=shape;const image=new ImageData(tokens*width,height);
+image.data.fill(255);for(let i=0;i<tokens;i++){for(let y=0;y<height;y++){for(let x=0;x<width;x++){const from=((i*height+
+y)*width+x)*colors;const to=4*(y*tokens*width+i*width+x);for(let c=0;c<3;c++)image.data[to+c]=v[from+(colors===3?c:0)]}}}
+const canvas=canvasOf(image);strips2.set(images,canvas);return canvas}var LEFT3=58;var RIGHT3=62;var TOP3=8;var HIGH=66;var BASE=TOP3+HIGH;var TRUTH=12;var STICKS=24;var WIDEST=42;var stripHeight=bins=>bins*
 clamp(34/bins,1,6);var TokenLane=class{constructor(app,parent,modality,index){this.app=app;this.modality=modality;this.index=
-index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.mostEvidence=1;
-this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=new Caption(app,modality,index);this.listen=app.
-data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.toggle(modality)}):
-null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption.el);this.el=h("div",{class:"clcr-lane","data-m\
-odality":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move between tokens, Ente\
-r mutes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});this.listenToPointer();
-this.listenToKeys()}listenToPointer(){const{app,modality}=this;const{el}=this.canvas;const over=event=>{const i=this.under(
-event);app.point(i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(el,over,()=>app.
-leave());el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;const{
-el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.getBoundingClientRect();
-const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},lines);app.say(lines.join(
-". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.key==="Enter"||event.key===" ")||
-now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.canvas.at(event)[0]-LEFT3)/this.
-step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;if(i<0||!this.tokens)
-return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[this.modality,
-app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.some((part,k)=>part!==
-token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,share}=this;if(!tokens)
-return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.text[i]?
-`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(tokens.
-evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activation v = ${fmt(
-v)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(share.allocation[i])}`);else if(tokens.
-muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(share.cutoff-v,3)}`);if(this.gain)
-lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(truth[i]?"known to carry shared evidence \
-at this level":"known distractor at this level");return lines}read(){const{data}=this.app;this.tokens=data.tokens(this.modality,
-this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.pictureOf(this.modality);this.
-picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&data.gain(this.tokens,this.
-share)}update(here,mostEvidence,highest){const{tokens,canvas}=this;this.mostEvidence=mostEvidence;this.highest=highest;this.
-el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.update(tokens,this.share);
-if(!tokens)return;const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.min(WIDEST,((canvas.width||
-700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.ceil((widest*6.6+6)/step));
-const picture=this.picture?pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(tokens.bins)+3:0)+picture;
-const gain=this.gain?GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+(this.hasText?16:4));canvas.
-paint()}updateListen(listen){const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.
-modality===this.modality;const why=app.data.kernel?"the sound is on its way":"this page does not keep the sound of this \
-sample";listen.disabled=!sound;listen.hidden=!this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=
-sound?"":why;listen.setAttribute("aria-label",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}draw(ctx,tokens){
-const{theme}=this.app;const n=tokens.positions.length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.
-font=theme.font(11);this.drawBars(ctx,tokens);this.drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below2=BASE+
-6;if(this.gain){drawGain(ctx,this.app,this.gain,row,below2);below2+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,
-below2);below2+=TRUTH}this.drawEvidence(ctx,tokens,below2);below2+=STICKS+4;if(tokens.features){const height=stripHeight(
-tokens.bins);drawFeatures(ctx,this.app,tokens.features,tokens.bins,row,below2,height);below2+=height+3}if(this.picture){
-drawPictures(ctx,this.app,this.picture,row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.
-drawTexts(ctx,tokens.text,below2+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.
-ink(1),1.5);const height=below2-TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){
-const{step}=this;const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+
-tokens.positions.length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-
-8,TOP3+HIGH/2+4,"right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(
-ctx,[[LEFT3-4,TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;tokens.activation.forEach(
-(a,i)=>{const[x,width,low]=[LEFT3+i*step+gap/2,step-gap,Math.min(a,cutoff)];ctx.fillStyle=theme.ink(allocation[i]>0?.2:.13);
-ctx.fillRect(x,y(low),width,BASE-y(low));if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=theme.modality(
-this.index);ctx.fillRect(x,top,width,y(cutoff)-top)}if(tokens.muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/
-2+1))});pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.
-warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;
-const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.
-warning,1.6);line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,
-LEFT3+width+8,clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.
-app;ctx.fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,
-top+3,Math.min(3,this.step/2));ctx.fill()});write(ctx,"truth",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){
-const{step,mostEvidence}=this;const{theme}=this.app;const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-
-v/mostEvidence*STICKS;write(ctx,"e",LEFT3-8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.
-forEach((e,i)=>{const x=LEFT3+(i+.5)*step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===
-null||!(cut>0&&cut<mostEvidence))return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*
-step+4,y(cut)]],[2,2])}drawTexts(ctx,texts,y){for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*
-this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
+index;this.tokens=null;this.share={budget:0,cutoff:0,allocation:[]};this.gain=null;this.picture=null;this.inputs=new KeptImage;
+this.mostEvidence=1;this.highest=1;this.step=0;this.every=1;this.hasText=false;this.caption=new Caption(app,modality,index);
+this.listen=app.data.table.audible.includes(modality)?h("button",{type:"button",class:"clcr-listen",onclick:()=>app.player.
+toggle(modality)}):null;const head=h("div",{class:"clcr-lane-head"},this.listen,this.caption.el);this.el=h("div",{class:"\
+clcr-lane","data-modality":modality},head);parent.append(this.el);const label=`Tokens of ${modality}. Arrow keys move be\
+tween tokens, Enter mutes one.`;this.canvas=new Canvas(app,this.el,120,label,ctx=>{if(this.tokens)this.draw(ctx,this.tokens)});
+this.listenToPointer();this.listenToKeys()}listenToPointer(){const{app,modality}=this;const{el}=this.canvas;const over=event=>{
+const i=this.under(event);app.point(i<0?null:{modality,i});if(i<0)app.untip();else app.tip(event,this.describe(i))};hovered(
+el,over,()=>app.leave());el.addEventListener("click",event=>this.mute(this.under(event)))}listenToKeys(){const{app,modality}=this;
+const{el}=this.canvas;const count=()=>this.tokens?.positions.length??0;walkTokens(app,el,count,()=>modality,i=>{const box=el.
+getBoundingClientRect();const lines=this.describe(i);app.tip({clientX:box.left+LEFT3+(i+.5)*this.step,clientY:box.top+50},
+lines);app.say(lines.join(". "))});el.addEventListener("keydown",event=>{const now=app.tokenOf(modality);if(!(event.key===
+"Enter"||event.key===" ")||now<0)return;this.mute(now);event.preventDefault()})}under(event){const i=Math.floor((this.canvas.
+at(event)[0]-LEFT3)/this.step);return this.tokens&&this.step&&i>=0&&i<this.tokens.positions.length?i:-1}mute(i){const{app}=this;
+if(i<0||!this.tokens)return;if(!app.get("live"))return app.say("Muting needs a live model: Explorer(trace, model)");const token=[
+this.modality,app.get("level"),this.tokens.positions[i]];const muted=app.get("muted");const others=muted.filter(other=>other.
+some((part,k)=>part!==token[k]));app.set({muted:others.length<muted.length?others:[...muted,token]})}describe(i){const{tokens,
+share}=this;if(!tokens)return[];const{truth}=tokens;const cut=cutOf(tokens,share.cutoff);const v=tokens.activation[i];const text=tokens.
+text[i]?`: ${tokens.text[i]}`:"";const lines=[`${this.modality}, token ${tokens.positions[i]}${text}`,`evidence e = ${fmt(
+tokens.evidence[i])}${cut===null?"":`, cut ${fmt(cut)}`}`,tokens.muted[i]?"muted by you: activation set to 0":`activatio\
+n v = ${fmt(v)}, cut-off λ = ${fmt(share.cutoff)}`];if(share.allocation[i]>0)lines.push(`allocation α = v − λ = ${fmt(
+share.allocation[i])}`);else if(tokens.muted[i])lines.push("allocation α = 0");else lines.push(`cut off: short of λ by ${fmt(
+share.cutoff-v,3)}`);if(this.gain)lines.push(`allocation b − a = ${signed(this.gain[i])}`);if(truth)lines.push(truth[i]?
+"known to carry shared evidence at this level":"known distractor at this level");return lines}read(){const{data}=this.app;
+this.tokens=data.tokens(this.modality,this.app.get("level"));if(this.tokens)this.share=data.share(this.tokens);const picture=data.
+pictureOf(this.modality);this.picture=picture?.shape[0]===this.tokens?.positions.length?picture:null;this.gain=this.tokens&&
+data.gain(this.tokens,this.share)}update(here,mostEvidence,highest){const{tokens,canvas}=this;this.mostEvidence=mostEvidence;
+this.highest=highest;this.el.hidden=!here;canvas.el.hidden=!tokens;if(this.listen)this.updateListen(this.listen);this.caption.
+update(tokens,this.share);if(!tokens)return;const widest=Math.max(...tokens.text.map(text=>text.length));const step=Math.
+min(WIDEST,((canvas.width||700)-LEFT3-RIGHT3)/tokens.positions.length);this.hasText=widest>0;this.every=Math.max(1,Math.
+ceil((widest*6.6+6)/step));const picture=this.picture?pictureHeight(this.picture,step)+3:0;const strip=(tokens.bins?stripHeight(
+tokens.bins)+3:0)+picture;const gain=this.gain?GAIN:0;canvas.setHeight(BASE+6+gain+(tokens.truth?TRUTH:0)+STICKS+4+strip+
+(this.hasText?16:4));canvas.show(tokens,this.share,this.gain,this.picture,mostEvidence,highest,this.app.tokenOf(this.modality))}updateListen(listen){
+const{app}=this;const sound=app.data.soundOf(this.modality);const playing=app.player.playing?.modality===this.modality;const why=app.
+data.kernel?"the sound is on its way":"this page does not keep the sound of this sample";listen.disabled=!sound;listen.hidden=
+!this.tokens;listen.textContent=playing?"■ stop":"▶ listen";listen.title=sound?"":why;listen.setAttribute("aria-labe\
+l",`${playing?"stop":"listen"}: the sound of ${this.modality}`)}draw(ctx,tokens){const{theme}=this.app;const n=tokens.positions.
+length;this.step=Math.min(WIDEST,(this.canvas.width-LEFT3-RIGHT3)/n);ctx.font=theme.font(11);this.drawBars(ctx,tokens);this.
+drawCutoff(ctx,n*this.step);const row={left:LEFT3,step:this.step};let below2=BASE+6;if(this.gain){drawGain(ctx,this.app,
+this.gain,row,below2);below2+=GAIN}if(tokens.truth){this.drawTruth(ctx,tokens.truth,below2);below2+=TRUTH}this.drawEvidence(
+ctx,tokens,below2);below2+=STICKS+4;if(tokens.features){const height=stripHeight(tokens.bins);drawFeatures(ctx,this.app,
+this.inputs,tokens.features,tokens.bins,row,below2,height);below2+=height+3}if(this.picture){drawPictures(ctx,this.app,this.
+picture,row,below2);below2+=pictureHeight(this.picture,this.step)+3}if(this.hasText)this.drawTexts(ctx,tokens.text,below2+
+11);const pointed=this.app.tokenOf(this.modality);if(pointed>=0&&pointed<n){pen(ctx,theme.ink(1),1.5);const height=below2-
+TOP3+(this.hasText?16:4);ctx.strokeRect(LEFT3+pointed*this.step,TOP3-4,this.step,height)}}drawBars(ctx,tokens){const{step}=this;
+const{theme}=this.app;const{cutoff,allocation}=this.share;const gap=step>9?2:step>4?1:.4;const end=LEFT3+tokens.positions.
+length*step;write(ctx,fmt(this.highest,1),LEFT3-8,TOP3+8,"right",theme.ink(.65));write(ctx,"v, α",LEFT3-8,TOP3+HIGH/2+4,
+"right",theme.ink(.65));write(ctx,"0",LEFT3-8,BASE,"right",theme.ink(.65));pen(ctx,theme.ink(.14),1);line(ctx,[[LEFT3-4,
+TOP3+.5],[end,TOP3+.5]]);const y=v=>BASE-clamp(v,0,this.highest)/this.highest*HIGH;const[funded,cut,color]=[theme.ink(.2),
+theme.ink(.13),theme.modality(this.index)];const[width,ceiling]=[step-gap,y(cutoff)];tokens.activation.forEach((a,i)=>{const[
+x,low]=[LEFT3+i*step+gap/2,y(Math.min(a,cutoff))];ctx.fillStyle=allocation[i]>0?funded:cut;ctx.fillRect(x,low,width,BASE-
+low);if(allocation[i]>0){const top=y(cutoff+allocation[i]);ctx.fillStyle=color;ctx.fillRect(x,top,width,ceiling-top)}if(tokens.
+muted[i])this.drawCross(ctx,x+width/2,BASE-10,Math.min(5,width/2+1))});pen(ctx,theme.ink(.5),1);line(ctx,[[LEFT3-4,BASE+
+.5],[end,BASE+.5]])}drawCross(ctx,x,y,r){pen(ctx,this.app.theme.warning,2);for(const side of[1,-1]){line(ctx,[[x-r,y-side*
+r],[x+r,y+side*r]])}}drawCutoff(ctx,width){const{theme}=this.app;const{cutoff}=this.share;if(!(cutoff>0))return;const y=BASE-
+clamp(cutoff,0,this.highest)/this.highest*HIGH;pen(ctx,theme.warning,1.6);line(ctx,[[LEFT3-4,y],[LEFT3+width+4,y]],[6,3]);
+ctx.font=theme.font(11,true);write(ctx,`λ ${fmt(cutoff)}`,LEFT3+width+8,clamp(y+4,TOP3+8,BASE),"left",theme.warning);ctx.
+font=theme.font(11)}drawTruth(ctx,truth,top){const{theme}=this.app;ctx.fillStyle=theme.ink(.85);truth.forEach((carries,i)=>{
+if(!carries)return;mark(ctx,"diamond",LEFT3+(i+.5)*this.step,top+3,Math.min(3,this.step/2));ctx.fill()});write(ctx,"trut\
+h",LEFT3-8,top+7,"right",theme.ink(.65))}drawEvidence(ctx,tokens,top){const{step,mostEvidence}=this;const{theme}=this.app;
+const cut=cutOf(tokens,this.share.cutoff);const foot=top+STICKS;const y=v=>foot-v/mostEvidence*STICKS;write(ctx,"e",LEFT3-
+8,top+STICKS/2+4,"right",theme.ink(.65));ctx.fillStyle=theme.ink(.5);tokens.evidence.forEach((e,i)=>{const x=LEFT3+(i+.5)*
+step-Math.min(2,step/3);ctx.fillRect(x,y(e),Math.min(4,step/1.5),foot-y(e))});if(cut===null||!(cut>0&&cut<mostEvidence))
+return;pen(ctx,theme.ink(.75),1);line(ctx,[[LEFT3-4,y(cut)],[LEFT3+tokens.evidence.length*step+4,y(cut)]],[2,2])}drawTexts(ctx,texts,y){
+for(let i=0;i<texts.length;i+=this.every){write(ctx,texts[i],LEFT3+(i+.5)*this.step,y,"center",this.app.theme.ink(.85))}}};var LEFT4=62;var RIGHT4=10;var HEAD=12;var ROW=14;var Participation=class{constructor(app,parent){this.app=app;const{modalities,
 levels}=app.data.table;const height=(ROW*levels.length+HEAD)*modalities.length+22;const label="Participation for each mo\
 dality and level: the middle 80 % and the median of all samples, and the picked sample.";this.canvas=new Canvas(app,parent,
-height,label,(ctx,width)=>this.draw(ctx,width-LEFT4-RIGHT4))}update(){this.canvas.paint()}draw(ctx,width){const{theme,data}=this.
-app;const{modalities,levels}=data.table;ctx.font=theme.font(11);let y=2;modalities.forEach((modality,index)=>{write(ctx,
-modality,0,y+9,"left",theme.ink(.85));y+=HEAD;levels.forEach((name,level)=>{write(ctx,name,LEFT4-6,y+10,"right",theme.ink(
-.65));this.drawLevel(ctx,modality,index,level,y,width);y+=ROW})});const ticks=[[0,"left"],[.5,"center"],[1,"right"]];for(const[
-v,align]of ticks)write(ctx,String(v),LEFT4+v*width,y+12,align,theme.ink(.65));write(ctx,"○ picked",LEFT4-6,y+12,"right",
-theme.ink(.65))}drawLevel(ctx,modality,index,level,y,width){const{theme,data}=this.app;const x=v=>LEFT4+clamp(v,0,1)*width;
-const[low,middle,high]=data.participation(modality,level);ctx.fillStyle=theme.ink(.08);ctx.fillRect(LEFT4,y+2,width,9);ctx.
-fillStyle=theme.modality(index);ctx.globalAlpha=.45;ctx.fillRect(x(low),y+2,Math.max(1,x(high)-x(low)),9);ctx.globalAlpha=
-1;ctx.fillRect(x(middle)-1,y+1,2.5,11);const tokens=data.tokens(modality,level);if(!tokens)return;const r=sum(data.share(
-tokens).allocation)/tokens.positions.length;mark(ctx,"circle",x(r),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,
-theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,waits}){const cut=(values,at2)=>{const width=values.shape[values.
+height,label,(ctx,width)=>this.draw(ctx,width-LEFT4-RIGHT4))}update(){const{data}=this.app;this.canvas.show(data.keep(),
+this.app.get("gamma"))}draw(ctx,width){const{theme,data}=this.app;const{modalities,levels}=data.table;ctx.font=theme.font(
+11);let y=2;modalities.forEach((modality,index)=>{write(ctx,modality,0,y+9,"left",theme.ink(.85));y+=HEAD;levels.forEach(
+(name,level)=>{write(ctx,name,LEFT4-6,y+10,"right",theme.ink(.65));this.drawLevel(ctx,modality,index,level,y,width);y+=ROW})});
+const ticks=[[0,"left"],[.5,"center"],[1,"right"]];for(const[v,align]of ticks)write(ctx,String(v),LEFT4+v*width,y+12,align,
+theme.ink(.65));write(ctx,"○ picked",LEFT4-6,y+12,"right",theme.ink(.65))}drawLevel(ctx,modality,index,level,y,width){
+const{theme,data}=this.app;const x=v=>LEFT4+clamp(v,0,1)*width;const[low,middle,high]=data.participation(modality,level);
+ctx.fillStyle=theme.ink(.08);ctx.fillRect(LEFT4,y+2,width,9);ctx.fillStyle=theme.modality(index);ctx.globalAlpha=.45;ctx.
+fillRect(x(low),y+2,Math.max(1,x(high)-x(low)),9);ctx.globalAlpha=1;ctx.fillRect(x(middle)-1,y+1,2.5,11);const tokens=data.
+tokens(modality,level);if(!tokens)return;const r=sum(data.share(tokens).allocation)/tokens.positions.length;mark(ctx,"ci\
+rcle",x(r),y+6.5,4);ctx.fillStyle=theme.paper;ctx.fill();pen(ctx,theme.ink(1),1.8);ctx.stroke()}};function answerOf(table,answer,{row,sample,gamma,muted,waits}){const cut=(values,at2)=>{const width=values.shape[values.
 shape.length-1];return values.v.subarray(at2*width,(at2+1)*width)};const traced=cut(table.prediction,row);const at=answer?
 answer.ids.indexOf(sample):-1;if(!answer||at<0){const moved=Math.abs(gamma-table.gamma)>1e-9;const why=answer?"this samp\
 le's other answers are not in the page":"without a model only the allocation follows γ";const asTraced=moved?`as traced\
@@ -347,18 +359,20 @@ muted||JSON.stringify(answer.muted)===JSON.stringify(muted));const others=waits?
 gammas[g])}, the nearest kept`;const place=at*gammas.length+g;return{place:exact?answer.place:void 0,prediction:cut(answer.
 prediction,place),traced,level_gate:cut(answer.level_gate,place),modality_gate:cut(answer.modality_gate,place),private_gate:cut(
 answer.private_gate,place),note:exact?`at γ = ${fmt(gamma)}${muted.length?`, ${muted.length} muted`:""}`:others}}function readings(outputs,task){
-if(task==="regression")return Array.from(outputs);return task==="multilabel"?sigmoids(outputs):softmax(outputs)}var MOST=10;var Predictions=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-predictions","aria-live":"p\
-olite"});const{task,prediction}=app.data.table;this.range=task==="regression"?extent(prediction.v):[0,1]}update(){const{
-data}=this.app;const{task,outputs}=data.table;const isValue=task==="regression";const answer=data.answer();const[now,traced]=[
-readings(answer.prediction,task),readings(answer.traced,task)];const truth=data.truthOf(data.row);const best=task==="cla\
-ssification"?now.indexOf(Math.max(...now)):-1;const likeliest=now.map((_,i)=>i);if(now.length>MOST)likeliest.sort((a,b)=>traced[b]-
-traced[a]).splice(MOST);likeliest.sort((a,b)=>a-b);this.el.replaceChildren(...likeliest.map(i=>{const name=outputs[i];return h(
-"div",{class:`clcr-prediction${i===best?" clcr-best":""}`,"data-output":name},h("span",{class:"clcr-name",title:name,text:name+
-(truth.has(name)?" ✓":"")}),h("span",{class:"clcr-bar"},h("i",{style:`width:${this.percent(now[i])}%`}),h("b",{style:`\
-left:${this.percent(traced[i])}%`})),h("span",{class:"clcr-number",text:isValue?fmt(now[i],3):`${fmt(100*now[i],1)} %`}))}));
-if(now.length>MOST)this.el.append(note(`the ${MOST} likeliest of ${now.length}`));if(isValue&&truth.size)this.el.append(
-note(`true value ${[...truth][0]}`));this.el.append(note(answer.note+(truth.size&&!isValue?", ✓ is true":""),"clcr-sai\
-d"))}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation v"],["line","cutoff","cut-off λ"],["s\
+if(task==="regression")return Array.from(outputs);return task==="multilabel"?sigmoids(outputs):softmax(outputs)}var MOST=10;var Predictions=class{constructor(app){this.app=app;this.key="";this.said=note("","clcr-said");this.el=h("di\
+v",{class:"clcr-predictions","aria-live":"polite"});const{task,prediction}=app.data.table;this.range=task==="regression"?
+extent(prediction.v):[0,1]}update(){const{data}=this.app;const{task}=data.table;const answer=data.answer();const[now,traced]=[
+readings(answer.prediction,task),readings(answer.traced,task)];const truth=data.truthOf(data.row);const isTrue=truth.size&&
+task!=="regression"?", ✓ is true":"";this.said.textContent=answer.note+isTrue;const key=JSON.stringify([now,traced,[...truth]]);
+if(this.key!==key)this.showRows(now,traced,truth);this.key=key}showRows(now,traced,truth){const{task,outputs}=this.app.data.
+table;const isValue=task==="regression";const best=task==="classification"?now.indexOf(Math.max(...now)):-1;const likeliest=now.
+map((_,i)=>i);if(now.length>MOST)likeliest.sort((a,b)=>traced[b]-traced[a]).splice(MOST);likeliest.sort((a,b)=>a-b);this.
+el.replaceChildren(...likeliest.map(i=>{const name=outputs[i];return h("div",{class:`clcr-prediction${i===best?" clcr-be\
+st":""}`,"data-output":name},h("span",{class:"clcr-name",title:name,text:name+(truth.has(name)?" ✓":"")}),h("span",{class:"\
+clcr-bar"},h("i",{style:`width:${this.percent(now[i])}%`}),h("b",{style:`left:${this.percent(traced[i])}%`})),h("span",{
+class:"clcr-number",text:isValue?fmt(now[i],3):`${fmt(100*now[i],1)} %`}))}));if(now.length>MOST)this.el.append(note(`th\
+e ${MOST} likeliest of ${now.length}`));if(isValue&&truth.size)this.el.append(note(`true value ${[...truth][0]}`));this.
+el.append(this.said)}percent(v){const[low,high]=this.range;return 100*clamp((v-low)/(high-low||1),0,1)}};var KEY=[["filled","allocation","allocation α"],["pale","activation","activation v"],["line","cutoff","cut-off λ"],["s\
 tick","evidence","evidence e"],["dots","cut","cut"]];var GAIN2=["ink","gain","b − a"];var Budget=class{constructor(app){
 this.app=app;const{data}=app;const main=h("div",{class:"clcr-main"});const side=h("div",{class:"clcr-side clcr-wide"});this.
 el=panel(app,"budget","Token budget","budget",[],[main,side]);const words=data.compared?[...KEY,GAIN2]:KEY;const key=words.
@@ -371,12 +385,12 @@ activation becomes 0 and the model runs again.":"Point at a token to read its nu
 app);side.append(term(app,"prediction","Prediction"),this.predictions.el);side.append(term(app,"participation","Particip\
 ation r, all samples"));this.participation=new Participation(app,side)}limit(parent,what,count,all){if(count<all)parent.
 append(note(`This page keeps the ${what} of ${counted(count)} of its ${counted(all)} samples.`))}update(){const{app}=this;
-const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;this.el.classList.toggle("clcr-waiting",waiting);if(waiting)
-return;this.missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));
-this.missing.replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.
-lanes.flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(
-lane=>lane.tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,
-highest);this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
+const here=app.data.blockRow>=0;const waiting=!here&&app.data.kernel;markWaiting(this.el,waiting);if(waiting)return;this.
+missing.hidden=here;if(!here){const go=button("go to one that is",()=>app.pickId(app.data.block?.ids[0]??""));this.missing.
+replaceChildren(app.data.missingNote("tokens")," ",go)}for(const lane of this.lanes)lane.read();const evidence=this.lanes.
+flatMap(lane=>lane.tokens?.evidence??[]);const most=Math.max(0,...evidence)*1.05||1;const asked2=this.lanes.flatMap(lane=>lane.
+tokens?.activation??[]);const highest=Math.max(1,...asked2);for(const lane of this.lanes)lane.update(here,most,highest);
+this.predictions.update();this.participation.update()}};var SHAPES=["circle","square","triangle","diamond","plus"];var Colouring=class{constructor(app){this.app=app;this.reaches=
 new Map;this.found=void 0}get column(){const name=this.app.get("color");if(this.found?.name!==name)this.found=this.app.data.
 table.columns.find(c=>c.name===name);return this.found}of(row){const{theme,data}=this.app;const column=this.column;if(!column){
 const index=data.table.modalities.indexOf(this.app.get("modality"));return{color:theme.modality(index),shape:"circle"}}const value=column.
@@ -420,8 +434,8 @@ draw(ctx,width,height));this.canvas.el.hidden=!this.all.length;const over=event=
 places.find(place=>at>=place.y&&at<place.y+ROW2);if(under)app.tip(event,this.describe(under.difference));else app.untip()};
 hovered(this.canvas.el,over,()=>app.untip())}describe({group,name,values,low,high,mean}){const{data}=this.app;return[`${group}\
 , ${name}: b − a`,`mean of all samples ${signed(mean,3)}`,`middle 80 %: ${signed(low,3)} to ${signed(high,3)}`,`id ${data.
-picked}: ${signed(values[data.row],3)}`]}update(){this.canvas.paint()}draw(ctx,width,height){const{theme,data}=this.app;
-const reach=Math.max(1e-6,...this.all.map(d=>Math.max(-d.low,d.high,Math.abs(d.values[data.row]||0))));const half=(width-
+picked}: ${signed(values[data.row],3)}`]}update(){this.canvas.show(this.app.data.row)}draw(ctx,width,height){const{theme,
+data}=this.app;const reach=Math.max(1e-6,...this.all.map(d=>Math.max(-d.low,d.high,Math.abs(d.values[data.row]||0))));const half=(width-
 LEFT5-RIGHT5)/2;const zero=LEFT5+half;const x=v=>zero+clamp(v/reach,-1,1)*(half-5);ctx.font=theme.font(11);let group="";
 for(const{y,difference}of this.places){const{name,modality,values,low,high,mean}=difference;if(difference.group!==group)
 write(ctx,difference.group,0,y-4,"left",theme.ink(.85));group=difference.group;write(ctx,name,LEFT5-6,y+10,"right",theme.
@@ -494,51 +508,55 @@ this.kernel=driver==="kernel";this.complete=this.kernel||Boolean(model.complete)
 this.compared=model.get("_compared")?.says?decode(model.get("_compared")):null;this.ids=this.table.ids;this.rowOf=new Map(
 this.ids.map((id,i)=>[id,i]));this.points={};this.block=null;this.blockRows=new Map;this.lackingOf=null;this.lackers=new Set;
 this.attentions=null;this.sounds=null;this.pictures=null;this.answers=null;this.ranges=new Map;this.kept=new Kept([]);this.
-shares=new WeakMap;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(name);if(name==="_po\
-ints")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name==="_sound")this.
-sounds=message(value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.answers=message(
-value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){return this.
-model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(this.picked)??
--1}pointsOf(modality,other=false){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;return this.points[kind]?.[(other?
-"b/":"")+this.spaceKey(modality)]}placesOf(modality,epoch,other=false){const points=this.pointsOf(modality,other);const start=other?
-0:epoch*this.ids.length*2;return points&&{values:points.v,start,width:2*points.reach}}spaceKey(modality){const space=this.
-model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.get("level")}/${modality}`}keep(){const of=[
-this.block,this.blockRow,this.model.get("muted"),this.attentions];if(of.some((part,i)=>part!==this.kept.of[i]))this.kept=
-new Kept(of);return this.kept}tokens(modality,level){if(!this.block)return null;const{block,blockRow}=this;const mutes=this.
-model.get("muted");return this.keep().once(`${modality}/${level}`,()=>tokensOf(block,blockRow,modality,level,mutes))}share(tokens){
-const gamma=this.model.get("gamma");const known=this.shares.get(tokens);if(known?.gamma===gamma)return known.share;const share=shareOf(
-tokens,gamma,this.table.sparse);this.shares.set(tokens,{gamma,share});return share}get lacking(){if(this.complete||!this.
-block)return null;if(this.lackingOf!==this.block){this.lackingOf=this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.
-blockRows.has(id)?[]:[row]))}return this.lackers.size?this.lackers:null}gain(tokens,share){return this.compared&&gainOf(
-tokens,share,this.model.get("gamma"),this.compared.sparse)}get attention(){return this.attentions?.ids.includes(this.picked)?
-this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.model.get("level");return Boolean(a?.
-levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=0)}get everyLevelIsHere(){return this.
-attentionIsHere&&this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.
-model.get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(attention,picked,modality,
-level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){const at=this.
-sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
-v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
-null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
-get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
-const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
-table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
-level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
-const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
-const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
-task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
-ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
-name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
-slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
-this.names=names;this.el=h("div",{class:"clcr-gatebars"});parent.append(this.el)}update(){const now=this.gates.nowAndTraced(
-this.gate).at(-1)?.[0]??[];const names=this.names.map((name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.
-color(i)}`}),name));const groups=this.gates.means(this.gate).slice(0,MOST2);this.el.replaceChildren(h("div",{class:"clcr\
--flat clcr-legend"},...names),this.bar(h("span",{text:`id ${this.app.get("picked")}`}),Array.from(now)),...groups.map(({
-name,rows,mean})=>{const onclick=event=>this.app.select(rows,event.shiftKey);return this.bar(h("button",{type:"button",text:name,
-title:`select ${name}`,onclick}),mean)}))}color(i){const{theme}=this.app;return this.gate==="modality_gate"?theme.modality(
-i):theme.level(i,this.names.length)}bar(label,values){const texts=this.names.map((name,i)=>`${name} ${fmt(values[i])}`);
-const pieces=texts.map((title,i)=>h("i",{style:`width:${100*values[i]}%;background:${this.color(i)}`,title}));const stack=h(
-"span",{class:"clcr-stack",role:"img","aria-label":texts.join(", ")},...pieces);return h("div",{class:"clcr-gatebar"},label,
-stack)}};function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];const[xj,
+shares=new WeakMap;this.gains=new WeakMap;for(const name of MESSAGES)this.take(name)}take(name){const value=this.model.get(
+name);if(name==="_points")this.points=decode(value);else if(name==="_attention")this.attentions=message(value);else if(name===
+"_sound")this.sounds=message(value);else if(name==="_picture")this.pictures=message(value);else if(name==="_answer")this.
+answers=message(value);else{this.block=message(value);this.blockRows=new Map(this.block?.ids.map((id,i)=>[id,i]))}}get picked(){
+return this.model.get("picked")}get row(){return this.rowOf.get(this.picked)??0}get blockRow(){return this.blockRows.get(
+this.picked)??-1}pointsOf(modality,other=false){const kind=`${this.model.get("projection")}/${this.model.get("space")}`;
+return this.points[kind]?.[(other?"b/":"")+this.spaceKey(modality)]}placesOf(modality,epoch,other=false){const points=this.
+pointsOf(modality,other);const start=other?0:epoch*this.ids.length*2;return points&&{values:points.v,start,width:2*points.
+reach}}spaceKey(modality){const space=this.model.get("space");return space.endsWith("_code")?space:`${space}/${this.model.
+get("level")}/${modality}`}keep(){const of=[this.block,this.blockRow,this.model.get("muted"),this.attentions];if(of.some(
+(part,i)=>part!==this.kept.of[i]))this.kept=new Kept(of);return this.kept}tokens(modality,level){if(!this.block)return null;
+const{block,blockRow}=this;const mutes=this.model.get("muted");return this.keep().once(`${modality}/${level}`,()=>tokensOf(
+block,blockRow,modality,level,mutes))}share(tokens){const gamma=this.model.get("gamma");const known=this.shares.get(tokens);
+if(known?.gamma===gamma)return known.share;const share=shareOf(tokens,gamma,this.table.sparse);this.shares.set(tokens,{gamma,
+share});return share}get lacking(){if(this.complete||!this.block)return null;if(this.lackingOf!==this.block){this.lackingOf=
+this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.blockRows.has(id)?[]:[row]))}return this.lackers.size?this.
+lackers:null}gain(tokens,share){if(!this.compared)return null;const known=this.gains.get(share);if(known!==void 0)return known;
+const gain=gainOf(tokens,share,this.model.get("gamma"),this.compared.sparse);this.gains.set(share,gain);return gain}get attention(){
+return this.attentions?.ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.
+model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=
+0)}get everyLevelIsHere(){return this.attentionIsHere&&this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.
+model.get("level"),head=this.model.get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(
+attention,picked,modality,level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){
+const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
+of[modality]?.[at]?.v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.
+of[modality]?.[at]??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[
+gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,
+muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
+return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
+v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
+q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
+ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
+name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
+const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
+return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
+true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
+his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+this.names=names;this.el=h("div",{class:"clcr-gatebars"});this.groups=[];this.picked=h("div");this.pickedKey="";parent.append(
+this.el)}update(){const groups=this.gates.means(this.gate);if(this.groups!==groups)this.showGroups(groups);const now=Array.
+from(this.gates.nowAndTraced(this.gate).at(-1)?.[0]??[]);const label=`id ${this.app.get("picked")}`;const key=`${label}|${now.
+join()}`;if(this.pickedKey===key)return;this.pickedKey=key;const picked=this.bar(h("span",{text:label}),now);this.picked.
+replaceWith(picked);this.picked=picked}showGroups(groups){this.groups=groups;this.pickedKey="";const names=this.names.map(
+(name,i)=>h("span",{},h("i",{class:"clcr-dot",style:`background:${this.color(i)}`}),name));this.el.replaceChildren(h("di\
+v",{class:"clcr-flat clcr-legend"},...names),this.picked,...groups.slice(0,MOST2).map(({name,rows,mean})=>{const onclick=event=>this.
+app.select(rows,event.shiftKey);return this.bar(h("button",{type:"button",text:name,title:`select ${name}`,onclick}),mean)}))}color(i){
+const{theme}=this.app;return this.gate==="modality_gate"?theme.modality(i):theme.level(i,this.names.length)}bar(label,values){
+const texts=this.names.map((name,i)=>`${name} ${fmt(values[i])}`);const pieces=texts.map((title,i)=>h("i",{style:`width:${100*
+values[i]}%;background:${this.color(i)}`,title}));const stack=h("span",{class:"clcr-stack",role:"img","aria-label":texts.
+join(", ")},...pieces);return h("div",{class:"clcr-gatebar"},label,stack)}};function inside(x,y,loop){let within=false;for(let i=0,j=loop.length-1;i<loop.length;j=i++){const[xi,yi]=loop[i];const[xj,
 yj]=loop[j];if(yi>y!==yj>y&&x<(xj-xi)*(y-yi)/(yj-yi)+xi)within=!within}return within}function nearest({x,y},[px,py],reach=12){
 let best=-1;let least=reach*reach;for(let i=0;i<x.length;i++){const d=(x[i]-px)**2+(y[i]-py)**2;if(d<least){least=d;best=
 i}}return best}function triangle(width,height){const side=Math.min(width-20,(height-44)/.866);const left=(width-side)/2;
@@ -574,56 +592,58 @@ this.start=null;this.loop=null;this.view=new Viewport;this.grip=null;const{el}=t
 el.addEventListener("pointerdown",event=>this.down(event));el.addEventListener("pointermove",event=>this.move(event));el.
 addEventListener("pointerup",event=>this.up(event));el.addEventListener("pointercancel",()=>this.drop());el.addEventListener(
 "pointerleave",()=>{this.hover=-1;app.untip();this.canvas.paint()});el.addEventListener("keydown",event=>this.viewKeys(event)||
-app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){if(this.
-source.heightAt)this.canvas.setHeight(this.source.heightAt(this.canvas.width));this.canvas.paint()}draw(ctx,w,hh){const{
-app}=this;const placeKey=this.source.key();const{scale}=this.canvas;const{view}=this;view.size=[w,hh];const rest=[placeKey,
-w,hh,scale,app.theme.name,app.get("color"),app.dimmingKey].join("|");const key=`${rest}|${view.key}`;const turning=performance.
-now()<this.turnsUntil&&rest===this.drawn.rest&&this.all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==
-this.drawnKey){const size=`${w}x${hh}`;const before=this.target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.
-source.place(w,hh);const target=this.seenPoints(this.all);if(this.placeKey===placeKey)this.moving=null;const moved=this.
-source.animate&&before&&target.x.length<=VERY_MANY&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==
-placeKey;Object.assign(this,{target,size,placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").
-matches)this.travel(before,target);else if(!this.moving)this.points=target;this.paintBase(w,hh);this.drawn={rest,times:view.
-times,shift:view.shift}}const by=turning?view.times/this.drawn.times:1;const[left,top]=turning?view.shift.map((to,axis)=>to-
-this.drawn.shift[axis]*by):[0,0];ctx.drawImage(this.base,left,top,w*by,hh*by);this.source.above?.(ctx,w,hh);this.paintMarks(
-ctx,w,hh);if(this.loop)paintLoop(ctx,app.theme,this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.
-y.slice()};const started=performance.now();this.moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)
-return;const part=Math.min(1,(performance.now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;
-this.moving=null}else{const x=target.x.map((v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-
-from.y[i])*ease);this.points={...target,x,y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<
-1)requestAnimationFrame(step)};this.points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;
-const{scale}=this.canvas;const ctx=contextOf(base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=
-Math.round(hh*scale);ctx.setTransform(scale,0,0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.
-length;const r=n>VERY_MANY?1.6:n>MANY?2.3:n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.
-data;const looks=this.marksOf(r);const picture=n>MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?
-looks.marks.map(stampOf):[];for(const chosen of some?[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<
-n;i++){if(some&&app.selected.has(sample[i])!==chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;
-if(picture){splat(picture,stamps2[looks.of[i]],x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.
-marks[looks.of[i]];const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/
-2,width,height)}}ctx.globalAlpha=1;if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.
-view;return{...all,x:all.x.map(v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;
-const{sample,layer}=points;const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("mod\
-ality"),app.theme.name,r,scale].join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;
-const numbers={};const marks=[];const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.
-look?.(sample[i],layer?layer[i]:0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];
-if(shapes[look.shape]===void 0)shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}
-this.lookKey=key;this.looks={of,marks};return this.looks}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;
-pen(ctx,app.theme.ink(.75),1);let rings=0;if(app.selected.size&&app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){
-if(!app.selected.has(sample[i]))continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.
-marks?.(w,hh)??this.picked())paintPicked(ctx,app.theme,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.
-ink(1),1.5);ring(ctx,x[this.hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.
-app.data;const found2=[];for(let i=0;i<sample.length;i++)if(sample[i]===row)found2.push([x[i],y[i],false]);return found2}zoom(factor,at=[
-this.canvas.width/2,this.canvas.height/2]){this.view.zoom(factor,at);this.seen()}pan(by){this.view.pan(by);this.seen()}whole(){
-this.view.reset();this.seen()}seen(){this.hover=-1;this.app.untip();const paint=()=>this.canvas.el.isConnected&&this.canvas.
-paint();this.frame||=requestAnimationFrame(()=>{this.frame=0;paint()});if(this.all.x.length<=VERY_MANY)return;this.turnsUntil=
-performance.now()+REST;clearTimeout(this.turned);this.turned=setTimeout(paint,REST+10)}wheel(event){if(!event.ctrlKey&&!event.
-metaKey)return;event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(2**(-clamp(pixels2,-300,
-300)/200),this.canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||event.altKey)return false;
-const ways={ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key==="+"||event.key==="=")this.
-zoom(STEP);else if(event.key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.shiftKey&&ways[event.
-key])this.pan(ways[event.key]);else return false;event.preventDefault();return true}down(event){if(this.source.zooms&&(event.
-button===1||!event.button&&event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.canvas.el.setPointerCapture(
-event.pointerId);return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){
+app.stepKeys(event));if(source.zooms)el.addEventListener("wheel",event=>this.wheel(event),{passive:false})}update(){const{
+app,canvas,source,view}=this;if(source.heightAt)canvas.setHeight(source.heightAt(canvas.width));const marks=source.marks?.(
+canvas.width,canvas.height)??this.picked();const parts=[source.key(),view.key,app.get("color"),app.selected,marks.join(),
+...source.overlay?.()??[]];canvas.show(...parts)}draw(ctx,w,hh){const{app}=this;const placeKey=this.source.key();const{scale}=this.
+canvas;const{view}=this;view.size=[w,hh];const rest=[placeKey,w,hh,scale,app.theme.name,app.get("color"),app.dimmingKey].
+join("|");const key=`${rest}|${view.key}`;const turning=performance.now()<this.turnsUntil&&rest===this.drawn.rest&&this.
+all.x.length>VERY_MANY;if(turning)this.points=this.seenPoints(this.all);else if(key!==this.drawnKey){const size=`${w}x${hh}`;
+const before=this.target;if(this.placeKey!==placeKey||this.size!==size)this.all=this.source.place(w,hh);const target=this.
+seenPoints(this.all);if(this.placeKey===placeKey)this.moving=null;const moved=this.source.animate&&before&&target.x.length<=
+VERY_MANY&&before.x.length===target.x.length&&this.size===size&&this.placeKey!==placeKey;Object.assign(this,{target,size,
+placeKey,drawnKey:key});if(moved&&!matchMedia("(prefers-reduced-motion: reduce)").matches)this.travel(before,target);else if(!this.
+moving)this.points=target;this.paintBase(w,hh);this.drawn={rest,times:view.times,shift:view.shift}}const by=turning?view.
+times/this.drawn.times:1;const[left,top]=turning?view.shift.map((to,axis)=>to-this.drawn.shift[axis]*by):[0,0];ctx.drawImage(
+this.base,left,top,w*by,hh*by);this.source.above?.(ctx,w,hh);this.paintMarks(ctx,w,hh);if(this.loop)paintLoop(ctx,app.theme,
+this.loop)}travel(before,target){const from={x:before.x.slice(),y:before.y.slice()};const started=performance.now();this.
+moving=target;const step=()=>{if(this.moving!==target||!this.canvas.el.isConnected)return;const part=Math.min(1,(performance.
+now()-started)/TRAVEL);const ease=1-(1-part)**3;if(part>=1){this.points=target;this.moving=null}else{const x=target.x.map(
+(v,i)=>from.x[i]+(v-from.x[i])*ease);const y=target.y.map((v,i)=>from.y[i]+(v-from.y[i])*ease);this.points={...target,x,
+y}}this.paintBase(this.canvas.width,this.canvas.height);this.canvas.paint();if(part<1)requestAnimationFrame(step)};this.
+points={...target,...from};requestAnimationFrame(step)}paintBase(w,hh){const{app,base}=this;const{scale}=this.canvas;const ctx=contextOf(
+base,{willReadFrequently:true});base.width=Math.round(w*scale);base.height=Math.round(hh*scale);ctx.setTransform(scale,0,
+0,scale,0,0);this.source.frame(ctx,w,hh);const{x,y,sample}=this.points;const n=x.length;const r=n>VERY_MANY?1.6:n>MANY?2.3:
+n>900?3.1:n>200?3.8:4.6;this.radius=r;const some=app.selected.size>1;const{lacking}=app.data;const looks=this.marksOf(r);
+const picture=n>MANY?ctx.getImageData(0,0,base.width,base.height):null;const stamps2=picture?looks.marks.map(stampOf):[];
+for(const chosen of some?[false,true]:[true]){const strength=chosen?n>900?.78:.88:.14;for(let i=0;i<n;i++){if(some&&app.
+selected.has(sample[i])!==chosen)continue;const opacity=lacking?.has(sample[i])?.4*strength:strength;if(picture){splat(picture,
+stamps2[looks.of[i]],x[i]*scale,y[i]*scale,opacity);continue}ctx.globalAlpha=opacity;const sprite=looks.marks[looks.of[i]];
+const[width,height]=[sprite.width/scale,sprite.height/scale];ctx.drawImage(sprite,x[i]-width/2,y[i]-height/2,width,height)}}
+ctx.globalAlpha=1;if(!picture)return;ctx.putImageData(picture,0,0)}seenPoints(all){const{times,shift}=this.view;return{...all,
+x:all.x.map(v=>v*times+shift[0]),y:all.y.map(v=>v*times+shift[1])}}marksOf(r){const{app,points,source}=this;const{sample,
+layer}=points;const{scale}=this.canvas;const key=[this.placeKey,sample.length,app.get("color"),app.get("modality"),app.theme.
+name,r,scale].join("|");if(key===this.lookKey&&this.looks.of.length===sample.length)return this.looks;const numbers={};const marks=[];
+const of=new Uint16Array(sample.length);for(let i=0;i<sample.length;i++){const look=source.look?.(sample[i],layer?layer[i]:
+0)??app.colouring.of(sample[i]);numbers[look.color]??={};const shapes=numbers[look.color];if(shapes[look.shape]===void 0)
+shapes[look.shape]=marks.push(app.theme.sprite(look,r,scale))-1;of[i]=shapes[look.shape]}this.lookKey=key;this.looks={of,
+marks};return this.looks}paintMarks(ctx,w,hh){const{app}=this;const{x,y,sample}=this.points;pen(ctx,app.theme.ink(.75),1);
+let rings=0;if(app.selected.size&&app.selected.size<=300){for(let i=0;i<x.length&&rings<900;i++){if(!app.selected.has(sample[i]))
+continue;ring(ctx,x[i],y[i],this.radius+1.2);rings++}}for(const[mx,my,ghost]of this.source.marks?.(w,hh)??this.picked())
+paintPicked(ctx,app.theme,mx,my,ghost);if(this.hover>=0&&this.hover<x.length){pen(ctx,app.theme.ink(1),1.5);ring(ctx,x[this.
+hover],y[this.hover],this.radius+3)}}picked(){const{x,y,sample}=this.points;const{row}=this.app.data;const found2=[];for(let i=0;i<
+sample.length;i++)if(sample[i]===row)found2.push([x[i],y[i],false]);return found2}zoom(factor,at=[this.canvas.width/2,this.
+canvas.height/2]){this.view.zoom(factor,at);this.seen()}pan(by){this.view.pan(by);this.seen()}whole(){this.view.reset();
+this.seen()}seen(){this.hover=-1;this.app.untip();const paint=()=>this.canvas.el.isConnected&&this.canvas.paint();this.frame||=
+requestAnimationFrame(()=>{this.frame=0;paint()});if(this.all.x.length<=VERY_MANY)return;this.turnsUntil=performance.now()+
+REST;clearTimeout(this.turned);this.turned=setTimeout(paint,REST+10)}wheel(event){if(!event.ctrlKey&&!event.metaKey)return;
+event.preventDefault();const pixels2=event.deltaY*(event.deltaMode?33:1);this.zoom(2**(-clamp(pixels2,-300,300)/200),this.
+canvas.at(event))}viewKeys(event){if(!this.source.zooms||event.ctrlKey||event.metaKey||event.altKey)return false;const ways={
+ArrowLeft:[60,0],ArrowRight:[-60,0],ArrowUp:[0,60],ArrowDown:[0,-60]};if(event.key==="+"||event.key==="=")this.zoom(STEP);else if(event.
+key==="-")this.zoom(1/STEP);else if(event.key==="0")this.whole();else if(event.shiftKey&&ways[event.key])this.pan(ways[event.
+key]);else return false;event.preventDefault();return true}down(event){if(this.source.zooms&&(event.button===1||!event.button&&
+event.altKey)){event.preventDefault();this.grip=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId);
+return}if(event.button)return;this.start=this.canvas.at(event);this.canvas.el.setPointerCapture(event.pointerId)}move(event){
 const{app}=this;const at=this.canvas.at(event);if(this.grip){this.pan([at[0]-this.grip[0],at[1]-this.grip[1]]);this.grip=
 at;return}if(this.start){if(!this.loop&&Math.hypot(at[0]-this.start[0],at[1]-this.start[1])>5)this.loop=[this.start];if(!this.
 loop)return;this.loop.push(at);app.untip();return this.canvas.paint()}const under=nearest(this.points,at);if(under!==this.
@@ -648,13 +668,13 @@ xOf(0,width),2+ROW3*m,xOf(1,width)-xOf(0,width),38);write(ctx,name,70,25+ROW3*m,
 names=names;this.values=this.app.data.table[gate].v;const corners=names.join(", ");const label=`${title}: each sample is\
  a point between ${corners}; the nearer a corner, the more it counts.`;this.cloud=new Cloud(this.app,parent,236,label,{key:()=>`${gate}${gates.
 zoom?" zoomed":""}`,place:(width,height)=>this.place(this.corners(width,height)),frame:(ctx,width,height)=>this.frame(ctx,
-width,height),above:(ctx,width,height)=>this.drawMeans(ctx,this.corners(width,height)),marks:(width,height)=>{const corners2=this.
-corners(width,height);return gates.nowAndTraced(gate).map(([values,ghost])=>[...barycentric(values,0,corners2),ghost])},
-heightAt:width=>Math.round(clamp((width-20)*.866+46,150,320))})}update(){this.cloud.update()}corners(width,height){const corners=triangle(
-width,height);if(!this.gates.zoom)return corners;const{x,y}=this.place(corners);return corners.map(enlarge(x,y,[width,height],
-50))}place(corners){const{values}=this;const n=this.app.data.ids.length;const points={x:new Float32Array(n),y:new Float32Array(
-n),sample:new Int32Array(n)};const[[ax,ay],[bx,by],[cx,cy]]=corners;for(let i=0;i<n;i++){const[a,b,c]=[values[3*i],values[3*
-i+1],values[3*i+2]];points.x[i]=a*ax+b*bx+c*cx;points.y[i]=a*ay+b*by+c*cy;points.sample[i]=i}return points}frame(ctx,width,height){
+width,height),above:(ctx,width,height)=>this.drawMeans(ctx,this.corners(width,height)),overlay:()=>[gates.means(gate)],marks:(width,height)=>{
+const corners2=this.corners(width,height);return gates.nowAndTraced(gate).map(([values,ghost])=>[...barycentric(values,0,
+corners2),ghost])},heightAt:width=>Math.round(clamp((width-20)*.866+46,150,320))})}update(){this.cloud.update()}corners(width,height){
+const corners=triangle(width,height);if(!this.gates.zoom)return corners;const{x,y}=this.place(corners);return corners.map(
+enlarge(x,y,[width,height],50))}place(corners){const{values}=this;const n=this.app.data.ids.length;const points={x:new Float32Array(
+n),y:new Float32Array(n),sample:new Int32Array(n)};const[[ax,ay],[bx,by],[cx,cy]]=corners;for(let i=0;i<n;i++){const[a,b,
+c]=[values[3*i],values[3*i+1],values[3*i+2]];points.x[i]=a*ax+b*bx+c*cx;points.y[i]=a*ay+b*by+c*cy;points.sample[i]=i}return points}frame(ctx,width,height){
 const{theme}=this.app;const corners=this.corners(width,height);const[a,b,c]=corners;pen(ctx,theme.ink(.45),1);line(ctx,[
 a,b,c,a]);pen(ctx,theme.ink(.13),1);for(const q of[.25,.5,.75]){for(const gate of[0,1,2])this.drawLevelLine(ctx,q,gate,corners)}
 ctx.font=theme.font(11,true);const below2=Math.min(height-6,a[1]+16);const ink=theme.ink(.85);write(ctx,this.names[0],Math.
@@ -772,13 +792,13 @@ const{data}=this.app;const id=data.ids[row];const pick=button(`id ${id}`,()=>thi
 label",`pick id ${id}`);const label=data.fact("label",row);return h("li",{},pick,h("span",{text:label??"",title:label&&`\
 label ${label}`}),fmt(distance))}draw(ctx){if(!this.el.open||!this.found.length)return;const{subspaces}=this;const{values,
 start,width}=this.drawn();const seen=row=>subspaces.toCanvas([values[start+2*row]/width,values[start+2*row+1]/width]);pen(
-ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
+ctx,this.app.theme.ink(.7),1);const from=seen(this.app.data.row);for(const{row}of this.found)line(ctx,[from,seen(row)])}};var PATIENCE2=700;var Probes=class{constructor(app){this.app=app;this.el=h("div",{class:"clcr-probes"});this.key="";this.
 waited=false;this.rows=void 0;this.asking=0;app.cleanups.push(()=>clearTimeout(this.asking))}update(waiting){const{app}=this;
 const key=app.data.spaceKey(app.get("modality"));const rows=app.get("_probes")?.[key];if(this.key===key&&this.rows===rows&&
 this.waited===waiting)return;Object.assign(this,{key,rows,waited:waiting});clearTimeout(this.asking);this.el.replaceChildren(
 term(app,"probe","Read by a linear probe"));if(rows)this.fill(rows);else this.el.append(note(app.data.kernel?"measuring…":
 "not measured for this page"));if(!rows&&app.data.kernel&&!waiting){this.asking=setTimeout(()=>{app.model.send({probe:[app.
-get("space"),app.get("level"),app.get("modality")]})},PATIENCE)}}fill(rows){for(const{target,accuracy,shuffled,chance}of rows){
+get("space"),app.get("level"),app.get("modality")]})},PATIENCE2)}}fill(rows){for(const{target,accuracy,shuffled,chance}of rows){
 const control=`shuffled ${fmt(shuffled)}, chance ${fmt(chance)}`;const bar=h("div",{class:"clcr-probe-bar",role:"img","a\
 ria-label":`${target}: accuracy ${fmt(accuracy)}, ${control}`},h("i",{style:`width:${100*clamp(accuracy,0,1)}%`}),h("b",
 {style:`left:${100*clamp(shuffled,0,1)}%`}));this.el.append(h("div",{class:"clcr-probe",title:control},h("span",{title:target,
@@ -795,54 +815,55 @@ app,"space","Space",spaces,"space"),picker(app,"modality","Modality",table.modal
 this.el=panel(app,"subspaces","Subspaces","space",controls,[main,side]);this.cloud=new Cloud(app,main,400,"Samples in th\
 e chosen space. Arrow keys step through the samples.",{key:()=>this.key(),place:(width,height)=>this.place([width,height]),
 frame:(ctx,width,height)=>this.frame(ctx,width,height),look:(row,layer)=>this.byModality?{color:app.theme.modality(layer),
-shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),above:(ctx,width,height)=>this.above(ctx,[width,height]),marks:()=>this.
-marks(),animate:true,zooms:true});this.legend=h("div",{class:"clcr-legend"});this.probes=new Probes(app);this.neighbours=
-new Neighbours(this);side.append(this.legend,this.neighbours.el,this.probes.el);this.note=note("");main.append(this.note);
-this.epochs=table.epochs>1?new Epochs(app):null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.
-app;const all=[["pca","PCA"],["umap","UMAP"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.
-startsWith(name)))}showDensity(on){this.density=on?new Density:null}traces(){const onchange=event=>{this.other=inputValue(
-event)==="b";this.app.refresh()};const options=["a","b"].map(value=>h("option",{value,text:value}));return h("label",{class:"\
-clcr-control"},term(this.app,"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){const each=[
-["−","Shrink",()=>this.cloud.zoom(1/STEP)],["+","Enlarge",()=>this.cloud.zoom(STEP)],["all","See all points",()=>this.
-cloud.whole()]];const buttons=each.map(([text,label,run])=>{const made=button(text,run);made.setAttribute("aria-label",label);
-made.title=`${label}: Ctrl and wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});return h("span",
-{class:"clcr-control"},...buttons)}get byModality(){return this.app.get("color")==="modality"}get isCode(){return this.app.
-get("space").endsWith("_code")}get shown(){const{app}=this;return this.byModality&&app.get("space")==="shared"?app.data.
-table.modalities:[app.get("modality")]}above(ctx,size){this.density?.draw(ctx,this.app.theme,this.cloud.points,size);this.
-neighbours.draw(ctx)}marks(){const{app}=this;const dots=this.cloud.picked();if(this.other)return[...this.placesAsTraced(),
-...dots];const place=app.data.answer().place;if(!place||app.get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-
-1)return dots;const level=app.get("level");const marks=this.shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.
-data.pointsOf(m)?.reach;if(!reach||!this.isCode&&!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+
-1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[
-...dots.filter(moved).map(([x,y])=>[x,y,true]),...marks]}placesAsTraced(){const{data}=this.app;return this.shown.flatMap(
-m=>{const places=data.placesOf(m,data.table.epochs-1);if(!places||!this.isCode&&!data.table.present[m].v[data.row])return[];
-const[x,y]=[0,1].map(axis=>places.values[places.start+2*data.row+axis]/places.width);return[[...this.toCanvas([x,y]),true]]})}key(){
-const{app}=this;const modality=app.get("modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;
-const here=Boolean(app.data.pointsOf(modality,this.other));return[space,here,app.get("epoch"),this.byModality,this.zoom,
-this.other].join()}place(size){const{app}=this;const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.
-map(length=>(length-side)/2);const fit=([u,v])=>[left+u*side,top+(1-v)*side];let toWhole=fit;const most=this.shown.length*
-ids.length;const[x,y]=[new Float32Array(most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),new Uint8Array(
-most)];let n=0;for(const m of this.shown){const places=app.data.placesOf(m,app.get("epoch"),this.other);if(!places)continue;
-const{values,start,width}=places;const number=table.modalities.indexOf(m);for(let i=0;i<ids.length;i++){if(!this.isCode&&
-!table.present[m].v[i])continue;x[n]=left+values[start+2*i]/width*side;y[n]=top+(1-values[start+2*i+1]/width)*side;sample[n]=
-i;layer[n]=number;n++}}if(this.zoom&&n){const move=enlarge(x.subarray(0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)
-[x[i],y[i]]=move([x[i],y[i]]);toWhole=place=>move(fit(place))}const{view}=this.cloud;this.toCanvas=place=>view.see(toWhole(
-place));return{x:x.subarray(0,n),y:y.subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){
-const{theme}=this.app;const[x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[
-[0,y],[width,y]]);ctx.font=theme.font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1\
- →`,width-4,height-5,"right",theme.ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;
-for(const{name,select}of app.pickers){if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.
-data.pointsOf(app.get("modality"));this.el.classList.toggle("clcr-waiting",waiting);this.note.textContent=waiting?"The k\
-ernel is fitting this projection; a first UMAP takes some 20 s.":this.noteText();this.neighbours.update();if(!waiting)this.
-cloud.update();app.colouring.fillLegend(this.legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{
-app}=this;if(this.other)return this.otherNote();const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]}\
- level`;const range=this.zoom?"Enlarged around these points.":"One range for all levels and modalities of a space.";const pale=app.
-data.lacking?" Pale: this page keeps no tokens of theirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.
-density?` Lines: the densest regions, with ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} \
-samples${level}. ${range} Click or draw a loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.
-compared?.distance[data.spaceKey(this.app.get("modality"))];if(!found2)return"The other trace has no such space.";return`\
-Trace b, turned and scaled as a whole to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(
-found2[1])} with its samples shuffled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
+shape:SHAPES[layer%SHAPES.length]}:app.colouring.of(row),above:(ctx,width,height)=>this.above(ctx,[width,height]),overlay:()=>[
+this.density,this.neighbours.el.open,this.neighbours.found],marks:()=>this.marks(),animate:true,zooms:true});this.legend=
+h("div",{class:"clcr-legend"});this.probes=new Probes(app);this.neighbours=new Neighbours(this);side.append(this.legend,
+this.neighbours.el,this.probes.el);this.note=note("");main.append(this.note);this.epochs=table.epochs>1?new Epochs(app):
+null;if(this.epochs)main.append(this.epochs.el)}projections(){const{data}=this.app;const all=[["pca","PCA"],["umap","UMA\
+P"]];return all.filter(([name])=>data.kernel||Object.keys(data.points).some(kind=>kind.startsWith(name)))}showDensity(on){
+this.density=on?new Density:null}traces(){const onchange=event=>{this.other=inputValue(event)==="b";this.app.refresh()};
+const options=["a","b"].map(value=>h("option",{value,text:value}));return h("label",{class:"clcr-control"},term(this.app,
+"trace","Trace"),h("select",{"aria-label":"Trace",onchange},...options))}lens(){const each=[["−","Shrink",()=>this.cloud.
+zoom(1/STEP)],["+","Enlarge",()=>this.cloud.zoom(STEP)],["all","See all points",()=>this.cloud.whole()]];const buttons=each.
+map(([text,label,run])=>{const made=button(text,run);made.setAttribute("aria-label",label);made.title=`${label}: Ctrl an\
+d wheel, or + − 0; Alt and drag, or Shift and arrows, move`;return made});return h("span",{class:"clcr-control"},...buttons)}get byModality(){
+return this.app.get("color")==="modality"}get isCode(){return this.app.get("space").endsWith("_code")}get shown(){const{
+app}=this;return this.byModality&&app.get("space")==="shared"?app.data.table.modalities:[app.get("modality")]}above(ctx,size){
+this.density?.draw(ctx,this.app.theme,this.cloud.points,size);this.neighbours.draw(ctx)}marks(){const{app}=this;const dots=this.
+cloud.picked();if(this.other)return[...this.placesAsTraced(),...dots];const place=app.data.answer().place;if(!place||app.
+get("projection")!=="pca"||app.get("epoch")<app.data.table.epochs-1)return dots;const level=app.get("level");const marks=this.
+shown.flatMap(m=>{const at=place[app.data.spaceKey(m)];const reach=app.data.pointsOf(m)?.reach;if(!reach||!this.isCode&&
+!app.data.tokens(m,level))return[];const[x,y]=this.toCanvas([(at[0]/reach+1)/2,(at[1]/reach+1)/2]);return[[x,y,false]]});
+const moved=([x,y])=>marks.every(([nx,ny])=>Math.hypot(nx-x,ny-y)>1);return[...dots.filter(moved).map(([x,y])=>[x,y,true]),
+...marks]}placesAsTraced(){const{data}=this.app;return this.shown.flatMap(m=>{const places=data.placesOf(m,data.table.epochs-
+1);if(!places||!this.isCode&&!data.table.present[m].v[data.row])return[];const[x,y]=[0,1].map(axis=>places.values[places.
+start+2*data.row+axis]/places.width);return[[...this.toCanvas([x,y]),true]]})}key(){const{app}=this;const modality=app.get(
+"modality");const space=`${app.get("projection")}/${app.data.spaceKey(modality)}`;const here=Boolean(app.data.pointsOf(modality,
+this.other));return[space,here,app.get("epoch"),this.byModality,this.zoom,this.other].join()}place(size){const{app}=this;
+const{table,ids}=app.data;const side=Math.min(...size)-26;const[left,top]=size.map(length=>(length-side)/2);const fit=([
+u,v])=>[left+u*side,top+(1-v)*side];let toWhole=fit;const most=this.shown.length*ids.length;const[x,y]=[new Float32Array(
+most),new Float32Array(most)];const[sample,layer]=[new Int32Array(most),new Uint8Array(most)];let n=0;for(const m of this.
+shown){const places=app.data.placesOf(m,app.get("epoch"),this.other);if(!places)continue;const{values,start,width}=places;
+const number=table.modalities.indexOf(m);for(let i=0;i<ids.length;i++){if(!this.isCode&&!table.present[m].v[i])continue;
+x[n]=left+values[start+2*i]/width*side;y[n]=top+(1-values[start+2*i+1]/width)*side;sample[n]=i;layer[n]=number;n++}}if(this.
+zoom&&n){const move=enlarge(x.subarray(0,n),y.subarray(0,n),size,40);for(let i=0;i<n;i++)[x[i],y[i]]=move([x[i],y[i]]);toWhole=
+place=>move(fit(place))}const{view}=this.cloud;this.toCanvas=place=>view.see(toWhole(place));return{x:x.subarray(0,n),y:y.
+subarray(0,n),sample:sample.subarray(0,n),layer:layer.subarray(0,n)}}frame(ctx,width,height){const{theme}=this.app;const[
+x,y]=this.toCanvas([.5,.5]);pen(ctx,theme.ink(.1),1);line(ctx,[[x,0],[x,height]]);line(ctx,[[0,y],[width,y]]);ctx.font=theme.
+font(11);const name=this.app.get("projection")==="pca"?"PC":"UMAP ";write(ctx,`${name}1 →`,width-4,height-5,"right",theme.
+ink(.6));write(ctx,`↑ ${name}2`,4,12,"left",theme.ink(.6))}update(){const{app}=this;for(const{name,select}of app.pickers){
+if(name==="modality"&&this.el.contains(select))select.disabled=this.isCode}const waiting=!app.data.pointsOf(app.get("mod\
+ality"));markWaiting(this.el,waiting);this.note.textContent=waiting?"The kernel is fitting this projection; a first UMAP\
+ takes some 20 s.":this.noteText();this.neighbours.update();if(!waiting)this.cloud.update();app.colouring.fillLegend(this.
+legend);this.probes.update(waiting);this.epochs?.update()}noteText(){const{app}=this;if(this.other)return this.otherNote();
+const level=this.isCode?"":` · ${app.data.table.levels[app.get("level")]} level`;const range=this.zoom?"Enlarged around\
+ these points.":"One range for all levels and modalities of a space.";const pale=app.data.lacking?" Pale: this page keep\
+s no tokens of theirs.":"";const lines=SHARES.map(share=>100*share).join(", ");const dense=this.density?` Lines: the den\
+sest regions, with ${lines} % of the points in view.`:"";return`${counted(app.data.ids.length)} samples${level}. ${range}\
+ Click or draw a loop to select.${pale}${dense}`}otherNote(){const{data}=this.app;const found2=data.compared?.distance[data.
+spaceKey(this.app.get("modality"))];if(!found2)return"The other trace has no such space.";return`Trace b, turned and sca\
+led as a whole to lie nearest to a (Procrustes): ${fmt(found2[0])} of the spread is left over, ${fmt(found2[1])} with it\
+s samples shuffled. Small ring: where a has the picked sample.`}};var Theme=class{constructor(root,palette,changed){this.root=root;this.palette=palette;this.shadesOfRamp=Array.from({length:256},
 (_,i)=>rampColor(palette.ramp,i/255));this.changed=changed;this.name="light";this.shades=palette.light;this.paper="#fff";
 this.paperRGB=[255,255,255];this.inkRGB="0,0,0";this.sprites=new Map;this.watch=new MutationObserver(()=>this.look());const attributeFilter=[
 "data-jp-theme-light","data-jp-theme-name","class","data-vscode-theme-id"];this.watch.observe(document.body,{attributes:true,
@@ -934,7 +955,7 @@ n");if(this.selectedIds!==selection){this.selectedIds=selection;this.selected=ne
 get(id)??-1));this.dimmingKey=selection.length>1?++this.dimmings:0}this.player.update();const error=this.get("error");this.
 error.hidden=!error;this.error.textContent=error;for(const{name,select}of this.pickers){const value=String(this.get(name));
 if(select.value!==value)select.value=value}const canvases=new Set;this.unpainted=canvases;this.toolbar.update();for(const view of this.
-views)view.update();this.samples.update();this.unpainted=null;for(const canvas of canvases)canvas.paint()}say(text){this.
+views)view.update();this.samples.update();this.unpainted=null;for(const canvas of canvases)canvas.redraw()}say(text){this.
 status.textContent=text}tip(at,lines){const box=this.root.getBoundingClientRect();const items=lines.map((text,i)=>h(i||lines.
 length===1?"div":"strong",{text}));this.tipBox.replaceChildren(...items);this.tipBox.hidden=false;const width=this.tipBox.
 offsetWidth;this.tipBox.style.left=`${clamp(at.clientX-box.left+14,4,Math.max(4,box.width-width-4))}px`;this.tipBox.style.
@@ -1108,7 +1129,7 @@ const{outputs}=this.app.data.table;const k=outputs.length;const said=new Map;con
 prediction.v.subarray(i*k,(i+1)*k));const best=parts.indexOf(Math.max(...parts));said.set(name,outputs[best]);const percent=`${fmt(
 100*parts[best],0)} %`;return h("div",{class:"clcr-saying","data-asked":name},h("span",{text:name}),h("strong",{text:outputs[best]}),
 h("span",{class:"clcr-bar"},h("i",{style:`width:${100*parts[best]}%`})),h("span",{class:"clcr-number",text:percent}))});
-this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE2=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
+this.sentence.textContent=believed(present,said);this.rows.replaceChildren(...rows,note(through))}};var PATIENCE3=60;var LONGEST=24;var ones=count=>new Uint8Array(count).fill(1);var Workbench=class{constructor(app,model){
 this.app=app;this.model=model;this.about=model.about;this.shown="";this.asking=0;this.judged=null;this.clip={sample:"",from:0,
 to:0,later:0};this.switches={};this.dots={};this.predictions=new Predictions(app);this.verdict=new Verdict(app);const[vision,
 acoustic,language]=["vision","acoustic","language"].map(m=>this.box(m));this.drawing=new Drawing(app,vision,cells=>this.
@@ -1142,29 +1163,29 @@ n",{text:card.look})));const all=h("section",{class:"clcr-cards","aria-label":"T
 all.append(note(reason));return all}apply(card){const{app,model}=this;model.silent=new Set(card.off);this.shown="";app.set(
 {selection:[],picked:card.sample,muted:[]});if(card.word!==void 0)this.type(card.word);if(card.clip)this.play(card.clip);
 const{gamma,muted,level,modality,space}=card;app.set({gamma,level,modality,space,muted});app.say(`${card.title}. ${card.
-look}`)}original(sample,modality){const{inputs:inputs2}=this.model;return sampleOf(inputs2,Math.max(0,inputs2.ids.indexOf(
-sample)))[modality]}draw(cells){this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{
-letters}=this.about;const typed=[...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));
-const unknown=[...new Set(typed.filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.
-length?`It has never seen: ${unknown.join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));
-this.model.edit("language",{size:1,ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({
-voice,digit,next}){const{data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voic\
-e",now),digit??data.fact("label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===
-d);const sample=fits[next?(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v}\
- saying ${d}`);this.play({sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,
-size}=this.original(clip.sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acou\
-stic",{size,ids:false,mask:ones(frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.
-model.edits;this.model.edits=others;this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("\
-picked");if(this.shown!==picked)this.begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.
-silent.has(m);this.dots[m].style.background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.
-best.textContent=this.guess();const whole=model.whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??
-0;const length=this.original(this.clip.sample,"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",
-row)??"",data.fact("label",row)??"",whole.acoustic.values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.
-data.fact("label",app.data.row);this.began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.
-length?`changed: ${changed.join(", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==
-model.pass){this.judged=model.pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE2)}}guess(){
-const{outputs}=this.app.data.table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);
-return`${outputs[parts.indexOf(most)]}
+look}`)}original(sample,modality){const{inputs}=this.model;return sampleOf(inputs,Math.max(0,inputs.ids.indexOf(sample)))[modality]}draw(cells){
+this.model.edit("vision",{size:8,ids:false,mask:ones(8),values:cells})}type(text){const{letters}=this.about;const typed=[
+...text.toLowerCase()];const known=typed.filter(letter=>letter&&letters.includes(letter));const unknown=[...new Set(typed.
+filter(letter=>!known.includes(letter)))];if(this.unknown)this.unknown.textContent=unknown.length?`It has never seen: ${unknown.
+join(" ")}`:"";const values=Float32Array.from(known,letter=>letters.indexOf(letter));this.model.edit("language",{size:1,
+ids:true,mask:ones(known.length),values});if(this.word.value!==text)this.word.value=text}choose({voice,digit,next}){const{
+data}=this.app;const now=data.rowOf.get(this.clip.sample)??0;const[v,d]=[voice??data.fact("voice",now),digit??data.fact(
+"label",now)];const fits=data.ids.filter((_,i)=>data.fact("voice",i)===v&&data.fact("label",i)===d);const sample=fits[next?
+(fits.indexOf(this.clip.sample)+1)%fits.length:0];if(!sample)return this.app.say(`No clip of ${v} saying ${d}`);this.play(
+{sample,from:0,to:this.original(sample,"acoustic").mask.length,later:0})}play(clip){const{values,size}=this.original(clip.
+sample,"acoustic");this.clip=clip;const frames=arranged(clip,values,size);this.model.edit("acoustic",{size,ids:false,mask:ones(
+frames.length/size),values:frames})}restore(modality){const{[modality]:_,...others}=this.model.edits;this.model.edits=others;
+this.shown="";this.model.ask()}update(){const{app,model}=this;const picked=app.get("picked");if(this.shown!==picked)this.
+begin(picked);app.data.table.modalities.forEach((m,i)=>{this.switches[m].checked=!model.silent.has(m);this.dots[m].style.
+background=app.theme.modality(i)});this.drawing.update();this.predictions.update();this.best.textContent=this.guess();const whole=model.
+whole();if(whole){const{data}=app;const row=data.rowOf.get(this.clip.sample)??0;const length=this.original(this.clip.sample,
+"acoustic").mask.length;this.sound.show(this.clip,length,data.fact("voice",row)??"",data.fact("label",row)??"",whole.acoustic.
+values)}this.sound.update();const changed=Object.keys(model.edits);const label=app.data.fact("label",app.data.row);this.
+began.textContent=`Begun from sample ${picked} of the test part, a ${label}; `+(changed.length?`changed: ${changed.join(
+", ")}. Ghosts show where it began.`:"nothing is changed yet.");if(model.pass&&this.judged!==model.pass){this.judged=model.
+pass;clearTimeout(this.asking);this.asking=setTimeout(()=>this.judge(),PATIENCE3)}}guess(){const{outputs}=this.app.data.
+table;const parts=softmax(this.app.data.answer().prediction);const most=Math.max(...parts);return`${outputs[parts.indexOf(
+most)]}
 ${fmt(100*most,0)} %`}begin(picked){const{model}=this;const whole=model.whole();if(!whole)return;this.shown=picked;if(!model.
 edits.vision)this.drawing.lay(whole.vision.values);if(!model.edits.language){this.word.value=Array.from(whole.language.values,
 letter=>this.about.letters[letter]).join("");const{data}=this.app;for(const[select,fact]of[[this.language,"language"],[this.

@@ -218,14 +218,15 @@ class Explorer(anywidget.AnyWidget):
 
         Without a model only activation, allocation, cutoff, budget and participation follow; all else is as traced.
         """
-        one = self.trace.select([self.trace.row(self.picked)])
+        rows = [self.trace.row(self.picked)]
         if self.model is None:
-            return reallocated(one, self.gamma)
-        mute = {m: torch.zeros(a.shape, dtype=torch.bool) for m, a in one.activation.items()}
+            return reallocated(self.trace.select(rows), self.gamma)
+        batch = self.trace.batch.select(rows)
+        mute = {m: torch.zeros(a[:1].shape, dtype=torch.bool) for m, a in self.trace.activation.items()}
         for modality, level, token in self.muted:
             mute[modality][:, level, token] = True
         with torch.no_grad():
-            return self.model.trace(one.batch, gamma=self.gamma, mute=mute if self.muted else None).to("cpu")
+            return self.model.trace(batch, gamma=self.gamma, mute=mute if self.muted else None).to("cpu")
 
     def probes(
         self, space: str | None = None, level: int | None = None, modality: str | None = None
@@ -311,11 +312,12 @@ class Explorer(anywidget.AnyWidget):
         # several traits may change at once; each array is made once for the state they end in
         row, shown, shown_ids = self.trace.row(self.picked), set(self.views), [str(self.picked)]
         if shown & {"budget", "attention"} and self._drawn != (self.picked, self.level, self.modality):
-            if self._block.get("ids") != shown_ids:
-                self._block = dict(self.payload.block([row]))
-            if "attention" in shown:
-                levels = range(len(self.levels)) if self._every_level else [self.level]
-                self._attention = dict(self.payload.attention([row], levels, [self.modality]))
+            with self.hold_sync():  # in one message: the browser draws once
+                if self._block.get("ids") != shown_ids:
+                    self._block = dict(self.payload.block([row]))
+                if "attention" in shown:
+                    levels = range(len(self.levels)) if self._every_level else [self.level]
+                    self._attention = dict(self.payload.attention([row], levels, [self.modality]))
             self._drawn = (self.picked, self.level, self.modality)
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:

@@ -51,6 +51,17 @@ def test_selection_moves_the_picked_sample_and_its_tokens(trace: Trace, split: S
     assert explorer.picked == 105
 
 
+def test_tokens_and_attention_travel_in_one_message(
+    trace: Trace, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = viz.Explorer(trace, split=split)
+    messages: list[set[str]] = []
+    monkeypatch.setattr(explorer.comm, "send", lambda data, **_: messages.append(set(data["state"])))
+    explorer.set_state({"selection": ["105"], "picked": 105})
+    tokens = {"_block", "_attention"}
+    assert [message & tokens for message in messages if message & tokens] == [tokens]
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.4, 1.7])
 def test_gamma_reruns_the_model_on_the_picked_sample(trace: Trace, model: CLCR, batch: Batch, gamma: float) -> None:
     explorer = viz.Explorer(trace, model, picked=104)

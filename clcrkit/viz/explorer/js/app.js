@@ -141,7 +141,7 @@ export class App {
     for (const view of this.views) view.update();
     this.samples.update();
     this.unpainted = null;
-    for (const canvas of canvases) canvas.paint();
+    for (const canvas of canvases) canvas.redraw();
   }
 
   // -- saying things

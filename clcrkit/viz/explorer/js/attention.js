@@ -1,8 +1,8 @@
 // View 3: which tokens of the picked sample listen to which.
-import { Canvas } from "./canvas.js";
-import { panel, picker, term, walkTokens } from "./controls.js";
+import { Canvas, KeptImage } from "./canvas.js";
+import { markWaiting, panel, picker, term, walkTokens } from "./controls.js";
 import { button, h, hovered, inputValue, isTicked, note } from "./dom.js";
-import { drawHeat, heatPlaces } from "./heatmap.js";
+import { drawHeat, heatPlaces, pixels } from "./heatmap.js";
 import { drawLinks, linkPlaces, linksOf } from "./links.js";
 import { multiples } from "./multiples.js";
 import { clamp, counted, fmt } from "./numbers.js";
@@ -32,6 +32,7 @@ export class Attention {
     this.places = null;
     /** @type {[number, number] | null} */
     this.cell = null;
+    this.image = new KeptImage();
     this.modes = h("select", { "aria-label": "Drawn as" });
     const main = h("div", { class: "clcr-main" });
     this.el = panel(app, "attention", "Exchange attention", "attention", this.controls(), [main]);
@@ -192,7 +193,7 @@ export class Attention {
     const isAll = this.mode === "all" && app.data.table.heads > 0;
     const here = isAll ? app.data.everyLevelIsHere : app.data.attentionIsHere;
     const waiting = app.data.kernel && !here;
-    this.el.classList.toggle("clcr-waiting", waiting);
+    markWaiting(this.el, waiting);
     if (waiting && isAll && !this.asked) {
       app.model.send({ levels: true });
       this.asked = true;
@@ -200,7 +201,7 @@ export class Attention {
     if (waiting) return;
     this.grid.hidden = !isAll;
     const weights = app.data.weights(app.get("modality"));
-    this.data = weights && this.toDraw(weights);
+    this.data = weights && this.drawnOf(weights);
     this.canvas.el.hidden = !this.data || isAll;
     if (!this.data) {
       this.grid.replaceChildren();
@@ -209,7 +210,7 @@ export class Attention {
     }
     if (isAll) return this.showAll();
     this.canvas.setHeight(this.isHeat(this.data) ? clamp(this.data.rows * 7, 140, 340) + 60 : 250);
-    this.canvas.paint();
+    this.canvas.show(this.data, this.mode, app.token);
     this.note.textContent = this.noteOf(this.data);
   }
 
@@ -229,6 +230,14 @@ export class Attention {
       `below. One scale for all, darkest: ${fmt(peak, 3)}. A click opens one.`;
   }
 
+  /** The same as long as all that it is made of is the same. @param {Weights} weights */
+  drawnOf(weights) {
+    const { data } = this;
+    const share = this.app.data.share(weights.tokens);
+    if (data?.weights === weights.weights && data.share === share && data.weighted === this.weighted) return data;
+    return this.toDraw(weights);
+  }
+
   /** @param {Weights} weights @returns {Drawn} */
   toDraw(weights) {
     const { rows, speakers } = weights;
@@ -246,7 +255,7 @@ export class Attention {
       }
     }
     const others = [...new Set(speakers.map((s) => s.modality))];
-    return { ...weights, share, others, budgeted: this.budgeted, drawn, peak, heard };
+    return { ...weights, share, others, budgeted: this.budgeted, weighted: this.weighted, drawn, peak, heard };
   }
 
   whyNone() {
@@ -285,7 +294,9 @@ export class Attention {
     ctx.font = this.app.theme.font(11);
     if (this.isHeat(data)) {
       this.places = heatPlaces(data, width, height);
-      drawHeat(ctx, this.app, data, this.places, width, height, this.cell);
+      const { theme } = this.app;
+      const image = this.image.of([data, theme.name, theme.paper], () => pixels(this.app, data));
+      drawHeat(ctx, this.app, data, image, this.places, width, height, this.cell);
     } else {
       this.places = linkPlaces(data, width);
       drawLinks(ctx, this.app, data, this.places, height);

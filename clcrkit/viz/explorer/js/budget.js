@@ -1,5 +1,5 @@
 // View 2: which tokens of the picked sample the budget funds, and why.
-import { panel, term } from "./controls.js";
+import { markWaiting, panel, term } from "./controls.js";
 import { button, h, note } from "./dom.js";
 import { TokenLane } from "./lane.js";
 import { counted } from "./numbers.js";
@@ -71,7 +71,7 @@ export class Budget {
     const { app } = this;
     const here = app.data.blockRow >= 0;
     const waiting = !here && app.data.kernel;
-    this.el.classList.toggle("clcr-waiting", waiting);
+    markWaiting(this.el, waiting);
     if (waiting) return; // what is drawn stays until the kernel's answer is here
     this.missing.hidden = here;
     if (!here) {

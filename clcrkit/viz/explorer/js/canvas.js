@@ -11,13 +11,35 @@ export function contextOf(canvas, settings) {
   return ctx;
 }
 
-/** An image that can be drawn at any size. @param {ImageData} image */
-export function canvasOf(image) {
-  const canvas = document.createElement("canvas");
-  canvas.width = image.width;
-  canvas.height = image.height;
+/**
+ * An image that can be drawn at any size.
+ * @param {ImageData} image
+ * @param {HTMLCanvasElement} [canvas] to lay it on
+ */
+export function canvasOf(image, canvas = document.createElement("canvas")) {
+  if (canvas.width !== image.width) canvas.width = image.width;
+  if (canvas.height !== image.height) canvas.height = image.height;
   contextOf(canvas, { willReadFrequently: true }).putImageData(image, 0, 0); // no way to a graphics card and back
   return canvas;
+}
+
+/** Are these the same parts in the same order? @param {unknown[]} some @param {unknown[]} others */
+const same = (some, others) => some.length === others.length && some.every((part, i) => part === others[i]);
+
+/** One image after the other on one canvas, as a new canvas for each takes longer. */
+export class KeptImage {
+  constructor() {
+    this.canvas = document.createElement("canvas");
+    /** What the image is made of. @type {unknown[]} */
+    this.parts = [];
+  }
+
+  /** Made only where others are there. @param {unknown[]} parts @param {() => ImageData} make */
+  of(parts, make) {
+    if (!same(parts, this.parts)) canvasOf(make(), this.canvas);
+    this.parts = parts;
+    return this.canvas;
+  }
 }
 
 export class Canvas {
@@ -34,15 +56,20 @@ export class Canvas {
     this.width = 0;
     this.height = height;
     this.scale = 1;
+    /** What the picture that is there was made of; empty where it has to be drawn anew. @type {unknown[]} */
+    this.shown = [];
     this.el = h("canvas", { tabindex: 0, role: "img", "aria-label": label, style: `height:${height}px` });
     parent.append(this.el);
     this.ctx = contextOf(this.el);
     // asked only when it changes: to ask between two changes of the page lays the page out each time
     const watch = new ResizeObserver(() => {
       this.width = this.el.clientWidth;
-      if (this.fit()) app.refresh();
+      if (!this.fit()) return;
+      this.shown = [];
+      app.refresh();
     });
     watch.observe(this.el);
+    this.el.addEventListener("contextrestored", () => this.paint());
     app.cleanups.push(() => watch.disconnect());
   }
 
@@ -53,7 +80,7 @@ export class Canvas {
     this.el.style.height = `${height}px`;
   }
 
-  /** As many pixels as the screen has there; true if these are others. */
+  /** As many pixels as the screen has there; true if these are others, and what was drawn is gone. */
   fit() {
     this.scale = window.devicePixelRatio || 1;
     const [wide, high] = [this.width, this.height].map((size) => Math.round(size * this.scale));
@@ -63,12 +90,23 @@ export class Canvas {
     return true;
   }
 
-  /** Now, or at the end of the update that is going on. */
+  /** Draw, but for a picture that is there already: one made of the same parts. @param {...unknown} parts */
+  show(...parts) {
+    const { theme } = this.app;
+    const all = [...parts, this.width, this.height, window.devicePixelRatio, theme.name, theme.paper];
+    if (same(all, this.shown)) return;
+    this.paint();
+    this.shown = all;
+  }
+
+  /** Draw, now or at the end of the update that is going on. */
   paint() {
-    if (this.app.unpainted) {
-      this.app.unpainted.add(this);
-      return;
-    }
+    this.shown = [];
+    if (this.app.unpainted) this.app.unpainted.add(this);
+    else this.redraw();
+  }
+
+  redraw() {
     if (!this.width) return;
     this.fit();
     this.ctx.setTransform(this.scale, 0, 0, this.scale, 0, 0);

@@ -71,8 +71,11 @@ export class Cloud {
   }
 
   update() {
-    if (this.source.heightAt) this.canvas.setHeight(this.source.heightAt(this.canvas.width));
-    this.canvas.paint();
+    const { app, canvas, source, view } = this;
+    if (source.heightAt) canvas.setHeight(source.heightAt(canvas.width));
+    const marks = source.marks?.(canvas.width, canvas.height) ?? this.picked();
+    const parts = [source.key(), view.key, app.get("color"), app.selected, marks.join(), ...(source.overlay?.() ?? [])];
+    canvas.show(...parts);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} w @param {number} hh */

@@ -4,6 +4,8 @@ import { EXPLAIN } from "./explain.js";
 
 /** @import {App} from "./app.js" */
 
+const PATIENCE = 300; // milliseconds until what waits turns pale
+
 /** The traits that a picker may set. @typedef {"space" | "modality" | "color" | "projection" | "head"} Pickable */
 
 /**
@@ -47,6 +49,27 @@ export function panel(app, name, title, explain, controls, body) {
     header,
     h("div", { class: "clcr-body" }, ...body),
   );
+}
+
+/** Of the panels that wait, what will turn them pale. @type {WeakMap<HTMLElement, ReturnType<typeof setTimeout>>} */
+const palings = new WeakMap();
+
+/**
+ * Mark a panel whose answer is on its way; it turns pale where that takes long.
+ * @param {HTMLElement} el
+ * @param {boolean} waiting
+ */
+export function markWaiting(el, waiting) {
+  if (el.classList.contains("clcr-waiting") === waiting) return;
+  el.classList.toggle("clcr-waiting", waiting);
+  clearTimeout(palings.get(el));
+  // by a timer: a style's delay has the browser make layers and frames from the start
+  if (waiting)
+    palings.set(
+      el,
+      setTimeout(() => el.classList.add("clcr-pale"), PATIENCE),
+    );
+  else el.classList.remove("clcr-pale");
 }
 
 /**

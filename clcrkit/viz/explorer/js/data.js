@@ -68,6 +68,8 @@ export class Data {
     this.kept = new Kept([]);
     /** What tokens get, and at which gamma. @type {WeakMap<Tokens, {gamma: number, share: Share}>} */
     this.shares = new WeakMap();
+    /** By what this trace gives, what the other one gives more. @type {WeakMap<Share, number[] | null>} */
+    this.gains = new WeakMap();
     for (const name of MESSAGES) this.take(name);
   }
 
@@ -163,7 +165,12 @@ export class Data {
 
   /** What the other trace gives to each token more. @param {Tokens} tokens @param {Share} share */
   gain(tokens, share) {
-    return this.compared && gainOf(tokens, share, this.model.get("gamma"), this.compared.sparse);
+    if (!this.compared) return null;
+    const known = this.gains.get(share);
+    if (known !== undefined) return known;
+    const gain = gainOf(tokens, share, this.model.get("gamma"), this.compared.sparse);
+    this.gains.set(share, gain);
+    return gain;
   }
 
   /** The attention message, if it holds the picked sample. */

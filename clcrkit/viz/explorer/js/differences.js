@@ -101,7 +101,7 @@ export class Differences {
   }
 
   update() {
-    this.canvas.paint();
+    this.canvas.show(this.app.data.row);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height */

@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 import { fmt } from "./numbers.js";
 
-/** @import {Gates} from "./gates.js" */
+/** @import {GroupMean, Gates} from "./gates.js" */
 /** @import {Gate} from "./types.js" */
 
 const MOST = 14; // groups shown
@@ -15,19 +15,37 @@ export class GateBars {
     this.gate = gate;
     this.names = names;
     this.el = h("div", { class: "clcr-gatebars" });
+    /** The groups whose bars are there. @type {GroupMean[]} */
+    this.groups = [];
+    this.picked = h("div");
+    this.pickedKey = "";
     parent.append(this.el);
   }
 
   update() {
-    const now = this.gates.nowAndTraced(this.gate).at(-1)?.[0] ?? [];
+    const groups = this.gates.means(this.gate);
+    if (this.groups !== groups) this.showGroups(groups);
+    const now = Array.from(this.gates.nowAndTraced(this.gate).at(-1)?.[0] ?? []);
+    const label = `id ${this.app.get("picked")}`;
+    const key = `${label}|${now.join()}`;
+    if (this.pickedKey === key) return;
+    this.pickedKey = key;
+    const picked = this.bar(h("span", { text: label }), now);
+    this.picked.replaceWith(picked);
+    this.picked = picked;
+  }
+
+  /** @param {GroupMean[]} groups */
+  showGroups(groups) {
+    this.groups = groups;
+    this.pickedKey = ""; // its colours may be others, too
     const names = this.names.map((name, i) =>
       h("span", {}, h("i", { class: "clcr-dot", style: `background:${this.color(i)}` }), name),
     );
-    const groups = this.gates.means(this.gate).slice(0, MOST);
     this.el.replaceChildren(
       h("div", { class: "clcr-flat clcr-legend" }, ...names),
-      this.bar(h("span", { text: `id ${this.app.get("picked")}` }), Array.from(now)),
-      ...groups.map(({ name, rows, mean }) => {
+      this.picked,
+      ...groups.slice(0, MOST).map(({ name, rows, mean }) => {
         /** @param {MouseEvent} event */
         const onclick = (event) => this.app.select(rows, event.shiftKey);
         return this.bar(h("button", { type: "button", text: name, title: `select ${name}`, onclick }), mean);

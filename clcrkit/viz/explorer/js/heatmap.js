@@ -1,5 +1,5 @@
 // Attention as a heat map: rows listen, columns speak.
-import { canvasOf, pen, write } from "./canvas.js";
+import { pen, write } from "./canvas.js";
 import { rgbOf } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
@@ -29,16 +29,16 @@ export function heatPlaces({ rows, speakers, others }, width, height) {
  * @param {CanvasRenderingContext2D} ctx
  * @param {App} app
  * @param {Drawn} data
+ * @param {HTMLCanvasElement} image its pixels
  * @param {AttentionPlaces} places
  * @param {number} width
  * @param {number} height
  * @param {[number, number] | null} cell the one pointed at
  */
-export function drawHeat(ctx, app, data, places, width, height, cell) {
+export function drawHeat(ctx, app, data, image, places, width, height, cell) {
   const { theme } = app;
   const { tokens, rows, speakers } = data;
   const bottom = height - FOOT;
-  const image = pixels(app, data);
   ctx.imageSmoothingEnabled = false;
   let from = 0;
   for (const m of data.others) {
@@ -71,14 +71,19 @@ export function drawHeat(ctx, app, data, places, width, height, cell) {
  */
 export function pixels(app, { drawn, peak, rows, speakers }) {
   const { paperRGB, shades } = app.theme;
-  const strong = rgbOf(shades.heat);
+  const [red, green, blue] = paperRGB;
+  const [toRed, toGreen, toBlue] = rgbOf(shades.heat).map((strong, c) => strong - paperRGB[c]);
+  const most = peak || 1;
   const image = new ImageData(speakers.length, rows);
-  const bytes = image.data.fill(255);
-  for (let q = 0; q < drawn.length; q++) {
-    const part = Math.sqrt(drawn[q] / (peak || 1));
-    for (let c = 0; c < 3; c++) bytes[4 * q + c] = paperRGB[c] + (strong[c] - paperRGB[c]) * part;
+  const bytes = image.data;
+  for (let q = 0, at = 0; q < drawn.length; q++, at += 4) {
+    const part = Math.sqrt(drawn[q] / most);
+    bytes[at] = red + toRed * part;
+    bytes[at + 1] = green + toGreen * part;
+    bytes[at + 2] = blue + toBlue * part;
+    bytes[at + 3] = 255;
   }
-  return canvasOf(image);
+  return image;
 }
 
 /**

@@ -1,5 +1,5 @@
 // The tokens of one modality: what each asks for, what the budget cuts off, what it gets.
-import { Canvas, line, mark, pen, write } from "./canvas.js";
+import { Canvas, KeptImage, line, mark, pen, write } from "./canvas.js";
 import { Caption } from "./caption.js";
 import { walkTokens } from "./controls.js";
 import { h, hovered } from "./dom.js";
@@ -37,6 +37,7 @@ export class TokenLane {
     this.gain = null;
     /** @type {Values | null} */
     this.picture = null;
+    this.inputs = new KeptImage();
     this.mostEvidence = 1;
     this.highest = 1;
     this.step = 0; // width of one token
@@ -168,7 +169,7 @@ export class TokenLane {
     const strip = (tokens.bins ? stripHeight(tokens.bins) + 3 : 0) + picture;
     const gain = this.gain ? GAIN : 0;
     canvas.setHeight(BASE + 6 + gain + (tokens.truth ? TRUTH : 0) + STICKS + 4 + strip + (this.hasText ? 16 : 4));
-    canvas.paint();
+    canvas.show(tokens, this.share, this.gain, this.picture, mostEvidence, highest, this.app.tokenOf(this.modality));
   }
 
   /** @param {HTMLButtonElement} listen */
@@ -206,7 +207,7 @@ export class TokenLane {
     below += STICKS + 4;
     if (tokens.features) {
       const height = stripHeight(tokens.bins);
-      drawFeatures(ctx, this.app, tokens.features, tokens.bins, row, below, height);
+      drawFeatures(ctx, this.app, this.inputs, tokens.features, tokens.bins, row, below, height);
       below += height + 3;
     }
     if (this.picture) {
@@ -239,14 +240,16 @@ export class TokenLane {
     ]);
     /** @param {number} v */
     const y = (v) => BASE - (clamp(v, 0, this.highest) / this.highest) * HIGH;
+    const [funded, cut, color] = [theme.ink(0.2), theme.ink(0.13), theme.modality(this.index)];
+    const [width, ceiling] = [step - gap, y(cutoff)];
     tokens.activation.forEach((a, i) => {
-      const [x, width, low] = [LEFT + i * step + gap / 2, step - gap, Math.min(a, cutoff)];
-      ctx.fillStyle = theme.ink(allocation[i] > 0 ? 0.2 : 0.13);
-      ctx.fillRect(x, y(low), width, BASE - y(low));
+      const [x, low] = [LEFT + i * step + gap / 2, y(Math.min(a, cutoff))];
+      ctx.fillStyle = allocation[i] > 0 ? funded : cut;
+      ctx.fillRect(x, low, width, BASE - low);
       if (allocation[i] > 0) {
         const top = y(cutoff + allocation[i]);
-        ctx.fillStyle = theme.modality(this.index);
-        ctx.fillRect(x, top, width, y(cutoff) - top);
+        ctx.fillStyle = color;
+        ctx.fillRect(x, top, width, ceiling - top);
       }
       if (tokens.muted[i]) this.drawCross(ctx, x + width / 2, BASE - 10, Math.min(5, width / 2 + 1));
     });

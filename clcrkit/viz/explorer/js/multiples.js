@@ -1,4 +1,5 @@
 // Attention of all heads at all levels at a glance; one of them is opened by a click.
+import { canvasOf } from "./canvas.js";
 import { h } from "./dom.js";
 import { pixels } from "./heatmap.js";
 
@@ -26,7 +27,7 @@ export function multiples(app, toDraw, open) {
       if (!data) return "";
       const shown = level === app.get("level") && head === app.get("head");
       const label = `${name}, head ${head + 1}`;
-      const map = pixels(app, { ...data, peak });
+      const map = canvasOf(pixels(app, { ...data, peak }));
       map.className = "clcr-thumbnail";
       return h(
         "button",

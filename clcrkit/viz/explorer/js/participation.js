@@ -22,7 +22,8 @@ export class Participation {
   }
 
   update() {
-    this.canvas.paint();
+    const { data } = this.app;
+    this.canvas.show(data.keep(), this.app.get("gamma"));
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width of a share of 1 */

@@ -12,6 +12,9 @@ export class Predictions {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
+    /** What the rows that are there show. */
+    this.key = "";
+    this.said = note("", "clcr-said");
     this.el = h("div", { class: "clcr-predictions", "aria-live": "polite" });
     const { task, prediction } = app.data.table;
     /** @type {Range} */
@@ -20,11 +23,21 @@ export class Predictions {
 
   update() {
     const { data } = this.app;
-    const { task, outputs } = data.table;
-    const isValue = task === "regression";
+    const { task } = data.table;
     const answer = data.answer();
     const [now, traced] = [readings(answer.prediction, task), readings(answer.traced, task)];
     const truth = data.truthOf(data.row);
+    const isTrue = truth.size && task !== "regression" ? ", ✓ is true" : "";
+    this.said.textContent = answer.note + isTrue;
+    const key = JSON.stringify([now, traced, [...truth]]);
+    if (this.key !== key) this.showRows(now, traced, truth);
+    this.key = key;
+  }
+
+  /** @param {number[]} now @param {number[]} traced @param {Set<string>} truth */
+  showRows(now, traced, truth) {
+    const { task, outputs } = this.app.data.table;
+    const isValue = task === "regression";
     const best = task === "classification" ? now.indexOf(Math.max(...now)) : -1;
     const likeliest = now.map((_, i) => i);
     if (now.length > MOST) likeliest.sort((a, b) => traced[b] - traced[a]).splice(MOST);
@@ -48,7 +61,7 @@ export class Predictions {
     );
     if (now.length > MOST) this.el.append(note(`the ${MOST} likeliest of ${now.length}`));
     if (isValue && truth.size) this.el.append(note(`true value ${[...truth][0]}`));
-    this.el.append(note(answer.note + (truth.size && !isValue ? ", ✓ is true" : ""), "clcr-said"));
+    this.el.append(this.said);
   }
 
   /** @param {number} v */

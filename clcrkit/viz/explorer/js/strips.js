@@ -3,6 +3,7 @@ import { canvasOf, line, pen, write } from "./canvas.js";
 import { clamp } from "./numbers.js";
 
 /** @import {App} from "./app.js" */
+/** @import {KeptImage} from "./canvas.js" */
 /** @import {Values} from "./types.js" */
 
 /** Where the tokens are: the left end of the first, the width of one. @typedef {{left: number, step: number}} Row */
@@ -13,8 +14,6 @@ const LEAST = 22; // width of a picture; narrower tokens share one
 
 /** @type {WeakMap<Values, HTMLCanvasElement>} */
 const strips = new WeakMap();
-/** @type {WeakMap<Uint8Array, HTMLCanvasElement>} */
-const inputs = new WeakMap();
 
 /**
  * What another trace gives more, up, or less, down.
@@ -44,29 +43,34 @@ export function drawGain(ctx, { theme }, gain, { left, step }, top) {
  * The input of each token, one above the other.
  * @param {CanvasRenderingContext2D} ctx
  * @param {App} app
+ * @param {KeptImage} kept
  * @param {Uint8Array} features token by token
  * @param {number} bins of one token
  * @param {Row} row
  * @param {number} top
  * @param {number} height
  */
-export function drawFeatures(ctx, { theme }, features, bins, { left, step }, top, height) {
+export function drawFeatures(ctx, { theme }, kept, features, bins, { left, step }, top, height) {
   const tokens = features.length / bins;
-  let strip = inputs.get(features);
-  if (!strip) {
-    const image = new ImageData(tokens, bins);
-    image.data.fill(255);
-    features.forEach((value, at) => {
-      image.data.set(theme.shadesOfRamp[value], 4 * ((at % bins) * tokens + Math.floor(at / bins)));
-    });
-    strip = canvasOf(image);
-    inputs.set(features, strip);
-  }
+  const strip = kept.of([features], () => featureImage(features, tokens, bins, theme.shadesOfRamp));
   const smooth = ctx.imageSmoothingEnabled;
   ctx.imageSmoothingEnabled = false;
   ctx.drawImage(strip, left, top, tokens * step, height);
   ctx.imageSmoothingEnabled = smooth;
   write(ctx, "input", left - 8, top + height / 2 + 4, "right", theme.ink(0.65));
+}
+
+/** @param {Uint8Array} features @param {number} tokens @param {number} bins @param {number[][]} shades */
+function featureImage(features, tokens, bins, shades) {
+  const image = new ImageData(tokens, bins);
+  let at = 0;
+  for (let bin = 0; bin < bins; bin++) {
+    for (let token = 0; token < tokens; token++) {
+      for (const part of shades[features[token * bins + bin]]) image.data[at++] = part;
+      image.data[at++] = 255;
+    }
+  }
+  return image;
 }
 
 /** So many tokens share one picture. @param {number} step */

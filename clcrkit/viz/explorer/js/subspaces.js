@@ -2,7 +2,7 @@
 import { line, pen, write } from "./canvas.js";
 import { Cloud } from "./cloud.js";
 import { SHAPES } from "./colouring.js";
-import { panel, picker, term, tickBox } from "./controls.js";
+import { markWaiting, panel, picker, term, tickBox } from "./controls.js";
 import { CROWDED, Density, SHARES } from "./density.js";
 import { button, h, inputValue, note } from "./dom.js";
 import { Epochs } from "./epochs.js";
@@ -70,6 +70,7 @@ export class Subspaces {
           ? { color: app.theme.modality(layer), shape: SHAPES[layer % SHAPES.length] }
           : app.colouring.of(row),
       above: (ctx, width, height) => this.above(ctx, [width, height]),
+      overlay: () => [this.density, this.neighbours.el.open, this.neighbours.found],
       marks: () => this.marks(),
       animate: true,
       zooms: true,
@@ -255,7 +256,7 @@ export class Subspaces {
       if (name === "modality" && this.el.contains(select)) select.disabled = this.isCode;
     }
     const waiting = !app.data.pointsOf(app.get("modality"));
-    this.el.classList.toggle("clcr-waiting", waiting);
+    markWaiting(this.el, waiting);
     this.note.textContent = waiting
       ? "The kernel is fitting this projection; a first UMAP takes some 20 s."
       : this.noteText();

@@ -131,13 +131,12 @@ export function weightsOf(attention, sample, modality, level, head, tokensAt) {
   const columns = speakers.length;
   const weights = new Float32Array(rows * columns);
   const chosen = head < 0 ? Array.from({ length: heads }, (_, i) => i) : [head];
+  const [parts, places] = [listener.weights.v, Int32Array.from(speakers, (speaker) => speaker.at)];
   tokens.positions.forEach((t, i) => {
     for (const h of chosen) {
       const line = ((row * levels + at) * heads + h) * length + Math.floor(t / pool);
       const scale = listener.top.v[line] / 255 / chosen.length;
-      for (let j = 0; j < columns; j++) {
-        weights[i * columns + j] += listener.weights.v[line * width + speakers[j].at] * scale;
-      }
+      for (let j = 0; j < columns; j++) weights[i * columns + j] += parts[line * width + places[j]] * scale;
     }
   });
   return { tokens, rows, speakers, weights };

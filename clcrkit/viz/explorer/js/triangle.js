@@ -28,6 +28,7 @@ export class GateTriangle {
       place: (width, height) => this.place(this.corners(width, height)),
       frame: (ctx, width, height) => this.frame(ctx, width, height),
       above: (ctx, width, height) => this.drawMeans(ctx, this.corners(width, height)),
+      overlay: () => [gates.means(gate)],
       marks: (width, height) => {
         const corners = this.corners(width, height);
         return gates.nowAndTraced(gate).map(([values, ghost]) => [...barycentric(values, 0, corners), ghost]);

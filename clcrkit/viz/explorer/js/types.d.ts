@@ -338,6 +338,7 @@ export interface Drawn extends Weights {
   share: Share;
   others: string[];
   budgeted: boolean;
+  weighted: boolean;
   drawn: Float32Array;
   peak: number;
   heard: Float64Array;
@@ -384,6 +385,8 @@ export interface CloudSource {
   frame(ctx: CanvasRenderingContext2D, width: number, height: number): void;
   look?(sample: number, layer: number): Look;
   above?(ctx: CanvasRenderingContext2D, width: number, height: number): void;
+  /** What `above` draws: parts of which another is there wherever it draws something else. */
+  overlay?(): unknown[];
   marks?(width: number, height: number): [x: number, y: number, ghost: boolean][];
   heightAt?(width: number): number;
   animate?: boolean;
