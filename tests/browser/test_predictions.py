@@ -46,7 +46,7 @@ def test_a_guess_is_asked_for_recorded_and_kept(lab: Lab) -> None:
     expect(told.get_by_text("12.25").locator("visible=true").first).to_be_visible()
     page.get_by_label("sound").check()
     page.get_by_role("button", name="Commit").last.click()
-    expect(told.get_by_text("1 of 2").locator("visible=true").first).to_be_visible()
+    expect(told.get_by_text("2 of 2").locator("visible=true").first).to_be_visible()
     watched.shoot("predictions")
     kept = json.loads((lab.root / "mine.json").read_text())["predictions"]
     assert kept["the area"]["right_at_first"] is True
