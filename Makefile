@@ -24,7 +24,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION ?= 1
 # A thread for each of the two, since threads of two such small models mostly wait for each other. glibc keeps the memory
 # of large arrays instead of returning it after each operation: a trace of all test samples takes 0.6 of the time.
 tour: $(READY)
-	@OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=4000000000 $(MAKE) --no-print-directory -j2 tour-page tour-playground
+	@OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=4000000000 \
+	    $(MAKE) --no-print-directory -j2 tour-page tour-playground
 
 tour-page: $(READY)
 	$(PY) -m clcrkit.pages notebooks/00_tour.ipynb build/tour.html --playground playground.html

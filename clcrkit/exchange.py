@@ -123,7 +123,8 @@ class Exchange(nn.Module):
         rows, counts = funded
         runs = [(count, len(list(run))) for count, run in groupby(counts)]
         together = [n for _, n in runs]
-        query = self._at_its_level(x.transpose(0, 1).flatten(0, 2).index_select(0, rows), self.query, counts)
+        per_level = [sum(counts[first : first + len(x)]) for first in range(0, len(counts), len(x))]
+        query = _at_its_level(x.transpose(0, 1).flatten(0, 2).index_select(0, rows), self.query, per_level)
         query = query.unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (head, funded, feature)
         pieces = zip(
             _split(query, [count * n for count, n in runs], dim=1),
@@ -139,18 +140,9 @@ class Exchange(nn.Module):
         ]  # each (row, head, funded token, feature)
         joined = _joined([part.transpose(1, 2).flatten(2).flatten(0, 1) for part in mixed])  # (funded, rank)
         flat = share.transpose(0, 1).flatten()
-        output = flat.index_select(0, rows)[:, None] * self._at_its_level(joined, self.out, counts)
+        output = flat.index_select(0, rows)[:, None] * _at_its_level(joined, self.out, per_level)
         every = output.new_zeros(len(flat), output.shape[-1]).index_copy(0, rows, output)
         return every.view(x.transpose(0, 1).shape).transpose(0, 1)
-
-    @staticmethod
-    def _at_its_level(packed: Float[Tensor, "funded rank"], weight: Tensor, counts: list[int]) -> Tensor:
-        """packed @ weight, with the weight of each token's level."""
-        batch = len(counts) // len(weight)
-        sizes = [sum(counts[first : first + batch]) for first in range(0, len(counts), batch)]
-        if len(set(sizes)) == 1:
-            return (packed.unflatten(0, (len(weight), -1)) @ weight).flatten(0, 1)
-        return torch.cat([part @ w for part, w in zip(packed.split(sizes), weight.unbind(), strict=True)])
 
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, level, token, rank) to (level * batch, head, token, feature), with rank = head * feature."""
@@ -184,6 +176,15 @@ def funded_tokens(allocation: Float[Tensor, "batch level token"]) -> Funded | No
     order = (shares <= 0).argsort(dim=-1, stable=True)
     places = order + shares.shape[-1] * torch.arange(len(order), device=order.device)[:, None]
     return Funded(places[first], counts.tolist())
+
+
+def _at_its_level(
+    packed: Float[Tensor, "funded rank"], weight: Float[Tensor, "level rank rank"], per_level: list[int]
+) -> Float[Tensor, "funded rank"]:
+    """`at_each_level` for tokens one behind the other, of which each level has so many."""
+    if len(set(per_level)) == 1:
+        return (packed.unflatten(0, (len(weight), -1)) @ weight).flatten(0, 1)
+    return torch.cat([part @ w for part, w in zip(packed.split(per_level), weight.unbind(), strict=True)])
 
 
 def _split(x: Tensor, sizes: list[int], dim: int = 0) -> Sequence[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import nbformat
 import pytest
@@ -204,9 +205,14 @@ def test_lab_umap(live: Watched) -> None:
     page.locator(".clcr-subspaces [data-trait=space]").select_option("shared_code")
     page.wait_for_timeout(600)
     before = ink(page, "subspaces")
+    panel = page.locator(".clcr-subspaces")
+    background = partial(panel.evaluate, "e => getComputedStyle(e).backgroundColor")
     page.locator("[data-trait=projection]").select_option("umap")
     expect(page.locator(".clcr-subspaces.clcr-waiting")).to_have_count(1)
+    expect(panel.locator("canvas").first).to_have_css("opacity", "0.3")
+    waiting = background()
     expect(page.locator(".clcr-subspaces.clcr-waiting")).to_have_count(0, timeout=120_000)  # the first one compiles
+    assert waiting == background()  # what is drawn turned pale, not the panel
     page.mouse.move(2, 2)
     changed(page, "subspaces", before)
     page.locator(".clcr").first.screenshot(path=str(shots() / "lab-umap.png"))

@@ -67,8 +67,8 @@ el.addEventListener("blur",()=>app.untip());return el}function panel(app,name,ti
 "header",{},h("h2",{},term(app,explain,title)),h("div",{class:"clcr-controls"},...controls));return h("section",{class:`\
 clcr-panel clcr-${name}`,"aria-label":title},header,h("div",{class:"clcr-body"},...body))}var palings=new WeakMap;function markWaiting(el,waiting){
 if(el.classList.contains("clcr-waiting")===waiting)return;el.classList.toggle("clcr-waiting",waiting);clearTimeout(palings.
-get(el));if(waiting)palings.set(el,setTimeout(()=>el.classList.add("clcr-pale"),PATIENCE));else el.classList.remove("clc\
-r-pale")}function picker(app,name,label,options,explain){const onchange=event=>{const value=inputValue(event);app.set(name===
+get(el));if(waiting)palings.set(el,setTimeout(()=>el.classList.add("clcr-late"),PATIENCE));else el.classList.remove("clc\
+r-late")}function picker(app,name,label,options,explain){const onchange=event=>{const value=inputValue(event);app.set(name===
 "head"?{head:Number(value)}:{[name]:value})};const items=options.map(([value,text])=>h("option",{value,text}));const select=h(
 "select",{"aria-label":label,"data-trait":name,onchange},...items);app.pickers.push({name,select});return h("label",{class:"\
 clcr-control"},explain?term(app,explain,label):h("span",{text:label}),select)}function tickBox(app,explain,label,run,checked=false){

@@ -323,10 +323,9 @@ class Explorer(anywidget.AnyWidget):
         if self.model is not None and self._answered != asked:
             self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
             self._answered = asked
-        # last, so that a file that cannot be read keeps nothing else from the browser
         if "budget" not in shown:
             return
-        try:
+        try:  # last, so that a file that cannot be read keeps nothing else from the browser
             if self._table["pictured"] and self._picture.get("ids") != shown_ids:
                 self._picture = dict(self.payload.picture([row]))
         finally:

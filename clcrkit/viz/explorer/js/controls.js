@@ -67,9 +67,9 @@ export function markWaiting(el, waiting) {
   if (waiting)
     palings.set(
       el,
-      setTimeout(() => el.classList.add("clcr-pale"), PATIENCE),
+      setTimeout(() => el.classList.add("clcr-late"), PATIENCE),
     );
-  else el.classList.remove("clcr-pale");
+  else el.classList.remove("clcr-late");
 }
 
 /**
