@@ -121,6 +121,7 @@ class CLCR(nn.Module):
         gamma: float = 1.0,
         mute: Mute | None = None,
         patch: Mapping[str, Float[Tensor, "..."]] | None = None,
+        attention: bool = True,
     ) -> Trace:
         """One pass in evaluation mode with everything kept, on the model's device; the trace returns to the batch's.
 
@@ -128,7 +129,8 @@ class CLCR(nn.Module):
         gamma >= 0 multiplies every budget; at 0 nothing is funded and the shared summaries are empty. `mute`
         marks, by modality, tokens whose activation is set to 0. `patch` replaces what is computed at places such as
         "shared/language/deep" (`clcrkit.patching`) by other values, and runs on from there; `analysis.interventions`
-        makes such values. Raises DataError where mute or patch does not fit.
+        makes such values. `attention=False` keeps no attention weights, the largest part of a trace, and is faster
+        by what they cost. Raises DataError where mute or patch does not fit.
         """
         if gamma < 0:
             raise ConfigError(f"gamma: {gamma}, but it must be 0 or more")
@@ -141,7 +143,7 @@ class CLCR(nn.Module):
             muted = {m: mask.to(device) for m, mask in (mute or {}).items()}
             values = {place: value.to(device) for place, value in (patch or {}).items()}
             patches = Patches(values, self.modalities, self.levels) if values else None
-            result = self._pass(batch, gamma, muted, keep_attention=True, patches=patches)
+            result = self._pass(batch, gamma, muted, attention, patches)
             if patches is not None:
                 patches.check_reached()
         finally:

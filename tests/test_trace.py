@@ -57,6 +57,16 @@ def test_names_and_sizes(trace):
     assert trace.private["vision"].shape == (6, 3, 7, 6)
 
 
+@pytest.mark.parametrize("mute", [False, True])
+def test_without_attention_all_else_is_the_same(model, batch, mute):
+    masks = {m: torch.zeros(6, 3, mask.shape[1], dtype=torch.bool) for m, mask in batch.masks.items()}
+    masks["text"][:, 1, 2] = True
+    kept = model.trace(batch, gamma=0.7, mute=masks if mute else None)
+    without = model.trace(batch, gamma=0.7, mute=masks if mute else None, attention=False)
+    assert without.attention == {}
+    assert_same(without, replace(kept, attention={}), tolerance=1e-5)
+
+
 def test_select_and_to(trace):
     picked = trace.select([4, 1])
     for name, tensor in entries(trace).items():

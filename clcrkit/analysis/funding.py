@@ -54,8 +54,12 @@ def muting(model: CLCR, batch: Batch, factors: Mapping[str, Int64[Tensor, "class
         mute = {m: mask[:, None].expand(-1, model.levels, -1) for m, mask in {**nothing, **muted}.items()}
         predicted = torch.cat(
             [
-                model.trace(part, mute={m: x[start : start + _ROWS] for m, x in mute.items()}).prediction.argmax(1)
-                for start, part in ((s, batch.select(slice(s, s + _ROWS))) for s in range(0, len(batch), _ROWS))
+                model.trace(
+                    batch.select(slice(s, s + _ROWS)),
+                    mute={m: x[s : s + _ROWS] for m, x in mute.items()},
+                    attention=False,
+                ).prediction.argmax(1)
+                for s in range(0, len(batch), _ROWS)
             ]
         )
         for factor, of_class in factors.items():
@@ -115,7 +119,7 @@ def token_effects(model: CLCR, batch: Batch) -> pd.DataFrame:
         for token in range(mask.shape[1]):
             muted = torch.zeros(share.shape, dtype=torch.bool)
             muted[:, level, token] = True
-            moved = distance(plain, model.trace(batch, mute={m: muted})).cpu()
+            moved = distance(plain, model.trace(batch, mute={m: muted}, attention=False)).cpu()
             real = mask[:, token]
             columns = {"id": plain.batch.ids.cpu()[real], "modality": m, "level": level + 1, "token": token}
             columns |= {"allocation": share[real, level, token], "effect": moved[real]}

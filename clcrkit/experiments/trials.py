@@ -292,7 +292,7 @@ def _decisions(model: CLCR, test: Batch, gamma: float = 1.0) -> dict[str, float]
     assert test.labels is not None
     predictions, gates, shares, funded = [], [], [], []
     for start in range(0, len(test), PIECE):
-        trace = model.trace(test.select(slice(start, start + PIECE)), gamma)
+        trace = model.trace(test.select(slice(start, start + PIECE)), gamma, attention=False)
         predictions.append(trace.prediction)
         gates.append(torch.cat([trace.modality_gate, trace.level_gate], dim=1))
         for m, mask in trace.batch.masks.items():

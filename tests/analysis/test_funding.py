@@ -30,7 +30,7 @@ def trained():
 def test_planted_tokens_are_muted_and_as_many_others_by_lot(trained, monkeypatch):
     model, test = trained
     mutes, trace = [], model.trace
-    monkeypatch.setattr(model, "trace", lambda batch, mute: mutes.append(mute) or trace(batch, mute=mute))
+    monkeypatch.setattr(model, "trace", lambda x, mute, **more: mutes.append(mute) or trace(x, mute=mute, **more))
     table = muting(model, test, {"class": torch.arange(8)}).set_index("muted")["accuracy"]
     assert table["nothing"] > 0.9
     nothing, planted, by_lot = mutes

@@ -31,7 +31,7 @@ class Known(CLCR):
         self.config: Any = None
         self.factors = factors
 
-    def trace(self, data: Any, gamma: float = 1.0, mute: Any = None, patch: Any = None) -> Any:
+    def trace(self, data: Any, *others: Any, patch: Any = None, **more: Any) -> Any:
         held = {"one": self.factors["shallow"], "two": 2 * self.factors["mid"] + self.factors["deep"]}
         held |= {"none": self.factors["shallow"]} | (patch or {})
         logits = torch.nn.functional.one_hot(4 * held["one"] + held["two"], 8).float()

@@ -112,7 +112,7 @@ def _card(trace: Trace, row: int, says: Float[Tensor, "batch output"], **more: A
 
 def rescued(model: CLCR, trace: Trace) -> Card | None:
     """A weak modality rescued."""
-    alone = {m: model.trace(with_only(trace.batch, [m])) for m in trace.modalities}
+    alone = {m: model.trace(with_only(trace.batch, [m]), attention=False) for m in trace.modalities}
     wrong = (alone["vision"].prediction.argmax(1) != _labels(trace)) * alone["vision"].prediction.softmax(1).amax(1)
     score = _right(trace) * _right(alone["acoustic"]).gt(0) * _right(alone["language"]).gt(0) * wrong
     row = int(score.argmax())
@@ -146,7 +146,7 @@ def distractor(model: CLCR, trace: Trace) -> Card | None:
         mute = {m: torch.zeros(len(places), *a.shape[1:], dtype=torch.bool) for m, a in one.activation.items()}
         for i, (m, level, token) in enumerate(places):
             mute[m][i, level, token] = True
-        muted = model.trace(batch, mute=mute)
+        muted = model.trace(batch, mute=mute, attention=False)
         score = _right(muted)
         at = int(score.argmax())
         if score[at] > (best[0] if best else 0.4):
@@ -179,7 +179,7 @@ def _funded(one: Trace) -> Iterator[tuple[str, int, int]]:
 
 def starved(model: CLCR, trace: Trace) -> Card | None:
     """A budget too small."""
-    small = model.trace(trace.batch, gamma=SMALL)
+    small = model.trace(trace.batch, gamma=SMALL, attention=False)
     probability = _probability(small)
     wrong = (probability.argmax(1) != _labels(trace)) * probability.amax(1)
     score = _right(trace) * wrong
@@ -202,9 +202,9 @@ def starved(model: CLCR, trace: Trace) -> Card | None:
 
 def missing(model: CLCR, trace: Trace) -> Card | None:
     """A missing modality."""
-    without = model.trace(with_only(trace.batch, ["vision", "acoustic"]))
+    without = model.trace(with_only(trace.batch, ["vision", "acoustic"]), attention=False)
     gate = without.modality_gate[:, trace.modalities.index("language")]
-    poorer = model.trace(with_only(trace.batch, ["vision"]))
+    poorer = model.trace(with_only(trace.batch, ["vision"]), attention=False)
     score = _right(without) * (_right(poorer) == 0) * (_right(trace) > SURE) * (gate < 1e-6)
     row = int(score.argmax())
     if score[row] <= SURE:
@@ -231,7 +231,7 @@ def no_leak(model: CLCR, trace: Trace) -> Card | None:
         others = ((labels == labels[row]) & (voice != voice[row]) & (right > SURE)).nonzero()[:, 0].tolist()
         for other in others[:6]:
             batch = with_sound_of(trace.batch.select([row]), trace.batch.select([other]))
-            swapped = model.trace(batch)
+            swapped = model.trace(batch, attention=False)
             moved = {
                 m: float((swapped.private_summary[m] - trace.private_summary[m][row]).abs().max())
                 for m in trace.modalities

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from clcrkit.errors import ConfigError
 from clcrkit.viz.explorer import payload, spaces, svg
 from clcrkit.viz.explorer.live import Network, inputs, model_for_page
+from clcrkit.viz.explorer.reallocation import rerun
 
 if TYPE_CHECKING:
     from clcrkit.viz.explorer.widget import Explorer
@@ -191,8 +192,7 @@ def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool
         at_once = min(_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // max(1, weights)))
         passes = list(product(steps, range(0, len(rows), at_once)))
         answers = (
-            explorer.model.trace(trace.batch.select(rows[i : i + at_once]), gamma=g).to("cpu")
-            for g, i in tqdm(passes, desc="answers", **_PATIENCE)
+            rerun(trace, rows[i : i + at_once], explorer.model, g) for g, i in tqdm(passes, desc="answers", **_PATIENCE)
         )
         state["_answer"] = payload.answer(answers, steps)
         state["gamma"] = min(steps, key=lambda g: abs(g - explorer.gamma))

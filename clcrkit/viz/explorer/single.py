@@ -6,7 +6,8 @@ from typing import Any
 
 from clcrkit.datasets.split import Split
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer.widget import Explorer, Rerunnable
+from clcrkit.viz.explorer.reallocation import Rerunnable
+from clcrkit.viz.explorer.widget import Explorer
 
 
 def subspaces(trace: Trace, split: Split | None = None, **state: Any) -> Explorer:

@@ -12,36 +12,24 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import anywidget
 import torch
 import traitlets as t
-from jaxtyping import Bool
-from torch import Tensor
 
 from clcrkit.analysis import projections
 from clcrkit.arguments import checked
-from clcrkit.batch import Batch
 from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import write_text
 from clcrkit.trace import Trace
 from clcrkit.viz.explorer import comparison, html, payload, samples, spaces, svg
-from clcrkit.viz.explorer.reallocation import reallocated
+from clcrkit.viz.explorer.reallocation import Rerunnable, rerun
 from clcrkit.viz.explorer.views import VIEWS, views_of
 
 GAMMAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _HERE = Path(__file__).parent
-
-
-@runtime_checkable
-class Rerunnable(Protocol):
-    """What live what-if needs of a model: one more forward pass at another gamma, with tokens muted."""
-
-    def trace(
-        self, batch: Batch, *, gamma: float = ..., mute: dict[str, Bool[Tensor, "batch level token"]] | None = ...
-    ) -> Trace: ...
 
 
 def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,15 +206,7 @@ class Explorer(anywidget.AnyWidget):
 
         Without a model only activation, allocation, cutoff, budget and participation follow; all else is as traced.
         """
-        rows = [self.trace.row(self.picked)]
-        if self.model is None:
-            return reallocated(self.trace.select(rows), self.gamma)
-        batch = self.trace.batch.select(rows)
-        mute = {m: torch.zeros(a[:1].shape, dtype=torch.bool) for m, a in self.trace.activation.items()}
-        for modality, level, token in self.muted:
-            mute[modality][:, level, token] = True
-        with torch.no_grad():
-            return self.model.trace(batch, gamma=self.gamma, mute=mute if self.muted else None).to("cpu")
+        return rerun(self.trace, [self.trace.row(self.picked)], self.model, self.gamma, self.muted, attention=True)
 
     def probes(
         self, space: str | None = None, level: int | None = None, modality: str | None = None
@@ -321,7 +301,8 @@ class Explorer(anywidget.AnyWidget):
             self._drawn = (self.picked, self.level, self.modality)
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:
-            self._answer = {**payload.answer([self.now()], [self.gamma]), "muted": [list(x) for x in self.muted]}
+            answered = rerun(self.trace, [row], self.model, self.gamma, self.muted)
+            self._answer = {**payload.answer([answered], [self.gamma]), "muted": [list(x) for x in self.muted]}
             self._answered = asked
         if "budget" not in shown:
             return

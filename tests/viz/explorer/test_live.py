@@ -102,7 +102,7 @@ class Else:
     def __init__(self, said: Trace) -> None:
         self.said = said
 
-    def trace(self, batch: Batch, *, gamma: float = 1.0, mute: Any = None) -> Trace:
+    def trace(self, batch: Batch, *, gamma: float = 1.0, mute: Any = None, attention: bool = True) -> Trace:
         return self.said.select(range(len(batch)))
 
 

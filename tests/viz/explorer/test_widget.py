@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,25 @@ def test_gamma_reruns_the_model_on_the_picked_sample(trace: Trace, model: CLCR, 
         np.testing.assert_allclose(alone.participation[m][0], wanted.participation[m][4], atol=1e-5)
 
 
+def test_what_was_traced_is_not_computed_again(trace: Trace) -> None:
+    asked = []
+
+    class Watched:
+        def trace(self, batch: Batch, *, gamma: float = 1.0, mute: Any = None, attention: bool = True) -> Trace:
+            asked.append((batch.ids.tolist(), gamma, bool(mute), attention))
+            return replace(trace.select([trace.row(int(i)) for i in batch.ids]), gamma=gamma)
+
+    explorer = viz.Explorer(trace, Watched(), picked=104)
+    explorer.picked, explorer.level = 101, 1
+    assert asked == []
+    np.testing.assert_array_equal(unpacked(sent(explorer, "_answer")["prediction"])[0, 0], trace.prediction[1])
+    explorer.gamma = 0.5
+    explorer.muted, explorer.gamma = [("vision", 1, 0)], trace.gamma
+    assert asked == [([101], 0.5, False, False), ([101], 0.5, True, False), ([101], trace.gamma, True, False)]
+    assert explorer.now().attention
+    assert asked[3:] == [([101], trace.gamma, True, True)]
+
+
 def test_mute_takes_a_token_out(trace: Trace, model: CLCR) -> None:
     explorer = viz.Explorer(trace, model, picked=100)
     before = unpacked(sent(explorer, "_answer")["prediction"])
@@ -137,7 +157,7 @@ def test_wrong_values_are_refused_and_change_nothing(trace: Trace, name: str, va
 
 def test_an_error_in_a_callback_shows_in_the_widget(trace: Trace) -> None:
     class Broken:
-        def trace(self, batch: Batch, *, gamma: float = 1.0, mute: Any = None) -> Trace:
+        def trace(self, batch: Batch, *, gamma: float = 1.0, mute: Any = None, attention: bool = True) -> Trace:
             if gamma == 0.5:
                 raise RuntimeError("out of memory")
             return trace.select([0])
