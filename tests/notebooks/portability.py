@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import torch
 from nbformat import NotebookNode
 
 from clcrkit.pages import read_notebook
@@ -27,9 +28,10 @@ from clcrkit.pages import read_notebook
 STORED = Path(__file__).with_name("portability.csv")
 REPORTS = Path("build/portability")
 MARGIN = 2.0
+AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"  # others end at the first such instruction
 ARITHMETICS: Mapping[str, Mapping[str, str]] = {
     "best, 1 thread": {"OMP_NUM_THREADS": "1"},
-    "best, 2 threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "SkylakeX"},
+    "best, 2 threads": {"OMP_NUM_THREADS": "2"} | ({"OPENBLAS_CORETYPE": "SkylakeX"} if AVX512 else {}),
     "avx2, 2 threads": {"OMP_NUM_THREADS": "2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"},
     "avx2 everywhere": {
         "OMP_NUM_THREADS": "1",

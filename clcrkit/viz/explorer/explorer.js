@@ -125,18 +125,19 @@ tokens.activation,budget)}}function gainOf(tokens,share,gamma,sparse){if(!tokens
 {...tokens,...tokens.other},gamma,sparse);return allocation.map((part,i)=>part-share.allocation[i])}function cutOf(tokens,cutoff){
 return tokens.threshold===null?null:tokens.threshold+cutoff/tokens.scale}function weightsOf(attention,sample,modality,level,head,tokensAt){
 const tokens=tokensAt(modality);const listener=attention.of[modality];const{pool}=attention;const at=attention.levels.indexOf(
-level);if(!tokens||!listener||at<0)return null;const row=attention.ids.indexOf(sample);const[,levels,heads,length,width]=listener.
-weights.shape;const speakers=[];let offset=0;for(const[other,width2]of listener.others){const its=tokensAt(other);its?.positions.
-forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+Math.floor(position/pool),text:its.text[i]})});
-offset+=width2}if(!speakers.length)return null;const rows=tokens.positions.length;const columns=speakers.length;const weights=new Float32Array(
-rows*columns);const chosen=head<0?Array.from({length:heads},(_,i)=>i):[head];const[parts,places]=[listener.weights.v,Int32Array.
-from(speakers,speaker=>speaker.at)];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*
-heads+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++)weights[i*
-columns+j]+=parts[line2*width+places[j]]*scale}});return{tokens,rows,speakers,weights}}function strongest(weights,most){
-let all=0;let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>
-most?Float32Array.from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){
-if(!(weights[q]>0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,
-part:total?carried/total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
+level);if(!tokens||!listener||at<0||![null,head].includes(attention.head))return null;const row=attention.ids.indexOf(sample);
+const[,levels,heads,length,width]=listener.weights.shape;const speakers=[];let offset=0;for(const[other,width2]of listener.
+others){const its=tokensAt(other);its?.positions.forEach((position,i)=>{speakers.push({modality:other,i,position,at:offset+
+Math.floor(position/pool),text:its.text[i]})});offset+=width2}if(!speakers.length)return null;const rows=tokens.positions.
+length;const columns=speakers.length;const weights=new Float32Array(rows*columns);const isAll=attention.head!==null||head<
+0;const chosen=isAll?Array.from({length:heads},(_,i)=>i):[head];const[parts,places]=[listener.weights.v,Int32Array.from(
+speakers,speaker=>speaker.at)];tokens.positions.forEach((t,i)=>{for(const h2 of chosen){const line2=((row*levels+at)*heads+
+h2)*length+Math.floor(t/pool);const scale=listener.top.v[line2]/255/chosen.length;for(let j=0;j<columns;j++)weights[i*columns+
+j]+=parts[line2*width+places[j]]*scale}});return{tokens,rows,speakers,weights}}function strongest(weights,most){let all=0;
+let total=0;let peak=0;for(const v of weights){if(!(v>0))continue;all++;total+=v;if(v>peak)peak=v}const least=all>most?Float32Array.
+from(weights).sort()[weights.length-most]:0;const links=[];let carried=0;for(let q=0;q<weights.length;q++){if(!(weights[q]>
+0&&weights[q]>=least&&links.length<most))continue;links.push(q);carried+=weights[q]}return{links,all,peak,part:total?carried/
+total:0}}var LINKS=250;var LEFT2=78;var RIGHT2=12;var GAP2=22;var TOP2=50;var FOOT2=58;var linksOf=data=>strongest(data.drawn,LINKS);
 function linkPlaces({rows,speakers,others},width){const listenerWidth=Math.min(34,(width-LEFT2-RIGHT2)/rows);const speakerWidth=Math.
 min(34,(width-LEFT2-RIGHT2-GAP2*(others.length-1))/speakers.length);return{left:LEFT2,top:TOP2,rowHeight:0,listeners:listenerWidth,
 speakers:speakerWidth,x:t=>LEFT2+(t+.5)*listenerWidth,k:j=>LEFT2+GAP2*others.indexOf(speakers[j].modality)+(j+.5)*speakerWidth}}
@@ -212,7 +213,7 @@ map((s,j)=>({s,weight:weights[i*columns+j]})).sort((p,q)=>q.weight-p.weight).sli
 1)} % to ${speaker(s)}`);if(!data.budgeted)return[`${listener(i)} listens`,...most];const lines=[`${listener(i)} listens\
 , allocation α = ${fmt(share.allocation[i])}`,...most];return share.allocation[i]>0?lines:[...lines,"not funded: nothin\
 g of this reaches it"]}update(){const{app}=this;const isAll=this.mode==="all"&&app.data.table.heads>0;const here=isAll?app.
-data.everyLevelIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;markWaiting(this.el,waiting);if(waiting&&
+data.everyMapIsHere:app.data.attentionIsHere;const waiting=app.data.kernel&&!here;markWaiting(this.el,waiting);if(waiting&&
 isAll&&!this.asked){app.model.send({levels:true});this.asked=true}if(waiting)return;this.grid.hidden=!isAll;const weights=app.
 data.weights(app.get("modality"));this.data=weights&&this.drawnOf(weights);this.canvas.el.hidden=!this.data||isAll;if(!this.
 data){this.grid.replaceChildren();this.note.textContent=this.whyNone();return}if(isAll)return this.showAll();this.canvas.
@@ -526,25 +527,25 @@ share});return share}get lacking(){if(this.complete||!this.block)return null;if(
 this.block;this.lackers=new Set(this.ids.flatMap((id,row)=>this.blockRows.has(id)?[]:[row]))}return this.lackers.size?this.
 lackers:null}gain(tokens,share){if(!this.compared)return null;const known=this.gains.get(share);if(known!==void 0)return known;
 const gain=gainOf(tokens,share,this.model.get("gamma"),this.compared.sparse);this.gains.set(share,gain);return gain}get attention(){
-return this.attentions?.ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;const level=this.
-model.get("level");return Boolean(a?.levels.includes(level)&&a.asked.includes(this.model.get("modality"))&&this.blockRow>=
-0)}get everyLevelIsHere(){return this.attentionIsHere&&this.attention?.levels.length===this.table.levels.length}weights(modality,level=this.
-model.get("level"),head=this.model.get("head")){const{attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(
-attention,picked,modality,level,head,m=>this.tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){
-const at=this.sounds?.ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.
-of[modality]?.[at]?.v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.
-of[modality]?.[at]??null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[
-gamma,muted]=[model.get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,
-muted,waits})}participation(modality,level){const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)
-return cached;const{levels,participation,present}=this.table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].
-v[i]).map(i=>participation[modality].v[i*levels.length+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,
-q));this.ranges.set(key,range);return range}valueOf(column,row){const v=column.values.v[row];return column.kind==="categ\
-ory"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){const column=this.table.columns.find(c=>c.name===
-name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,task,outputs}=this.table;if(this.model.edited)return new Set;
-const labels=columns.filter(c=>c.name==="label"||task==="multilabel"&&c.name.startsWith("label "));if(task!=="multilabel")
-return new Set(labels.map(c=>this.valueOf(c,row)).filter(name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(
-true_.map(c=>c.name==="label"?outputs[0]:c.name.slice("label ".length)))}missingNote(what){return`Of id ${this.picked} t\
-his page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
+return this.attentions?.ids.includes(this.picked)?this.attentions:null}get attentionIsHere(){const a=this.attention;return Boolean(
+a?.levels.includes(this.model.get("level"))&&a.asked.includes(this.model.get("modality"))&&[null,this.model.get("head")].
+includes(a.head)&&this.blockRow>=0)}get everyMapIsHere(){const a=this.attention;return this.attentionIsHere&&a?.head===null&&
+a.levels.length===this.table.levels.length}weights(modality,level=this.model.get("level"),head=this.model.get("head")){const{
+attention,picked}=this;if(!attention)return null;const weights=()=>weightsOf(attention,picked,modality,level,head,m=>this.
+tokens(m,level));return this.keep().once(`${modality}/${level}/${head}`,weights)}soundOf(modality){const at=this.sounds?.
+ids.indexOf(this.picked)??-1;if(this.model.sound)return this.model.sound(modality);return this.sounds?.of[modality]?.[at]?.
+v??null}pictureOf(modality){const at=this.pictures?.ids.indexOf(this.picked)??-1;return this.pictures?.of[modality]?.[at]??
+null}answer(){const{model,row}=this;const waits=model.get("live")&&(this.kernel||this.blockRow>=0);const[gamma,muted]=[model.
+get("gamma"),model.get("muted")];return answerOf(this.table,this.answers,{row,sample:this.picked,gamma,muted,waits})}participation(modality,level){
+const key=`${modality}/${level}`;const cached=this.ranges.get(key);if(cached)return cached;const{levels,participation,present}=this.
+table;const values=this.ids.map((_,i)=>i).filter(i=>present[modality].v[i]).map(i=>participation[modality].v[i*levels.length+
+level]).sort((a,b)=>a-b);const range=[.1,.5,.9].map(q=>quantile(values,q));this.ranges.set(key,range);return range}valueOf(column,row){
+const v=column.values.v[row];return column.kind==="category"?column.names[v]??"unknown":column.names[row]??fmt(v)}fact(name,row){
+const column=this.table.columns.find(c=>c.name===name);return column&&this.valueOf(column,row)}truthOf(row){const{columns,
+task,outputs}=this.table;if(this.model.edited)return new Set;const labels=columns.filter(c=>c.name==="label"||task==="mu\
+ltilabel"&&c.name.startsWith("label "));if(task!=="multilabel")return new Set(labels.map(c=>this.valueOf(c,row)).filter(
+name=>name));const true_=labels.filter(c=>c.values.v[row]>0);return new Set(true_.map(c=>c.name==="label"?outputs[0]:c.name.
+slice("label ".length)))}missingNote(what){return`Of id ${this.picked} this page keeps no ${what}.`}};var MOST2=14;var GateBars=class{constructor(gates,parent,gate,names){this.gates=gates;this.app=gates.app;this.gate=gate;
 this.names=names;this.el=h("div",{class:"clcr-gatebars"});this.groups=[];this.picked=h("div");this.pickedKey="";parent.append(
 this.el)}update(){const groups=this.gates.means(this.gate);if(this.groups!==groups)this.showGroups(groups);const now=Array.
 from(this.gates.nowAndTraced(this.gate).at(-1)?.[0]??[]);const label=`id ${this.app.get("picked")}`;const key=`${label}|${now.
@@ -1013,7 +1014,7 @@ threshold:outputs.threshold,scale:outputs.scale}}function attentionFrom(outputs,
 filter(m=>outputs[`attention/${m}`]);const of=listeners.map(m=>{const weights=outputs[`attention/${m}`];const top={shape:weights.
 shape.slice(0,4),v:new Float32Array(weights.v.length/weights.shape[4]).fill(255)};const others=modalities.filter(o=>o!==
 m);return[m,{others:others.map(o=>[o,outputs[`allocation/${o}`].shape[2]]),top,weights}]});const levels=Array.from({length:outputs.
-rho.shape[1]},(_,i)=>i);return{ids:[id],pool:1,levels,asked:modalities,of:Object.fromEntries(of)}}var Network=class _Network{constructor(session,levels,repeats){this.session=session;this.levels=levels;this.repeats=repeats;
+rho.shape[1]},(_,i)=>i);return{ids:[id],pool:1,levels,head:null,asked:modalities,of:Object.fromEntries(of)}}var Network=class _Network{constructor(session,levels,repeats){this.session=session;this.levels=levels;this.repeats=repeats;
 this.last=Promise.resolve()}static async open(wasm,model,levels,repeats){const{ort}=globalThis;Object.assign(ort.env.wasm,
 {wasmBinary:wasm,numThreads:1});const session=await ort.InferenceSession.create(new Uint8Array(model),{executionProviders:[
 "wasm"]});return new _Network(session,levels,repeats)}run(samples,gamma,muted){const run=async()=>{const outputs=await this.

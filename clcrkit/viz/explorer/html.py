@@ -18,7 +18,7 @@ import torch
 from tqdm.auto import tqdm
 
 from clcrkit.errors import ConfigError
-from clcrkit.viz.explorer import payload, spaces, svg
+from clcrkit.viz.explorer import messages, payload, spaces, svg
 from clcrkit.viz.explorer.live import Network, inputs, model_for_page
 from clcrkit.viz.explorer.reallocation import rerun
 
@@ -138,8 +138,8 @@ def style() -> str:
 
 def opening(explorer: Explorer) -> dict[str, Any]:
     """What a page knows of all samples, and the explorer's present settings."""
-    state: dict[str, Any] = {name: {} for name in payload.State.__annotations__}
-    state |= explorer.get_state(["views", *payload.SETTINGS])
+    state: dict[str, Any] = {name: {} for name in messages.State.__annotations__}
+    state |= explorer.get_state(["views", *messages.SETTINGS])
     state |= {"muted": [], "error": "", "live": False, "_table": explorer.payload.table()}
     state["_compared"] = explorer.payload.comparison()
     return state | (_spaces(explorer) if "subspaces" in explorer.views else {})
@@ -199,7 +199,7 @@ def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool
     return state
 
 
-def _attention(explorer: Explorer, rows: Sequence[int], room: float) -> payload.Attention:
+def _attention(explorer: Explorer, rows: Sequence[int], room: float) -> messages.Attention:
     """Who attends to whom in as many of these samples, in this order, as there is room for; where there is none for
     the first one, its weights are averaged over blocks of tokens."""
     trace, source, levels = explorer.trace, explorer.payload, range(len(explorer.levels))

@@ -9,7 +9,7 @@ from clcrkit.errors import ConfigError
 from clcrkit.model import CLCR
 from clcrkit.onnx_export import onnx_bytes
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import packing, payload, spaces
+from clcrkit.viz.explorer import messages, packing, spaces
 from clcrkit.viz.explorer.runtime import Runtime, pack, runtime
 
 Network = tuple[Runtime, str]  # what runs a model, and the model as ONNX, packed
@@ -24,7 +24,7 @@ def model_for_page(model: Any, label_names: Sequence[str]) -> Network:
     return runtime(), pack(onnx_bytes(model, names))
 
 
-def inputs(model: CLCR, trace: Trace, rows: Sequence[int]) -> payload.Inputs:
+def inputs(model: CLCR, trace: Trace, rows: Sequence[int]) -> messages.Inputs:
     """What the model reads of the samples at these positions, and how to place what it makes of them."""
     repeats = model.config.levels if model.config.mix == "pooled" else 1
     batch, maps = trace.batch.select(list(rows)), {}

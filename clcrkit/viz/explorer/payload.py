@@ -1,16 +1,11 @@
-"""Every message between Python and the browser, the same for the live widget and the saved page.
+"""How the messages about one trace are made (`messages`)."""
 
-The classes below are the contract. `js/types.d.ts` says the same to JavaScript, and a test holds the two together.
-An array travels as `Packed`: raw little-endian bytes, times `scale` where there is one. The axes of every array are
-those of the trace; `sample` counts the samples of the message, whose ids it names. Ids travel as text: a number in
-JavaScript holds no whole number above 2**53 exactly.
-"""
+from __future__ import annotations
 
-# annotations are not strings here: as strings they would hide NotRequired from __optional_keys__
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import product
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,192 +15,15 @@ from clcrkit.datasets.split import Split
 from clcrkit.errors import DataError
 from clcrkit.patching import level_names
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import comparison, samples, spaces
+from clcrkit.viz.explorer import comparison, messages, samples, spaces
 from clcrkit.viz.explorer.packing import Packed, Points, ids_of, pack, pack_points, pack_steps, pooled, width_of
 from clcrkit.viz.explorer.pictures import thumbnails
 from clcrkit.viz.explorer.sound import wav
-from clcrkit.viz.explorer.spaces import ProbeRow
 from clcrkit.viz.explorer.tokens import feature_ranges, features, spelt, token_texts
-from clcrkit.viz.palette import EXPLORER, Palette
+from clcrkit.viz.palette import EXPLORER
 
 
-class Column(TypedDict):
-    """One fact about every sample; see `samples.Column`."""
-
-    name: str
-    kind: Literal["category", "number"]
-    names: list[str]
-    values: Packed  # (sample)
-
-
-class Table(TypedDict):
-    """What is known of the trace and of every sample; sent once."""
-
-    ids: list[str]  # (sample)
-    levels: list[str]
-    modalities: list[str]
-    task: str  # a name of `tasks.TASKS`
-    outputs: list[str]
-    gamma: float
-    sparse: bool
-    epochs: int
-    heads: int  # 0 where there is no exchange
-    audible: list[str]  # modalities whose samples can be played
-    pictured: list[str]  # modalities whose tokens have pictures
-    spaces: list[str]  # those of `spaces.SPACES` that the model names
-    absent: list[str]  # fields of a trace that the model does not name
-    palette: Palette
-    columns: list[Column]
-    prediction: Packed  # (sample, output)
-    level_gate: Packed  # (sample, level)
-    modality_gate: Packed  # (sample, modality)
-    private_gate: Packed  # (sample, modality)
-    participation: dict[str, Packed]  # by modality: (sample, level)
-    present: dict[str, Packed]  # by modality: (sample)
-
-
-class Lane(TypedDict):
-    """The tokens of one modality."""
-
-    mask: Packed  # (sample, token)
-    evidence: Packed  # (sample, level, token)
-    activation: Packed  # (sample, level, token)
-    budget: Packed  # (sample, level), at gamma 1
-    text: Packed  # (sample, token): positions in the block's texts
-    truth: NotRequired[Packed]  # (sample, level, token)
-    features: NotRequired[Packed]  # (sample, token, bin), 0 to 255
-    other: NotRequired[Packed]  # (sample, level, token): the activation in the trace that this one is compared with
-    other_budget: NotRequired[Packed]  # (sample, level), at gamma 1, likewise
-
-
-class Block(TypedDict):
-    """The tokens of some samples."""
-
-    ids: list[str]  # (sample)
-    lanes: dict[str, Lane]  # by modality
-    texts: list[str]
-    threshold: NotRequired[Packed]  # (sample, level); this and `scale` only for a model with a budget
-    scale: NotRequired[Packed]  # (sample, level): of the activation, for each unit of evidence
-
-
-class Listener(TypedDict):
-    """Whom one modality's tokens attend to: each row's weights as 0 to 255 parts of the largest one, `top`."""
-
-    others: list[list[Any]]  # [modality, number of its columns], in their order
-    top: Packed  # (sample, level, head, token)
-    weights: Packed  # (sample, level, head, token, other token)
-
-
-class Attention(TypedDict):
-    """Who attends to whom in some samples, at these levels, for these listening modalities.
-
-    pool: where it is above 1, `token` and `other token` are blocks of so many tokens, whose weights were averaged.
-    """
-
-    ids: list[str]  # (sample)
-    pool: int
-    levels: list[int]
-    asked: list[str]
-    of: dict[str, Listener]  # by modality
-
-
-class Sound(TypedDict):
-    """How some samples sound: a WAV file each, None where the modality is missing."""
-
-    ids: list[str]  # (sample)
-    of: dict[str, list[Packed | None]]  # by modality
-
-
-class Picture(TypedDict):
-    """What the real tokens of some samples show, None where the modality is missing."""
-
-    ids: list[str]  # (sample)
-    of: dict[str, list[Packed | None]]  # by modality: (token, height, width, color), 0 to 255
-
-
-class Answer(TypedDict):
-    """What the model says of some samples at each gamma: arrays (sample, gamma, ...)."""
-
-    ids: list[str]  # (sample)
-    gammas: list[float]
-    muted: NotRequired[list[list[Any]]]
-    place: NotRequired[dict[str, list[float]]]  # by `spaces.space_key`, in its PCA; only of a model in the page
-    prediction: Packed
-    level_gate: Packed
-    modality_gate: Packed
-    private_gate: Packed
-
-
-class Inputs(TypedDict):
-    """What a model in the page reads of some samples."""
-
-    ids: list[str]  # (sample)
-    repeats: int  # how often the model's levels hold each token
-    tokens: dict[str, Packed]  # by modality: (sample, token, feature), or (sample, token) ids
-    masks: dict[str, Packed]  # by modality: (sample, token)
-    maps: dict[str, Packed]  # by `spaces.space_key`: what `spaces.linear_map` says of its PCA
-
-
-class Comparison(TypedDict):
-    """The trace that this one is compared with, b. Gates are there where both have them; see `comparison`."""
-
-    says: str
-    lacks: list[str]
-    sparse: bool
-    gamma: float
-    changed: Packed  # (sample)
-    shift: Packed  # (sample)
-    distance: dict[str, list[float]]  # by `spaces.space_key`: Procrustes distance, and with samples shuffled
-    prediction: Packed  # (sample, output)
-    level_gate: NotRequired[Packed]  # (sample, level)
-    modality_gate: NotRequired[Packed]  # (sample, modality)
-    private_gate: NotRequired[Packed]  # (sample, modality)
-    participation: dict[str, Packed]  # by modality: (sample, level)
-
-
-class Request(TypedDict):
-    """What the browser asks for: a probe of [space, level, modality]; the attention of all levels from now on; a text
-    among the tokens."""
-
-    probe: NotRequired[list[Any]]
-    levels: NotRequired[bool]
-    find: NotRequired[str]
-
-
-class State(TypedDict):
-    """All that the browser reads, by trait of `Explorer`. A message is an empty dict until there is one."""
-
-    views: list[str]
-    selection: list[str]
-    picked: str
-    gamma: float
-    level: int
-    modality: str
-    space: str
-    projection: str
-    color: str
-    head: int
-    epoch: int
-    muted: list[Any]
-    error: str
-    live: bool
-    _table: Table
-    _points: dict[str, dict[str, Points]]  # by projection and space, then by `spaces.space_key`
-    _block: Block | dict[str, Any]
-    _attention: Attention | dict[str, Any]
-    _sound: Sound | dict[str, Any]
-    _picture: Picture | dict[str, Any]
-    _answer: Answer | dict[str, Any]
-    _compared: Comparison | dict[str, Any]
-    _found: dict[str, Any]  # asked: a text; ids: of the samples whose tokens spell it
-    _probes: dict[str, list[ProbeRow]]  # by `spaces.space_key`
-
-
-SETTINGS = tuple(name for name in State.__annotations__ if name not in ("views", "error", "live") and name[0] != "_")
-"""What a cell and the browser may both set."""
-
-
-def answer(passes: Iterable[Trace], gammas: Sequence[float]) -> Answer:
+def answer(passes: Iterable[Trace], gammas: Sequence[float]) -> messages.Answer:
     """`passes` hold the samples in the same order once for each gamma, gamma by gamma. Each is let go once read."""
     names = ("prediction", "level_gate", "modality_gate", "private_gate")
 
@@ -229,11 +47,11 @@ class Payload:
     ) -> None:
         self.trace, self.epochs, self.split, self.other = trace, epochs, split, other
         self.points: dict[str, dict[str, Points]] = {}
-        self.probes: dict[str, list[ProbeRow]] = {}
+        self.probes: dict[str, list[spaces.ProbeRow]] = {}
         self.heads = next((a.shape[2] for a in trace.attention.values()), 0)
         self._ranges = feature_ranges(trace)
 
-    def table(self) -> Table:
+    def table(self) -> messages.Table:
         """Ids, names, colours, predictions, gates and participation of all samples."""
         trace, split = self.trace, self.split
         return {
@@ -276,7 +94,7 @@ class Payload:
         if key not in self.probes:
             self.probes[key] = spaces.probe_rows(self.trace, self.split, space, level, modality)
 
-    def comparison(self) -> Comparison | dict[str, Any]:
+    def comparison(self) -> messages.Comparison | dict[str, Any]:
         """The other trace beside this one; empty where there is none."""
         trace, other = self.trace, self.other
         if other is None:
@@ -297,11 +115,11 @@ class Payload:
             "participation": {m: pack(other.participation[m].float()) for m in budgeted},
         }
 
-    def block(self, rows: Sequence[int], fine: bool = True) -> Block:
+    def block(self, rows: Sequence[int], fine: bool = True) -> messages.Block:
         """Tokens of the samples at these positions. fine=False halves the size by 65,536 steps for each array."""
         trace, chosen = self.trace, torch.tensor(list(rows))
         exactly = pack if fine else pack_steps
-        lanes: dict[str, Lane] = {}
+        lanes: dict[str, messages.Lane] = {}
         texts: dict[str, int] = {"": 0}
         compared = comparison.token_wise(trace, self.other) if self.other else []
         for m in trace.modalities:
@@ -325,7 +143,7 @@ class Payload:
                 low, high = self._ranges[m]
                 strip = features(trace.batch.tokens[m][chosen, :length])
                 lanes[m]["features"] = pack(np.clip((strip - low) / (high - low), 0, 1) * 255, "u1")
-        block: Block = {"ids": ids_of(trace.batch, chosen), "lanes": lanes, "texts": list(texts)}
+        block: messages.Block = {"ids": ids_of(trace.batch, chosen), "lanes": lanes, "texts": list(texts)}
         if trace.sparse:
             block["threshold"] = pack(trace.threshold[chosen].float())
             block["scale"] = pack(trace.scale[chosen].float())
@@ -345,16 +163,25 @@ class Payload:
         return int(real.max()) + 1 if len(real) else 1
 
     def attention(
-        self, rows: Sequence[int], levels: Sequence[int], modalities: Sequence[str], pool: int = 1
-    ) -> Attention:
-        """Who attends to whom, in the samples at these positions; averaged over blocks of pool x pool tokens."""
+        self,
+        rows: Sequence[int],
+        levels: Sequence[int],
+        modalities: Sequence[str],
+        pool: int = 1,
+        head: int | None = None,
+    ) -> messages.Attention:
+        """Who attends to whom, in the samples at these positions; averaged over blocks of pool x pool tokens. Of all
+        heads, or of one (-1: their mean): a message of many tokens takes the browser as long as drawing it."""
         trace, masks = self.trace, self.trace.batch.masks
         lengths = {m: self.length(m, rows) for m in trace.modalities}
-        listeners: dict[str, Listener] = {}
+        listeners: dict[str, messages.Listener] = {}
         for m in (m for m in modalities if m in trace.attention):
             tops, weights = [], []
             for row, level in product(rows, levels):  # one at a time: those of long samples are large
-                pieces = trace.attention[m][row, level].split([masks[o].shape[1] for o in trace.others(m)], -1)
+                heads = trace.attention[m][row, level]
+                if head is not None:
+                    heads = heads[head : head + 1] if head >= 0 else heads.mean(0, keepdim=True)
+                pieces = heads.split([masks[o].shape[1] for o in trace.others(m)], -1)
                 joined = torch.cat(
                     [
                         pooled(piece[:, : lengths[m], : lengths[o]].float(), masks[m][row], masks[o][row], pool)
@@ -369,10 +196,16 @@ class Payload:
                 "top": pack(torch.stack(tops).unflatten(0, (len(rows), len(levels)))),
                 "weights": pack(torch.stack(weights).unflatten(0, (len(rows), len(levels))), "u1"),
             }
-        ids = ids_of(trace.batch, list(rows))
-        return {"ids": ids, "pool": pool, "levels": list(levels), "asked": list(modalities), "of": listeners}
+        return {
+            "ids": ids_of(trace.batch, list(rows)),
+            "pool": pool,
+            "levels": list(levels),
+            "head": head,
+            "asked": list(modalities),
+            "of": listeners,
+        }
 
-    def sound(self, rows: Sequence[int]) -> Sound:
+    def sound(self, rows: Sequence[int]) -> messages.Sound:
         """How the samples at these positions sound, by modality that can be heard."""
         trace = self.trace
         files: dict[str, list[Packed | None]] = {}
@@ -382,7 +215,7 @@ class Payload:
                 files[m] = [None if w is None else pack(np.frombuffer(wav(*w), np.uint8), "u1") for w in waves]
         return {"ids": ids_of(trace.batch, list(rows)), "of": files}
 
-    def picture(self, rows: Sequence[int]) -> Picture:
+    def picture(self, rows: Sequence[int]) -> messages.Picture:
         """What the tokens of the samples at these positions show, by modality that has pictures."""
         trace = self.trace
         images: dict[str, list[Packed | None]] = {}

@@ -41,7 +41,7 @@ def rerun(
     """These samples at another gamma, with tokens muted (modality, level, token): as traced where neither differs.
     Without a model only the allocation follows (`reallocated`). Attention is left out unless asked for."""
     if model is None or (gamma == trace.gamma and not muted):
-        return reallocated(trace.select(rows), gamma)
+        return reallocated((trace if attention else replace(trace, attention={})).select(rows), gamma)
     mute = {m: torch.zeros(len(rows), *a.shape[1:], dtype=torch.bool) for m, a in trace.activation.items()}
     for modality, level, token in muted:
         mute[modality][:, level, token] = True

@@ -24,7 +24,7 @@ from clcrkit.datasets.split import Split
 from clcrkit.errors import ConfigError, DataError
 from clcrkit.files import write_text
 from clcrkit.trace import Trace
-from clcrkit.viz.explorer import comparison, html, payload, samples, spaces, svg
+from clcrkit.viz.explorer import comparison, html, messages, payload, samples, spaces, svg
 from clcrkit.viz.explorer.reallocation import Rerunnable, rerun
 from clcrkit.viz.explorer.views import VIEWS, views_of
 
@@ -161,8 +161,8 @@ class Explorer(anywidget.AnyWidget):
             "epoch": len(epochs),
             "picked": int(trace.batch.ids[0]),
         }
-        if unknown := set(state) - set(payload.SETTINGS):
-            there = ", ".join(payload.SETTINGS)
+        if unknown := set(state) - set(messages.SETTINGS):
+            there = ", ".join(messages.SETTINGS)
             raise ConfigError(f"{', '.join(sorted(unknown))}: no setting of Explorer; there are {there}")
         if len(state.get("selection", ())):
             started["picked"] = int(state["selection"][0])
@@ -173,7 +173,7 @@ class Explorer(anywidget.AnyWidget):
         except t.TraitError as error:
             raise ConfigError(str(error)) from None
         self.observe(self._follow, "selection")
-        self.observe(self._refresh, names=["picked", "level", "modality", "gamma", "muted"])
+        self.observe(self._refresh, names=["picked", "level", "modality", "head", "gamma", "muted"])
         self.observe(self._project, names=["space", "projection", "level", "modality"])
         self.on_msg(self._asked)
         self._send_points()
@@ -274,7 +274,7 @@ class Explorer(anywidget.AnyWidget):
         self._send_points()
 
     @_shown
-    def _asked(self, widget: Any, content: payload.Request, buffers: Any) -> None:
+    def _asked(self, widget: Any, content: messages.Request, buffers: Any) -> None:
         if "probe" in content:
             self.payload.add_probes(*content["probe"])
             self._probes = dict(self.payload.probes)
@@ -291,14 +291,16 @@ class Explorer(anywidget.AnyWidget):
     def _send_tokens(self) -> None:
         # several traits may change at once; each array is made once for the state they end in
         row, shown, shown_ids = self.trace.row(self.picked), set(self.views), [str(self.picked)]
-        if shown & {"budget", "attention"} and self._drawn != (self.picked, self.level, self.modality):
+        drawn = (self.picked, self.level, self.modality, self.head)
+        if shown & {"budget", "attention"} and self._drawn != drawn:
             with self.hold_sync():  # in one message: the browser draws once
                 if self._block.get("ids") != shown_ids:
                     self._block = dict(self.payload.block([row]))
                 if "attention" in shown:
                     levels = range(len(self.levels)) if self._every_level else [self.level]
-                    self._attention = dict(self.payload.attention([row], levels, [self.modality]))
-            self._drawn = (self.picked, self.level, self.modality)
+                    head = None if self._every_level else self.head
+                    self._attention = dict(self.payload.attention([row], levels, [self.modality], head=head))
+            self._drawn = drawn
         asked = (self.picked, self.gamma, tuple(self.muted))
         if self.model is not None and self._answered != asked:
             answered = rerun(self.trace, [row], self.model, self.gamma, self.muted)
@@ -315,7 +317,7 @@ class Explorer(anywidget.AnyWidget):
 
     def set_state(self, sync_data: Any) -> None:
         """What the browser sends. A value it may not have is refused and shown, as an error in Python would be."""
-        before = {name: getattr(self, name) for name in sync_data if name in payload.SETTINGS}
+        before = {name: getattr(self, name) for name in sync_data if name in messages.SETTINGS}
         try:
             super().set_state(sync_data)
         except (t.TraitError, ValueError, TypeError) as error:

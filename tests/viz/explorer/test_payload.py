@@ -80,6 +80,15 @@ def test_attention_arrives_whole(shared_trace: Trace, level: int, modality: str,
     assert sum(count for _, count in listener["others"]) == weights.shape[-1]
 
 
+@pytest.mark.parametrize("head", [-1, 0, 1])
+def test_of_one_head_or_the_mean_no_other_travels(trace: Trace, head: int) -> None:
+    message = Payload(trace).attention([4], [1], ["vision"], head=head)
+    weights = unpacked(message["of"]["vision"]["weights"]) / 255 * unpacked(message["of"]["vision"]["top"])[..., None]
+    heads = sent_attention(trace, 4, 1, "vision")
+    assert message["head"] == head
+    np.testing.assert_allclose(weights[0, 0], (heads.mean(0) if head < 0 else heads[head])[None], atol=1 / 255)
+
+
 def test_thresholds_are_the_models_in_the_unit_of_evidence(trace: Trace, model: CLCR) -> None:
     rank = trace.shared["vision"].shape[-1]
     budget: Any = model.intraced.budget

@@ -243,8 +243,10 @@ def test_the_table_is_what_is_selected(trace: Trace, split: Split) -> None:
 
 def test_the_browser_may_ask_for_all_levels_of_attention(trace: Trace) -> None:
     explorer = viz.Explorer(trace)
-    assert sent(explorer, "_attention")["levels"] == [2]
+    assert (sent(explorer, "_attention")["levels"], sent(explorer, "_attention")["head"]) == ([2], -1)
+    explorer.head = 1
+    assert (sent(explorer, "_attention")["levels"], sent(explorer, "_attention")["head"]) == ([2], 1)
     explorer._handle_custom_msg({"levels": True}, [])
-    assert sent(explorer, "_attention")["levels"] == [0, 1, 2]
+    assert (sent(explorer, "_attention")["levels"], sent(explorer, "_attention")["head"]) == ([0, 1, 2], None)
     explorer.picked = 104
     assert (sent(explorer, "_attention")["ids"], sent(explorer, "_attention")["levels"]) == (["104"], [0, 1, 2])

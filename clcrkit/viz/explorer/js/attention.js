@@ -191,7 +191,7 @@ export class Attention {
   update() {
     const { app } = this;
     const isAll = this.mode === "all" && app.data.table.heads > 0;
-    const here = isAll ? app.data.everyLevelIsHere : app.data.attentionIsHere;
+    const here = isAll ? app.data.everyMapIsHere : app.data.attentionIsHere;
     const waiting = app.data.kernel && !here;
     markWaiting(this.el, waiting);
     if (waiting && isAll && !this.asked) {

@@ -178,16 +178,21 @@ export class Data {
     return this.attentions?.ids.includes(this.picked) ? this.attentions : null;
   }
 
-  /** Has the kernel sent what the picked sample, level and modality ask for? */
+  /** Has the kernel sent what the picked sample, level, modality and head ask for? */
   get attentionIsHere() {
     const a = this.attention;
-    const level = this.model.get("level");
-    return Boolean(a?.levels.includes(level) && a.asked.includes(this.model.get("modality")) && this.blockRow >= 0);
+    return Boolean(
+      a?.levels.includes(this.model.get("level")) &&
+        a.asked.includes(this.model.get("modality")) &&
+        [null, this.model.get("head")].includes(a.head) &&
+        this.blockRow >= 0,
+    );
   }
 
-  /** Has the kernel sent the attention of all levels? */
-  get everyLevelIsHere() {
-    return this.attentionIsHere && this.attention?.levels.length === this.table.levels.length;
+  /** Has the kernel sent the attention of all levels and heads? */
+  get everyMapIsHere() {
+    const a = this.attention;
+    return this.attentionIsHere && a?.head === null && a.levels.length === this.table.levels.length;
   }
 
   /** @param {string} modality @param {number} [level] @param {number} [head] */

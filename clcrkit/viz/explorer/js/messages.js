@@ -111,5 +111,5 @@ export function attentionFrom(outputs, id, modalities) {
     return [m, { others: others.map((o) => [o, outputs[`allocation/${o}`].shape[2]]), top, weights }];
   });
   const levels = Array.from({ length: outputs.rho.shape[1] }, (_, i) => i);
-  return { ids: [id], pool: 1, levels, asked: modalities, of: Object.fromEntries(of) };
+  return { ids: [id], pool: 1, levels, head: null, asked: modalities, of: Object.fromEntries(of) };
 }

@@ -98,8 +98,8 @@ export function cutOf(tokens, cutoff) {
 }
 
 /**
- * The weights between real tokens, of one head or (head -1) their mean; null where nobody listens or speaks. Tokens of
- * one block have its mean.
+ * The weights between real tokens, of one head or (head -1) their mean; null where nobody listens or speaks, or the
+ * head is not there. Tokens of one block have its mean.
  * @param {Attention} attention
  * @param {string} sample
  * @param {string} modality
@@ -113,7 +113,7 @@ export function weightsOf(attention, sample, modality, level, head, tokensAt) {
   const listener = attention.of[modality];
   const { pool } = attention;
   const at = attention.levels.indexOf(level);
-  if (!tokens || !listener || at < 0) return null;
+  if (!tokens || !listener || at < 0 || ![null, head].includes(attention.head)) return null;
   const row = attention.ids.indexOf(sample);
   const [, levels, heads, length, width] = listener.weights.shape;
   /** @type {Speaker[]} */
@@ -130,7 +130,8 @@ export function weightsOf(attention, sample, modality, level, head, tokensAt) {
   const rows = tokens.positions.length;
   const columns = speakers.length;
   const weights = new Float32Array(rows * columns);
-  const chosen = head < 0 ? Array.from({ length: heads }, (_, i) => i) : [head];
+  const isAll = attention.head !== null || head < 0; // all that is here
+  const chosen = isAll ? Array.from({ length: heads }, (_, i) => i) : [head];
   const [parts, places] = [listener.weights.v, Int32Array.from(speakers, (speaker) => speaker.at)];
   tokens.positions.forEach((t, i) => {
     for (const h of chosen) {

@@ -1,6 +1,5 @@
-// What the modules exchange. The first part mirrors the TypedDicts of ../payload.py, key for key (a test compares
+// What the modules exchange. The first part mirrors the TypedDicts of ../messages.py, key for key (a test compares
 // them); there every array is a Packed, here it is what `decode` makes of one: Values.
-
 /** Any typed array. */
 export interface Numbers extends ArrayLike<number>, Iterable<number> {
   subarray(begin?: number, end?: number): Numbers;
@@ -101,6 +100,7 @@ export interface Attention {
   ids: string[];
   pool: number;
   levels: number[];
+  head: number | null;
   asked: string[];
   of: Record<string, Listener>;
 }

@@ -41,7 +41,7 @@ function attention(next, ids) {
       v: Uint8Array.from({ length: length * TOKENS }, () => 255 * next()),
     },
   });
-  return { ids, pool: 1, levels: [0, 1], asked: [], of: { see: listener("hear"), hear: listener("see") } };
+  return { ids, pool: 1, levels: [0, 1], head: null, asked: [], of: { see: listener("hear"), hear: listener("see") } };
 }
 
 test("whatever changes, in whatever order, what is kept is what would be computed anew", () => {

@@ -98,6 +98,7 @@ const attention = {
   ids: ["11"],
   pool: 1,
   levels: [1],
+  head: null,
   asked: ["see"],
   of: {
     see: {
@@ -121,6 +122,25 @@ test("attention of one head, and the mean of all", () => {
       ["hear", 1, "b"],
     ],
   );
+});
+
+test("attention of which one head was sent, or the mean, and no other", () => {
+  const { others } = attention.of.see;
+  const sent = (head) => {
+    const see = {
+      others,
+      top: values([1, 1, 1, 3], [1, 0.5, 0]),
+      weights: values([1, 1, 1, 3, 2], [255, 0, 0, 51, 9, 9]),
+    };
+    return { ...attention, head, of: { see } };
+  };
+  for (const head of [-1, 1]) {
+    for (const asked of [-1, 0, 1]) {
+      const found = weightsOf(sent(head), "11", "see", 1, asked, tokensAt);
+      if (asked === head) near(found.weights, [1, 0, 0, 0]);
+      else assert.equal(found, null);
+    }
+  }
 });
 
 test("tokens of one block share its mean", () => {
