@@ -13,12 +13,14 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from nbformat import NotebookNode
@@ -27,6 +29,7 @@ from clcrkit.pages import read_notebook
 
 STORED = Path(__file__).with_name("portability.csv")
 REPORTS = Path("build/portability")
+CODE = ("clcrkit", "notebooks/exercises")
 MARGIN = 2.0
 AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"  # others end at the first such instruction
 ARITHMETICS: Mapping[str, Mapping[str, str]] = {
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = table.rename_axis("cell").sort_index()
     seen = table.drop(columns="tolerance").max(axis=1)
     narrow = table[seen * MARGIN > table["tolerance"]]
-    shown = table[(seen > 0) | (table["tolerance"] > 0)]
+    shown = table[(seen > 0) | (table["tolerance"] > 0)].assign(machine=machine())
     print(shown.to_string(float_format="%.2g"))
     print(f"{len(table)} cells; {len(shown)} differ or have a tolerance; {len(narrow)} have less than twice that:")
     print(narrow.to_string(float_format="%.2g") if len(narrow) else "none")
@@ -79,12 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def differences(notebooks: Sequence[Path], arithmetic: str) -> dict[str, float]:
     """The largest difference in each cell of these notebooks, by 'notebook/cell id'; inf where more than numbers differ
-    or the cell failed. A finished run is kept under build/portability, until code or outputs of the notebook change."""
+    or the cell failed or was not run. A run that passed is kept under build/portability, until the notebook, the
+    library, the exercises or the versions change."""
+    code = [x.read_text(encoding="utf-8") for folder in CODE for x in sorted(Path(folder).rglob("*.py"))]
     held = {name for settings in ARITHMETICS.values() for name in settings}
     environment = {name: value for name, value in os.environ.items() if name not in held}
     found: dict[str, float] = {}
     for path in notebooks:
-        told = json.dumps([(cell.source, cell.outputs) for cell in _code(path)]).encode()
+        told = json.dumps([machine(), code, [(cell.source, cell.outputs) for cell in _code(path)]]).encode()
         report = REPORTS / f"{path.stem} {arithmetic} {hashlib.sha256(told).hexdigest()[:12]}.xml"
         if not report.exists():
             command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--tb=no", f"--junitxml={report}", str(path)]
@@ -93,15 +98,24 @@ def differences(notebooks: Sequence[Path], arithmetic: str) -> dict[str, float]:
             if not report.exists():
                 sys.exit(done.stdout + done.stderr)
             print(f"{arithmetic}, {path.stem}: {done.stdout.strip().splitlines()[-1]}", flush=True)
-        found.update(_cells(report, path))
+        cells = dict(_cells(report, path))
+        found |= cells
+        if np.inf in cells.values():
+            report.unlink()
     return found
+
+
+def machine() -> str:
+    """What decides the arithmetic, as far as no environment variable does."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{capability}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
 
 
 def _cells(report: Path, path: Path) -> Iterator[tuple[str, float]]:
     ids = [cell.id for cell in _code(path)]
     for case in ElementTree.parse(report).iter("testcase"):
         value = next((p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "difference"), None)
-        failed = case.find("failure") is not None or case.find("error") is not None
+        failed = any(case.find(end) is not None for end in ("failure", "error", "skipped"))
         number = int(case.attrib["name"].removeprefix("Cell "))
         yield f"{path.stem}/{ids[number]}", float(value) if value is not None else float("inf") if failed else 0.0
 
