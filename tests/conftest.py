@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +15,21 @@ import torch
 from hypothesis import settings
 
 from clcrkit import CLCR, Batch, CLCRConfig
+
+# Tests that end processes by signals, limit their memory or stop them in time as only POSIX can; and, where memory is
+# read from /proc, as only Linux can.
+_POSIX = (
+    "datasets/streaming/test_convert.py",
+    "datasets/test_fuzz.py",
+    "experiments/test_benchmark_launched.py",
+    "test_children.py",
+    "training/test_launchers.py",
+    "training/test_processes.py",
+    "training/test_run.py",
+    "training/test_shards_killed.py",
+)
+collect_ignore = [] if sys.platform == "linux" else ["datasets/test_hostile.py"]
+collect_ignore += [] if os.name == "posix" else _POSIX
 
 settings.register_profile("clcrkit", deadline=None, derandomize=True, max_examples=40, database=None)
 settings.load_profile("clcrkit")

@@ -1,7 +1,7 @@
 """A page from a notebook is opened from the disk in a real browser: it asks nothing from outside and shows all."""
 
 import re
-import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -11,6 +11,7 @@ from playwright.sync_api import sync_playwright
 
 from clcrkit.errors import DataError
 from clcrkit.pages import main, math_to_mathml, to_html
+from tests import chromium
 
 FORMULAS = r"""
 Inline $\lVert h_{\mathrm{sh},t}\rVert_2 \le B_\ell$ and **bold** prose, $a*b*c$, 5 dollars.
@@ -78,13 +79,11 @@ def test_the_page_names_no_outside_resource(page: Path) -> None:
     assert not re.findall(r"url\(\s*[\"']?(?:https?:)?//[^)]*", html)
 
 
+@pytest.mark.skipif(chromium.find() is None and sys.platform != "linux", reason=chromium.MISSING)
 def test_the_page_works_from_the_disk(page: Path) -> None:
     asked, errors = [], []
     with sync_playwright() as playwright:
-        executable = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=chromium.FLAGS)
         tab = browser.new_page(viewport={"width": 1100, "height": 900})
         tab.on("request", lambda request: asked.append(request.url))
         tab.on("pageerror", lambda error: errors.append(str(error)))

@@ -189,6 +189,8 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path):
     for cell in ("../secret.npy", "link.npy", "up/secret.npy", str(tmp_path / "secret.npy"), "/etc/passwd"):
         with pytest.raises(DataError, match=r"line 12, a: .*leads out of"):
             from_folder(listed(inner, f"x,1,{cell}"))
+    if os.name != "posix":  # no pipes
+        return
     os.mkfifo(inner / "pipe.npy")
     with pytest.raises(DataError, match="line 12, a: "):
         from_folder(listed(inner, "x,1,pipe.npy"))
