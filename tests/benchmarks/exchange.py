@@ -2,16 +2,20 @@
 
 python -m tests.benchmarks.exchange     the table, printed and written to build/exchange.json
 
-8 samples, 3 modalities of 500 tokens, 3 levels, rank 32, 4 heads, float32, two threads. Participation is the share
-given out over the number of tokens. It can be concentrated (a quarter of the tokens has 1 each, the others nothing) or
-spread (every token has 0.25): only what is not funded at all is saved. A trained model's shares are between the two:
-the last row has those of a CLCR at its defaults, trained for a minute. Goals: concentrated at 0.25, at most
-0.4 of dense; the trained one's, at most 0.45.
+8 samples, 3 modalities of 500 tokens, 3 levels, rank 32, 2 heads (the defaults), float32, on one thread and two, with
+samples of one length and with ragged ones (the second half of every other one is padding); `--heads 4` for others.
+Participation is the share given out over the number of tokens. It can be concentrated (a quarter of the tokens has 1
+each, the others nothing) or spread (every token has 0.25): only what is not funded at all is saved. A trained model's
+shares are between the two: the last row has those of a CLCR at its defaults, trained for a minute. Goals: concentrated
+at 0.25, at most 0.4 of dense; the trained one's, at most 0.45.
 """
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from functools import partial
+from itertools import product
 from unittest.mock import patch
 
 import pandas as pd
@@ -56,16 +60,18 @@ def trained() -> dict[str, Tensor]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.exchange", description=__doc__)
+    parser.add_argument("--heads", type=int, default=CLCRConfig.heads)
+    heads = parser.parse_args().heads
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    exchange = Exchange(LEVELS, RANK, heads=4)
+    exchange = Exchange(LEVELS, RANK, heads)
     shared = {m: torch.randn(SAMPLES, LEVELS, TOKENS, RANK, requires_grad=True) for m in NAMES}
-    masks = {m: torch.ones(SAMPLES, TOKENS, dtype=torch.bool) for m in NAMES}
     incoming = {m: torch.randn(SAMPLES, LEVELS, TOKENS, RANK) for m in NAMES}
     leaves = [*exchange.parameters(), *shared.values()]
 
-    def run(shares: dict[str, Tensor]) -> list[Tensor]:
-        received, _ = exchange(shared, masks, shares)
+    def run(shares: dict[str, Tensor], mask: Tensor) -> list[Tensor]:
+        received, _ = exchange(shared, dict.fromkeys(NAMES, mask), {m: x * mask[:, None] for m, x in shares.items()})
         loss = sum((received[m] * incoming[m]).sum() for m in NAMES)
         return [*(x.detach() for x in received.values()), *torch.autograd.grad(loss, leaves)]
 
@@ -75,23 +81,34 @@ def main() -> None:
     kinds["spread, 0.25"] = {m: 0.25 * x for m, x in kinds["dense"].items()}
     kinds["a trained CLCR"] = trained()
 
-    times = interleaved({name: partial(run, shares) for name, shares in kinds.items()}, rounds=15)
-    rows = {}
-    for name, shares in kinds.items():
-        few = run(shares)
-        with patch("clcrkit.exchange.on_host", lambda _: False):
-            every = run(shares)
-        rows[name] = {
-            "participation": float(torch.stack(list(shares.values())).mean()),
-            "funded": float(torch.stack([(x > 0).float() for x in shares.values()]).mean()),
-            "ms": times[name].median(),
-            "of dense": ratios(times, "dense")[name],
-            "goal": {"concentrated, 0.25": 0.4, "a trained CLCR": 0.45}.get(name),
-            "largest difference from all computed": max(
-                float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in zip(few, every, strict=True)
-            ),
+    full = torch.ones(SAMPLES, TOKENS, dtype=torch.bool)
+    ragged = full & ((torch.arange(SAMPLES) % 2 == 0)[:, None] | (torch.arange(TOKENS) < TOKENS // 2))
+    table = pd.DataFrame(
+        {
+            name: {
+                "participation": float(torch.stack(list(shares.values())).mean()),
+                "funded": float(torch.stack([(x > 0).float() for x in shares.values()]).mean()),
+                "goal": {"concentrated, 0.25": 0.4, "a trained CLCR": 0.45}.get(name),
+                "largest difference from all computed": max(_error(run, shares, mask) for mask in (full, ragged)),
+            }
+            for name, shares in kinds.items()
         }
-    report("exchange", {"exchange, forward and backward": pd.DataFrame(rows).T})
+    ).T
+    for threads, (length, mask) in product((1, 2), (("full", full), ("ragged", ragged))):
+        torch.set_num_threads(threads)
+        steps = {name: partial(run, shares, mask) for name, shares in kinds.items()}
+        times = interleaved(steps, rounds=7, process_time=threads == 1)
+        table[f"{length}, {threads} thread{'s' * (threads > 1)}, ms"] = times.median()
+        table[f"{length}, {threads} thread{'s' * (threads > 1)}, of dense"] = ratios(times, "dense")
+    report("exchange", {f"exchange, {heads} heads, forward and backward": table})
+
+
+def _error(run: Callable[..., list[Tensor]], shares: dict[str, Tensor], mask: Tensor) -> float:
+    """How far results and gradients are from those of all queries, of the largest."""
+    few = run(shares, mask)
+    with patch("clcrkit.exchange.on_host", lambda _: False):
+        every = run(shares, mask)
+    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in zip(few, every, strict=True))
 
 
 if __name__ == "__main__":

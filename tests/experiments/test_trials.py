@@ -106,10 +106,15 @@ def test_decisions_do_not_depend_on_the_pieces(make_batch, make_model, monkeypat
     assert trials._decisions(model, batch) == pytest.approx(whole, abs=1e-6)
 
 
-def test_a_fixed_budget_binds_and_is_not_learned():
-    model, split, _ = Trial(TINY, rho=0.1).train()
-    assert model.intraced.budget.rho == pytest.approx(torch.full((2,), 0.1))
-    assert trials._decisions(model, split.test)["participation"] <= 0.1 + 1e-5
+@pytest.mark.parametrize("rho", [0.1, 0.68])  # the second is the paper's best participation
+def test_a_fixed_budget_is_spent_and_not_learned(rho: float):
+    model, split, _ = Trial(TINY, rho=rho).train()
+    assert model.intraced.budget.rho == pytest.approx(torch.full((2,), rho))
+    assert trials._decisions(model, split.test)["participation"] == pytest.approx(rho, abs=1e-4)
+
+
+def test_budgets_that_no_trial_can_have_are_refused():
+    split = TINY.split(0)
     with pytest.raises(ConfigError, match=r"rho: 1\.5"):
         Trial(TINY, rho=1.5).build(split)
     with pytest.raises(ConfigError, match="model with a budget"):
