@@ -1,8 +1,9 @@
-"""Worlds: small synthetic data, each made so that one mechanism of CLCR is needed, or, with `needed=False`, idle.
+"""Worlds: small synthetic data, each made to need one mechanism of CLCR, or, with `needed=False`, to leave it idle.
 
-Everything here is [ours]. As in `asynchrony`, a token is a pattern (a direction that all samples of a seed share, of
-root mean square 1, orthogonal to all other patterns) or a distractor (a direction of its own), plus Gaussian noise;
-which tokens tell something, and at which level, is known. One idea a world:
+Whether it is needed is another question, which trainings answer (`data/results`). Everything here is [ours]. As in
+`asynchrony`, a token is a pattern (a direction that all samples of a seed share, of root mean square 1, orthogonal to
+all other patterns) or a distractor (a direction of its own), plus Gaussian noise; which tokens tell something, and at
+which level, is known. One idea a world:
 
 exchange       'ask' holds one of 6 keys, 'store' holds the 6 keys, each joined with one of 4 values in one token; the
                label is the value of the asked key. 'ask' alone knows nothing (0.25). Whoever takes the mean of 'store'
@@ -13,16 +14,16 @@ budget         one token of 60, in one of two modalities drawn for each sample, 
                sixtieth of the pattern. Idle: half of the tokens name the class.
 level gates    the shallow pattern, the mid order (two neighbours) and the deep order (two tokens 9 apart) each claim
                one of 4 classes, independently; a referee token names the level that is right. Whoever does not know
-               which level to believe reaches 0.57, by a vote. Idle: all levels
-               claim the label.
+               which level to believe reaches 0.57, by a vote. Idle: all levels claim the label.
 modality gates each of three modalities claims one of 4 classes at one of its ends, and at the other end, beyond every
                reach of the encoder, says whether its claim is the truth or a lie: a coin for each, with at least one
                truth; a lie is any of 4 classes. Which claim comes with which mark is lost in a sum over modalities.
-               With a small shared and a large private rank, the private gates are what must tell them apart. Whoever
-               ignores the marks reaches 0.65, by a vote. Idle: all tell the truth.
-no leak        both modalities show the label faintly (in a half of the samples each); in training and validation a
-               private token of one names it too, in 90 of 100 samples, but in the test it names any class. Idle: it
-               does so in training as well.
+               With a small shared and a large private rank, the private gates are meant to tell them apart; no model
+               was trained on it yet. Whoever ignores the marks reaches 0.65, by a vote. Idle: all tell the truth.
+no leak        both modalities show the label, one of 4 classes, faintly (in a half of the samples each); in training
+               and validation a private token of one names it too, in 90 of 100 samples, but in the test it names any
+               class. Whoever trusts that token alone has 0.25 in the test; whoever ignores it reaches 0.81. Idle: it
+               names any class in training as well.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Canvas:
 
 @public
 def world(mechanism: str, needed: bool = True, samples: tuple[int, ...] = (3000, 400, 800), seed: int = 0) -> Split:
-    """Sequences in which one mechanism is needed, or idle; see the top of this file. [ours]
+    """Sequences made to need one mechanism, or to leave it idle; see the top of this file. [ours]
 
     mechanism: a name of WORLDS.
     samples: how many for training, validation and test; at least 1 each.

@@ -1,9 +1,10 @@
 """The paper's claims, each as differences between trials of one seed, and a verdict for each data set by rule.
 
 A claim states that each of its differences is above 0; `compare.verdict` decides by their 95 % intervals. Where a claim
-has several differences, its row shows the decisive one: the lowest lower end of an interval, or where the claim does
-not hold, the lowest upper end. The published notes allow several readings of some models; a verdict holds for one
-reading. The claims are the paper's, their form as differences and the readings are [ours].
+has several differences, its row shows the decisive one: the lowest lower end of an interval (where there is no
+difference, of those that show it), or where the claim does not hold, the lowest upper end. The published notes allow
+several readings of some models; a verdict holds for one reading. The claims are the paper's, their form as differences
+and the readings are [ours].
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy import ndarray
 
 from clcrkit.analysis.stats import Difference, difference, pairs_needed
 from clcrkit.baselines import BASELINES
-from clcrkit.experiments.compare import FAILS, OPEN, by_seed, verdict
+from clcrkit.experiments.compare import FAILS, OPEN, SAME, by_seed, is_none, verdict
 from clcrkit.experiments.trials import PLAIN
 
 NOISE = "noise 1"  # its standard deviation is the feature's own
@@ -66,7 +67,8 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
             differences = {what: difference(*pair) for what, pair in pairs.items()}
             decision = verdict(list(differences.values()))
             end = "high" if decision == FAILS else "low"
-            compared = min(differences, key=lambda what: getattr(differences[what], end))
+            those = {what: d for what, d in differences.items() if decision != SAME or is_none(d)}
+            compared = min(those, key=lambda what: getattr(those[what], end))
             first, second = pairs[compared]
             seeds = (pairs_needed(first - second) or np.nan) if decision == OPEN else np.nan
             decisive = {"compared": compared, **differences[compared]._asdict()}

@@ -2,7 +2,7 @@
 
 Tables are those of `trials.run`: one row for each trial, with columns data, model, changes, seed. Every interval is a
 95 % one by Student's t over seeds (`analysis.stats`): it covers the variation of data, weights and order with the seed.
-It does not correct for many comparisons, and five seeds make it wide.
+It does not correct for many comparisons, and a few seeds make it wide.
 """
 
 from __future__ import annotations
@@ -63,4 +63,9 @@ def verdict(differences: Sequence[Difference]) -> str:
         return FAILS
     if differences and all(d.low > 0 for d in differences):
         return HOLDS
-    return SAME if any(d.low > -MARGIN and d.high < MARGIN for d in differences) else OPEN
+    return SAME if any(map(is_none, differences)) else OPEN
+
+
+def is_none(found: Difference) -> bool:
+    """Whether a difference is smaller than MARGIN, with its whole interval."""
+    return found.low > -MARGIN and found.high < MARGIN

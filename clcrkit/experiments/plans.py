@@ -144,7 +144,7 @@ def _over(seeds: Iterable[int], trials: Sequence[Trial]) -> list[Trial]:
     return [replace(trial, seed=seed) for seed in seeds for trial in trials]
 
 
-# Small on purpose: all models of all tables together take two processors a few hours.
+# Small on purpose: all models of all tables together take two processors about ten hours.
 SMALL = {"width": 32, "rank": 16, "private_rank": 16, "heads": 2}
 REDUNDANT = {"relation": "redundant", "samples": [600, 300, 800]}
 COMPLEMENTARY = {"relation": "complementary", "samples": [6000, 300, 800]}

@@ -105,6 +105,15 @@ def test_every_baseline_must_be_beaten_and_the_strongest_is_shown():
     assert "baselines" not in _judged(_rows("CLCR", 0.8), _rows("late fusion", 0.7)).index  # the others were not run
 
 
+def test_where_there_is_no_difference_the_one_that_shows_it_is_shown():
+    rows = [_rows("CLCR", 0.8), _baselines(0.5, late_fusion=0.799)]
+    unsure = [row for row in rows[1] if row["model"] == "MISA"]
+    for row, score in zip(unsure, (0.2, 0.9, 0.2, 0.9, 0.2), strict=False):
+        row["score"] = score
+    found = _judged(*rows).loc["baselines"]
+    assert (found["compared"], found["verdict"]) == ("CLCR − late fusion", SAME)
+
+
 def test_participation_is_what_was_spent_and_meets_every_other_budget():
     budgets = ((0.25, 0.25, 0.6), (0.7, 0.66, 0.8), (0.9, 0.8, 0.7))  # the budget, what was spent, the score
     fixed = [_rows("CLCR", score, f"rho={rho}", participation=spent) for rho, spent, score in budgets]
