@@ -107,7 +107,7 @@ def test_decisions_do_not_depend_on_the_pieces(make_batch, make_model, monkeypat
 
 
 @pytest.mark.parametrize("rho", [0.1, 0.68])  # the second is the paper's best participation
-def test_a_fixed_budget_is_spent_and_not_learned(rho: float):
+def test_a_fixed_budget_is_spent_and_not_learned(rho):
     model, split, _ = Trial(TINY, rho=rho).train()
     assert model.intraced.budget.rho == pytest.approx(torch.full((2,), rho))
     assert trials._decisions(model, split.test)["participation"] == pytest.approx(rho, abs=1e-4)
