@@ -113,7 +113,7 @@ def token_effects(model: CLCR, batch: Batch) -> pd.DataFrame:
     Columns: id, modality, level (from 1), token (from 0), allocation, effect (`distance`). Real tokens only; one pass
     for each position and level. A muted token's activation is 0, so another may get its share.
     """
-    plain, parts = model.trace(batch), []
+    plain, parts = model.trace(batch, attention=False), []  # as the others: an effect of nothing is 0 exactly
     for m, level in product(plain.modalities, range(model.levels)):
         mask, share = plain.batch.masks[m].cpu(), plain.allocation[m].cpu()
         for token in range(mask.shape[1]):

@@ -109,6 +109,15 @@ def test_token_effects_are_those_of_muting_one_token(model, batch):
         assert row.allocation == pytest.approx(float(plain.allocation[row.modality][i, row.level - 1, row.token]))
 
 
+def test_muting_a_token_without_a_share_does_exactly_nothing(trained):
+    model, test = trained
+    table = token_effects(model, test.select(slice(0, 8)))
+    unfunded = table["allocation"] == 0
+    assert 0.2 < unfunded.mean() < 0.8
+    assert (table.loc[unfunded, "effect"] == 0).all()  # rounding would be ranked like an effect
+    assert (table.loc[~unfunded, "effect"] > 0).mean() > 0.9
+
+
 def test_payoff_is_the_rank_correlation_within_samples():
     one = {"modality": "a", "level": 1, "token": range(4), "allocation": [0.1, 0.2, 0.3, 0.9]}
     parts = [{"id": 0, "effect": [1, 2, 3, 4]}, {"id": 1, "effect": [4, 3, 2, 1]}, {"id": 2, "effect": [1, 2, 3, 4]}]
