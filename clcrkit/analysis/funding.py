@@ -113,13 +113,15 @@ def token_effects(model: CLCR, batch: Batch) -> pd.DataFrame:
     Columns: id, modality, level (from 1), token (from 0), allocation, effect (`distance`). Real tokens only; one pass
     for each position and level. A muted token's activation is 0, so another may get its share.
     """
-    plain, parts = model.trace(batch, attention=False), []  # as the others: an effect of nothing is 0 exactly
+    # with attention weights: on some processors the fused attention of two equal passes differs in its last digit, and
+    # an effect of nothing must be 0 exactly, or it would be ranked
+    plain, parts = model.trace(batch), []
     for m, level in product(plain.modalities, range(model.levels)):
         mask, share = plain.batch.masks[m].cpu(), plain.allocation[m].cpu()
         for token in range(mask.shape[1]):
             muted = torch.zeros(share.shape, dtype=torch.bool)
             muted[:, level, token] = True
-            moved = distance(plain, model.trace(batch, mute={m: muted}, attention=False)).cpu()
+            moved = distance(plain, model.trace(batch, mute={m: muted})).cpu()
             real = mask[:, token]
             columns = {"id": plain.batch.ids.cpu()[real], "modality": m, "level": level + 1, "token": token}
             columns |= {"allocation": share[real, level, token], "effect": moved[real]}
