@@ -145,7 +145,7 @@ class Explorer(anywidget.AnyWidget):
         self.compare = None if compare is None else comparison.aligned(self.trace, compare.to("cpu"))
         self.payload = payload.Payload(self.trace, self.epochs, split, self.compare)
         self._failed = ""  # the callback whose error is shown
-        self._every_level = False  # has the browser asked for the attention of all levels?
+        self._every_level = False  # has the browser asked for the attention of all levels and heads?
         self._drawn: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
         table = self.payload.table()
@@ -291,14 +291,14 @@ class Explorer(anywidget.AnyWidget):
     def _send_tokens(self) -> None:
         # several traits may change at once; each array is made once for the state they end in
         row, shown, shown_ids = self.trace.row(self.picked), set(self.views), [str(self.picked)]
-        drawn = (self.picked, self.level, self.modality, self.head)
+        head = None if self._every_level else self.head
+        drawn = (self.picked, self.level, self.modality, head)
         if shown & {"budget", "attention"} and self._drawn != drawn:
             with self.hold_sync():  # in one message: the browser draws once
                 if self._block.get("ids") != shown_ids:
                     self._block = dict(self.payload.block([row]))
                 if "attention" in shown:
                     levels = range(len(self.levels)) if self._every_level else [self.level]
-                    head = None if self._every_level else self.head
                     self._attention = dict(self.payload.attention([row], levels, [self.modality], head=head))
             self._drawn = drawn
         asked = (self.picked, self.gamma, tuple(self.muted))

@@ -250,3 +250,6 @@ def test_the_browser_may_ask_for_all_levels_of_attention(trace: Trace) -> None:
     assert (sent(explorer, "_attention")["levels"], sent(explorer, "_attention")["head"]) == ([0, 1, 2], None)
     explorer.picked = 104
     assert (sent(explorer, "_attention")["ids"], sent(explorer, "_attention")["levels"]) == (["104"], [0, 1, 2])
+    before = explorer._attention
+    explorer.head = 0
+    assert explorer._attention is before  # all heads are there
