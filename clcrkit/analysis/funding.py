@@ -113,8 +113,8 @@ def token_effects(model: CLCR, batch: Batch) -> pd.DataFrame:
     Columns: id, modality, level (from 1), token (from 0), allocation, effect (`distance`). Real tokens only; one pass
     for each position and level. A muted token's activation is 0, so another may get its share.
     """
-    # with attention weights: on some processors the fused attention of two equal passes differs in its last digit, and
-    # an effect of nothing must be 0 exactly, or it would be ranked
+    # with attention weights, so that all queries are computed: how many of the funded ones are depends on the fullest
+    # sample, so one sample's rounding may change with another's muted token, and an effect of nothing must be exactly 0
     plain, parts = model.trace(batch), []
     for m, level in product(plain.modalities, range(model.levels)):
         mask, share = plain.batch.masks[m].cpu(), plain.allocation[m].cpu()
