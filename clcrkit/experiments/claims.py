@@ -30,6 +30,7 @@ MECHANISMS = {  # by world: the ablation of the mechanism that is needed there
     "exchange": "no IntraCED",
     "budget": "dense exchange",
     "level gates": "no InterCAD",
+    "modality gates": "no InterCAD",
     "no leak": "no regularisers",
 }
 Differences = dict[str, tuple[Float[ndarray, "seed"], Float[ndarray, "seed"]]]  # by what is compared: first, second

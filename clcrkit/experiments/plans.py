@@ -170,6 +170,7 @@ def _world(mechanism: str, needed: bool, samples: Sequence[int], epochs: int) ->
 _WORLDS: Mapping[str, tuple[Sequence[int], int, Sequence[str]]] = {
     "exchange": ((4000, 300, 600), 15, ("no IntraCED", "no hierarchy", "dense exchange", "late fusion")),
     "level gates": ((3000, 300, 600), 15, ("no InterCAD", "late fusion")),
+    "modality gates": ((3000, 300, 600), 15, ("no InterCAD", "late fusion")),
     "no leak": ((2000, 300, 800), 12, ("no regularisers", "late fusion")),
     "budget": ((3000, 300, 600), 15, ("dense exchange", "late fusion")),
 }
