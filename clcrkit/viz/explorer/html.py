@@ -34,7 +34,7 @@ PICTURE_BYTES = 1_000_000
 # pixels, at a notebook's width
 _HEIGHTS = {"subspaces": 640, "gates": 560, "budget": 720, "attention": 470, "comparison": 540}
 _AT_ONCE = 64  # samples in one forward pass at most,
-_WEIGHTS_AT_ONCE = 20_000_000  # and attention weights, unless one sample alone has more
+_TOKENS_AT_ONCE = 20_000  # and tokens of all modalities, padding too, unless one sample alone has more
 _PATIENCE: Any = {"delay": 2, "leave": False}  # a bar is shown of what takes more than two seconds
 
 _PAGE = """<!doctype html>
@@ -188,8 +188,8 @@ def _tokens(explorer: Explorer, gammas: Sequence[float], part: float, live: bool
         state["_inputs"] = inputs(explorer.model, trace, rows)  # type: ignore[arg-type]
     elif explorer.model is not None:
         steps = sorted({float(g) for g in gammas} | {trace.gamma})
-        weights = sum(a[0].numel() for a in trace.attention.values())
-        at_once = min(_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // max(1, weights)))
+        tokens = sum(mask.shape[1] for mask in trace.batch.masks.values())
+        at_once = min(_AT_ONCE, max(1, _TOKENS_AT_ONCE // max(1, tokens)))
         passes = list(product(steps, range(0, len(rows), at_once)))
         answers = (
             rerun(trace, rows[i : i + at_once], explorer.model, g) for g, i in tqdm(passes, desc="answers", **_PATIENCE)
