@@ -79,7 +79,7 @@ notebooks: $(READY)
 	$(PY) -m tests.notebooks.minutes build/notebooks.xml
 
 browser: $(READY)
-	$(TWO) tests/browser
+	$(TWO) tests/browser --durations 15
 
 data: $(READY)
 	$(PY) data/make_digits.py

@@ -37,7 +37,7 @@ def by_seed(table: pd.DataFrame, data: str, value: str = "score") -> pd.DataFram
     part = table[table["data"] == data]
     if part.empty:
         raise DataError(f"{data}: not in the table, which has {', '.join(map(str, table['data'].unique())) or 'none'}")
-    names = [f"{m} ({c})" if c else m for m, c in zip(part["model"], part["changes"].fillna(""), strict=True)]
+    names = _named(part)
     wide = part.assign(name=names).pivot(index="seed", columns="name", values=value)
     return wide[list(dict.fromkeys(names))]
 
@@ -53,6 +53,18 @@ def against(table: pd.DataFrame) -> pd.DataFrame:
                 minus = difference(both[model].to_numpy(), both["CLCR"].to_numpy())
                 rows.append({"data": data, "model": model, **minus._asdict()})
     return pd.DataFrame(rows, columns=["data", "model", *Difference._fields])
+
+
+def learning_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """The validation score after each epoch, a row for each: columns data, model (with its changes, if any), seed,
+    epoch (from 1) and score."""
+    rows = table.assign(model=_named(table), score=table["curve"].str.split()).reset_index(drop=True).explode("score")
+    long = rows.assign(epoch=rows.groupby(level=0).cumcount() + 1).reset_index(drop=True)
+    return long.astype({"score": float})[["data", "model", "seed", "epoch", "score"]]
+
+
+def _named(table: pd.DataFrame) -> list[str]:
+    return [f"{m} ({c})" if c else m for m, c in zip(table["model"], table["changes"].fillna(""), strict=True)]
 
 
 def verdict(differences: Sequence[Difference]) -> str:

@@ -45,6 +45,22 @@ def degradation(table: pd.DataFrame, score: str = "score") -> go.Figure:
     return figure.update_layout(height=150 + 260 * rows, legend_title_text="model", margin_t=40)
 
 
+def learning_curves(table: pd.DataFrame, score: str = "validation score") -> go.Figure:
+    """`compare.learning_curves`' table: a panel for each data set, a line for each model, with a band over seeds."""
+    from plotly.subplots import make_subplots
+
+    names = list(dict.fromkeys(table["data"]))
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = make_subplots(rows, columns, subplot_titles=names, horizontal_spacing=0.06)
+    for i, name in enumerate(names):
+        place = {"row": i // columns + 1, "col": i % columns + 1}
+        _add_lines(figure, table[table["data"] == name], "model", "epoch", "score", place)
+    figure.update_xaxes(title_text="epoch", title_font_size=11).update_yaxes(title_text=score, col=1)
+    figure.update_layout(template=THEME, legend={"orientation": "h", "y": -0.25 / rows})
+    return figure.update_layout(height=150 + 260 * rows, margin_t=40)
+
+
 def removal_curves(curves: pd.DataFrame, value: str = "probability of the explained class") -> go.Figure:
     """`attribution.removal_curves`' table: deletion beside insertion, a line for each order; bands over samples,
     each first averaged over its random orders."""
@@ -122,9 +138,14 @@ def interchange(table: pd.DataFrame) -> go.Figure:
 
 
 def _add_lines(figure: go.Figure, table: pd.DataFrame, group: str, x: str, y: str, place: dict[str, int]) -> None:
-    """A mean line for each group, with its interval as a band; no band where there is one value at each x. The legend
-    is the first panel's."""
-    for (name, line), color, dash in zip(table.groupby(group, sort=False), cycle(palette.LINES), cycle(DASHES)):
+    """A mean line for each group, with its interval as a band; no band where there is one value at each x. A group has
+    one colour and one place in the legend in all panels."""
+    known = list(dict.fromkeys(trace.legendgroup for trace in figure.data))
+    for name, line in table.groupby(group, sort=False):
+        new = str(name) not in known
+        known += [str(name)] * new
+        number = known.index(str(name))
+        color, dash = palette.LINES[number % len(palette.LINES)], DASHES[number % len(DASHES)]
         intervals = line.groupby(x)[y].apply(mean_interval)
         at = [float(v) for v in intervals.index]
         mean, low, high = (pd.Series(ends).astype(float).round(3).to_list() for ends in zip(*intervals, strict=True))
@@ -134,7 +155,7 @@ def _add_lines(figure: go.Figure, table: pd.DataFrame, group: str, x: str, y: st
             area = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line_width": 0, "mode": "lines"}
             around = {"x": at + at[::-1], "y": high + low[::-1]}
             figure.add_scatter(**around, **area, **style, showlegend=False, hoverinfo="skip")
-        style |= {"name": str(name), "showlegend": place == {"row": 1, "col": 1}}
+        style |= {"name": str(name), "showlegend": new}
         figure.add_scatter(x=at, y=mean, line={"color": color, "dash": dash}, mode="lines+markers", **style)
 
 

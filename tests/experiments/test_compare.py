@@ -11,7 +11,7 @@ from scipy import stats
 
 from clcrkit import DataError
 from clcrkit.analysis.stats import Difference, difference, pairs_needed
-from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, SAME, against, by_seed, summary, verdict
+from clcrkit.experiments.compare import FAILS, HOLDS, OPEN, SAME, against, by_seed, learning_curves, summary, verdict
 
 floats = st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=8)
 
@@ -70,6 +70,21 @@ def test_a_summary_has_the_interval_of_student():
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     np.testing.assert_allclose(row[["mean", "low", "high"]].astype(float), [np.mean(values), low, high])
     assert row["seeds"] == 3
+
+
+def test_learning_curves_are_the_stored_ones_trial_by_trial():
+    table = pd.DataFrame(
+        {"data": ["a", "a", "b"], "model": "CLCR", "changes": ["", "levels=2", ""], "seed": [0, 0, 3],
+         "curve": ["0.25 0.5 0.75", "0.5", "1 0"]},
+        index=[7, 7, 7],
+    )  # fmt: skip
+    expected = pd.DataFrame(
+        {"data": [*"aaaabb"], "model": ["CLCR", "CLCR", "CLCR", "CLCR (levels=2)", "CLCR", "CLCR"],
+         "seed": [0, 0, 0, 0, 3, 3], "epoch": [1, 2, 3, 1, 1, 2], "score": [0.25, 0.5, 0.75, 0.5, 1.0, 0.0]}
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(learning_curves(table), expected)
+    again = learning_curves(pd.concat([table, table]))  # two trials of one seed, such as at two rates, stay apart
+    assert again["epoch"].to_list() == [1, 2, 3, 1, 1, 2] * 2
 
 
 def test_changes_make_columns_of_their_own_and_unknown_data_is_named():

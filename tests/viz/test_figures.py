@@ -48,6 +48,31 @@ def test_no_band_around_a_single_value():
     assert [trace.name for trace in figures.degradation(table).data] == ["a"]
 
 
+def test_learning_curves_keep_a_models_colour_where_panels_have_others():
+    rng = np.random.default_rng(2)
+    models = {"easy": ("CLCR", "plain"), "hard": ("dense", "CLCR")}
+    rows = [(d, m, s, e, rng.random()) for d in models for m in models[d] for s in range(3) for e in (1, 2, 3)]
+    table = pd.DataFrame(rows, columns=["data", "model", "seed", "epoch", "score"])
+    figure = figures.learning_curves(table)
+    assert [a.text for a in figure.layout.annotations] == ["easy", "hard"]
+    lines = [trace for trace in figure.data if trace.name]
+    assert [(line.name, line.showlegend) for line in lines] == [
+        ("CLCR", True),
+        ("plain", True),
+        ("dense", True),
+        ("CLCR", False),
+    ]
+    colours = {line.name: set() for line in lines}
+    for line in lines:
+        colours[line.name].add((line.line.color, line.line.dash))
+    assert [len(own) for own in colours.values()] == [1, 1, 1]
+    assert len(set.union(*colours.values())) == 3
+    of_dense = table[(table["model"] == "dense") & (table["epoch"] == 2)]["score"]
+    assert of_name(figure, "dense").y[1] == pytest.approx(of_dense.mean(), abs=1e-3)
+    band = figure.data[list(figure.data).index(of_name(figure, "dense")) - 1]
+    assert band.y[1] == pytest.approx(ttest_1samp(of_dense, 0).confidence_interval(0.95).high, abs=1e-3)
+
+
 def test_removal_curves_average_each_sample_over_its_random_orders():
     rng = np.random.default_rng(1)
     index = pd.MultiIndex.from_product(
