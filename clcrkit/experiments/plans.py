@@ -245,6 +245,10 @@ TABLES: Mapping[str, Trials] = {
     "comparison_asynchrony_complementary": partial(comparison, _LONG, models=_FEW),
     # after a look at seeds 0 to 4, of which three never learn at the chosen rate: of these no evidence
     "sweep_rate_complementary": partial(tuning, _LONG, rates=(2.5e-3,), models=("CLCR", "no IntraCED")),
+    # after a look at seeds 8 and 9 of that world, which CLCR hardly learns
+    "sweep_samples_level_gates": partial(
+        comparison, _world("level gates", True, (6000, 300, 600), 15), models=("CLCR", "no InterCAD")
+    ),
     "paper_recipe": partial(comparison, PAPER, models=("CLCR", PLAIN, "late fusion")),
     **{f"world_{name.replace(' ', '_')}": partial(world, name) for name in _WORLDS},
     **{f"readings_{name.replace(' ', '_')}": partial(readings, SETUPS[name]) for name in _READ},
