@@ -28,37 +28,21 @@ def degradation(table: pd.DataFrame, score: str = "score") -> go.Figure:
 
     The band is over trainings where the table has a column `run` (each first averaged over the seeds of the
     corruption), else over these seeds. score: what the score is called on the axis."""
-    from plotly.subplots import make_subplots
-
     unit = "run" if "run" in table else "seed"
     means = table.groupby(["corruption", "unit", "model", "strength", unit], sort=False)["score"].mean().reset_index()
-    kinds = list(dict.fromkeys(table["corruption"]))
-    columns = min(3, len(kinds))
-    rows = -(-len(kinds) // columns)
-    figure = make_subplots(rows, columns, shared_yaxes=True, subplot_titles=kinds, horizontal_spacing=0.03)
-    for i, (_kind, part) in enumerate(means.groupby("corruption", sort=False)):
-        place = {"row": i // columns + 1, "col": i % columns + 1}
+    figure, places = _panels(list(dict.fromkeys(table["corruption"])), shared_yaxes=True, horizontal_spacing=0.03)
+    for place, (_kind, part) in zip(places, means.groupby("corruption", sort=False), strict=True):
         _add_lines(figure, part, "model", "strength", "score", place)
         figure.update_xaxes(title_text=part["unit"].iloc[0], title_font_size=11, **place)
-    figure.update_yaxes(title_text=score, col=1)
-    figure.update_layout(template=THEME, legend={"orientation": "h", "y": -0.25 / rows})
-    return figure.update_layout(height=150 + 260 * rows, legend_title_text="model", margin_t=40)
+    return figure.update_yaxes(title_text=score, col=1).update_layout(legend_title_text="model")
 
 
 def learning_curves(table: pd.DataFrame, score: str = "validation score") -> go.Figure:
     """`compare.learning_curves`' table: a panel for each data set, a line for each model, with a band over seeds."""
-    from plotly.subplots import make_subplots
-
-    names = list(dict.fromkeys(table["data"]))
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
-    figure = make_subplots(rows, columns, subplot_titles=names, horizontal_spacing=0.06)
-    for i, name in enumerate(names):
-        place = {"row": i // columns + 1, "col": i % columns + 1}
-        _add_lines(figure, table[table["data"] == name], "model", "epoch", "score", place)
-    figure.update_xaxes(title_text="epoch", title_font_size=11).update_yaxes(title_text=score, col=1)
-    figure.update_layout(template=THEME, legend={"orientation": "h", "y": -0.25 / rows})
-    return figure.update_layout(height=150 + 260 * rows, margin_t=40)
+    figure, places = _panels(list(dict.fromkeys(table["data"])), horizontal_spacing=0.06)
+    for place, (_name, part) in zip(places, table.groupby("data", sort=False), strict=True):
+        _add_lines(figure, part, "model", "epoch", "score", place)
+    return figure.update_xaxes(title_text="epoch", title_font_size=11).update_yaxes(title_text=score, col=1)
 
 
 def removal_curves(curves: pd.DataFrame, value: str = "probability of the explained class") -> go.Figure:
@@ -137,13 +121,26 @@ def interchange(table: pd.DataFrame) -> go.Figure:
     return figure.update_layout(height=210 + 26 * rows, margin_t=70, template=THEME)
 
 
+def _panels(titles: Sequence[str], **spacing: Any) -> tuple[go.Figure, list[dict[str, int]]]:
+    """A figure of panels, at most three in a row, with the legend below; and the place of each."""
+    from plotly.subplots import make_subplots
+
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
+    figure = make_subplots(rows, columns, subplot_titles=titles, **spacing)
+    figure.update_layout(template=THEME, legend={"orientation": "h", "y": -0.25 / rows})
+    figure.update_layout(height=150 + 260 * rows, margin_t=40)
+    return figure, [{"row": i // columns + 1, "col": i % columns + 1} for i in range(len(titles))]
+
+
 def _add_lines(figure: go.Figure, table: pd.DataFrame, group: str, x: str, y: str, place: dict[str, int]) -> None:
     """A mean line for each group, with its interval as a band; no band where there is one value at each x. A group has
     one colour and one place in the legend in all panels."""
     known = list(dict.fromkeys(trace.legendgroup for trace in figure.data))
     for name, line in table.groupby(group, sort=False):
         new = str(name) not in known
-        known += [str(name)] * new
+        if new:
+            known.append(str(name))
         number = known.index(str(name))
         color, dash = palette.LINES[number % len(palette.LINES)], DASHES[number % len(DASHES)]
         intervals = line.groupby(x)[y].apply(mean_interval)
