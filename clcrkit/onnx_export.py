@@ -8,9 +8,12 @@ order in which 'full mix, shuffled' reads the levels.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -141,14 +144,29 @@ def _frozen(model: CLCR) -> CLCR:
     return frozen
 
 
+@contextmanager
+def _for_the_exporter() -> Iterator[None]:
+    """Without checks of shapes (to compare a free size with a number would fix it), and without what torch's exporter
+    says of itself: that it will change, and that torchvision is not installed, which is not needed."""
+    checks, log = jaxtyping.config.jaxtyping_disable, logging.getLogger("torch.onnx")
+    level = log.level
+    jaxtyping.config.update("jaxtyping_disable", True)
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        log.setLevel(level)
+        jaxtyping.config.update("jaxtyping_disable", checks)
+
+
 def _exported(model: CLCR) -> Any:
     """The ModelProto, without the notes on each node's origin, which are half of its size."""
     inputs = random_inputs(model.config, _EXAMPLE, np.random.default_rng(0))
     outputs = list(traced(model, inputs).by_name())
     free = torch.export.Dim.DYNAMIC
-    checks = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)  # to compare a free size with a number would fix it
-    try:
+    with _for_the_exporter():
         program = torch.onnx.export(
             Recorder(_frozen(model)).eval(),
             kwargs=inputs,
@@ -164,8 +182,6 @@ def _exported(model: CLCR) -> Any:
             external_data=False,
             verbose=False,
         )
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", checks)
     proto: Any = program.model_proto  # type: ignore[union-attr]  # None only for an older exporter
     del proto.graph.value_info[:], proto.graph.metadata_props[:], proto.metadata_props[:]
     for node in [*proto.graph.node, *(node for function in proto.functions for node in function.node)]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from logging.handlers import QueueHandler
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -83,8 +87,17 @@ def exported(made, tmp_path_factory) -> Callable[[str], Path]:
         path = tmp_path_factory.mktemp("onnx") / "model.onnx"
         training = name == FILES[0]  # as after training; the export does not mind
         names = NAMES if model.config.task == "classification" else []
-        with torch._dynamo.config.patch(fake_tensor_cache_enabled=False):  # for speed: it is slow with free sizes
+        said: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        listener = QueueHandler(said)
+        logging.getLogger("torch.onnx").addHandler(listener)
+        with (
+            warnings.catch_warnings(),
+            torch._dynamo.config.patch(fake_tensor_cache_enabled=False),  # for speed: it is slow with free sizes
+        ):
+            warnings.simplefilter("error")
             export_onnx(model.train(training), path, names)
+        logging.getLogger("torch.onnx").removeHandler(listener)
+        assert said.empty(), "who exports a model reads what torch's exporter says of itself"
         assert model.training == training
         return path
 
