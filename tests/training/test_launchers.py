@@ -62,7 +62,7 @@ def free_port() -> str:
         return str(taken.getsockname()[1])
 
 
-def finish(folder: Path, *commands: list[str]) -> None:
+def finish(folder: Path, *commands: list[str], limit: float = 250) -> None:
     """Run all at once, with one thread each; show what they said where one fails."""
     foreign = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "MASTER_", "TORCHELASTIC_", "ACCELERATE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -76,9 +76,13 @@ def finish(folder: Path, *commands: list[str]) -> None:
                     subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
                 )
         for process in running:
-            process.wait(timeout=250)
+            process.wait(timeout=limit)
     finally:
         for process in running:
+            process.terminate()  # a launcher then ends its workers, which are in sessions of their own
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=30)
             with contextlib.suppress(ProcessLookupError):  # with what it has started
                 os.killpg(process.pid, signal.SIGKILL)
         words = "\n".join(path.read_text() for path in said if path.exists())
@@ -139,3 +143,19 @@ def test_two_processes_have_the_losses_of_one(script, alone, tmp_path, launch):
         np.testing.assert_allclose(
             found[determined].to_numpy(float), alone[determined].to_numpy(float), rtol=0, atol=1e-5
         )
+
+
+LAUNCHER = """
+import signal, subprocess, sys
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(worker.kill() or worker.wait()))
+print(worker.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_a_launch_that_takes_too_long_ends_with_its_workers(tmp_path):
+    with pytest.raises(AssertionError, match=r"^\d+\n"):
+        finish(tmp_path, [sys.executable, "-c", LAUNCHER], limit=5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "said-0.txt").read_text()), 0)
