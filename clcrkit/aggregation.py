@@ -46,6 +46,7 @@ class InterCAD(nn.Module):
     """Summaries, level gates, modality gates and private gates. gates=False makes all of them uniform.
 
     weighted=False: shared summaries are plain means. private_sum=True: the private code is a sum, not a mean.
+    normed=False: summaries are scaled and shifted only.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class InterCAD(nn.Module):
         gates: bool = True,
         weighted: bool = True,
         private_sum: bool = False,
+        normed: bool = True,
     ) -> None:
         super().__init__()
         self.gates, self.weighted, self.private_sum = gates, weighted, private_sum
-        self.shared_norm = LevelNorm(levels, rank)
-        self.private_norm = LevelNorm(levels, private_rank)
+        self.shared_norm = LevelNorm(levels, rank, normed)
+        self.private_norm = LevelNorm(levels, private_rank, normed)
         if not gates:
             return
         self.anchors = nn.Parameter(torch.randn(levels, rank) / rank**0.5)
@@ -144,12 +146,13 @@ class InterCAD(nn.Module):
 
 
 class LevelNorm(nn.Module):
-    """LayerNorm over the last axis, with a scale and a shift of its own for each level."""
+    """LayerNorm over the last axis, with a scale and a shift of its own for each level; normed=False: these alone."""
 
-    def __init__(self, levels: int, rank: int) -> None:
+    def __init__(self, levels: int, rank: int, normed: bool = True) -> None:
         super().__init__()
+        self.normed = normed
         self.scale = nn.Parameter(torch.ones(levels, rank))
         self.shift = nn.Parameter(torch.zeros(levels, rank))
 
     def forward(self, x: Float[Tensor, "batch level rank"]) -> Float[Tensor, "batch level rank"]:
-        return F.layer_norm(x, x.shape[-1:]) * self.scale + self.shift
+        return (F.layer_norm(x, x.shape[-1:]) if self.normed else x) * self.scale + self.shift

@@ -64,6 +64,7 @@ class CLCRConfig:
     centred=False         the mean over the width stays in the level tokens
     joined_levels=False   the head reads the sum of the levels' shared codes, in place of each level's
     weighted=False        shared summaries are plain means over tokens
+    normed=False          summaries keep their size: they have no LayerNorm, which is a gate of its own
     budgeted              whom the budget holds: 'listeners', 'speakers' or 'both' (see `exchange`)
     split=False           without IntraCED also without frames: InterCAD reads the level tokens themselves
     private_sum=True      the private code is the gated sum over modalities, in place of the gated mean
@@ -90,6 +91,7 @@ class CLCRConfig:
     centred: bool = True
     joined_levels: bool = True
     weighted: bool = True
+    normed: bool = True
     budgeted: str = "listeners"
     split: bool = True
     private_sum: bool = False

@@ -68,7 +68,7 @@ class CLCR(nn.Module):
             split=c.split,
         )
         rank, private_rank = (c.rank, c.private_rank) if c.split else (c.width, c.width)
-        self.intercad = InterCAD(self.levels, rank, private_rank, c.intercad, c.weighted, c.private_sum)
+        self.intercad = InterCAD(self.levels, rank, private_rank, c.intercad, c.weighted, c.private_sum, c.normed)
         self.register_forward_pre_hook(to_module)
         self.head = make_head((self.levels if c.joined_levels else 1) * rank + private_rank, c)
 

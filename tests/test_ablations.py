@@ -96,6 +96,22 @@ def test_the_private_sum_keeps_how_sure_the_gates_are(batch, model):
     assert_close(trace.private_code, summed)
 
 
+def test_without_their_norm_summaries_keep_their_size(batch, model):
+    """A summary is then linear in its tokens: of doubled ones it is doubled, but for the learned shift."""
+    intercad = with_weights_of(model, normed=False).intercad
+    trace, masks = model.trace(batch), {m: batch.masks[m] for m in batch.modalities}
+    given = (trace.exchanged, trace.private, trace.allocation, masks)
+    twice = [{m: 2 * x for m, x in values.items()} for values in given[:2]]
+    single, double = intercad(*given), intercad(*twice, *given[2:])
+    normed = model.intercad(*twice, *given[2:])
+    for m, mask in masks.items():
+        here = mask.any(1)
+        for name, norm in (("shared_summary", intercad.shared_norm), ("private_summary", intercad.private_norm)):
+            once = getattr(single, name)[m][here]
+            assert_close(getattr(double, name)[m][here] - norm.shift, 2 * (once - norm.shift), rtol=1e-4, atol=1e-5)
+            assert_close(getattr(normed, name)[m], getattr(trace, name)[m], rtol=1e-3, atol=1e-3)
+
+
 def test_a_single_sample_and_a_modality_that_is_missing_throughout(make_batch, make_model, batch):
     check_runs(make_model(batch), batch.select([0]))
     gone = replace(batch, masks={**batch.masks, "sound": torch.zeros_like(batch.masks["sound"])}).select([0, 4, 5])

@@ -35,7 +35,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "listeners": {"task": "regression", "levels": 1, "intercad": False, "of": "sound", "standardise": True},
     "pooled": {"mix": "pooled"},
     "pooled, no split": {"task": "multilabel", "mix": "pooled", "intraced": False, "split": False, "of": "sound"},
-    "private sum": {"private_sum": True, "sparse": False},
+    "private sum": {"private_sum": True, "sparse": False, "normed": False},
     "no IntraCED": {"intraced": False, "intercad": False, "mix": "rotated"},
     "no hierarchy, no split": {"hierarchy": False, "intraced": False, "split": False},
 }

@@ -24,7 +24,7 @@ from clcrkit.training import TrainConfig
 SEEDS = tuple(range(10))
 TUNING_SEEDS = (100, 101)
 _PARTS = ("CLCR", PLAIN, *(name for name in ABLATIONS if name not in ("full", "no L_intra", "no L_inter")))
-CHANGES: Sequence[Mapping[str, Any]] = ({"centred": False}, {"joined_levels": False})
+CHANGES: Sequence[Mapping[str, Any]] = ({"centred": False}, {"joined_levels": False}, {"normed": False})
 SWEEPS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "levels": [{"levels": n} for n in (1, 2, 3, 4)],
     "rank split": [{"rank": shared, "private_rank": 32 - shared} for shared in (8, 16, 24)],
@@ -40,7 +40,7 @@ def comparison(setup: Setup, seeds: Iterable[int] = SEEDS, models: Sequence[str]
 
 
 def readings(setup: Setup, seeds: Iterable[int] = SEEDS) -> list[Trial]:
-    """CLCR, its `config.READINGS`, and without each of our changes (CHANGES) that the plain reading goes without."""
+    """CLCR, its `config.READINGS`, and without each of our CHANGES."""
     changed = [replace(_tuned(setup), settings=change) for change in CHANGES]
     return _over(seeds, [_tuned(setup), *changed, *(_tuned(setup, name) for name in READINGS)])
 
@@ -199,6 +199,29 @@ def world(mechanism: str, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     ]
 
 
+NARROW = {"modality gates": {"rank": 4, "private_rank": 2}, "private gates": {"rank": 2, "private_rank": 4}}
+
+
+def narrow(seeds: Iterable[int] = SEEDS) -> list[Trial]:
+    """CLCR and the model without gates in the world of the modality gates, where summaries have no LayerNorm and only
+    the shared or only the private space has room for the claims, so that the one or the other gate has to choose; in
+    the first FEW seeds also with the LayerNorm, and in the idle twin."""
+    trials = []
+    for at, seed in enumerate(seeds):
+        for gates, ranks in NARROW.items():
+            world = {needed: _world("modality gates", needed, (3000, 300, 600), 15) for needed in (True, False)}
+            bare = {
+                needed: replace(x, name=f"narrow world: {gates}", settings={**SMALL, **ranks, "normed": False})
+                for needed, x in world.items()
+            }
+            bare[False] = replace(bare[False], name=f"{bare[True].name}, idle")
+            for model in ("CLCR", "no InterCAD"):
+                trials += [Trial(bare[True], model, seed)]
+                if at < FEW:
+                    trials += [Trial(bare[True], model, seed, {"normed": True}), Trial(bare[False], model, seed)]
+    return trials
+
+
 # A training of CLCR takes minutes there, so there are fewer models.
 _LONG = SETUPS["asynchrony complementary"]
 _FEW = ("CLCR", "no IntraCED", "late fusion", "low-rank fusion")
@@ -259,6 +282,7 @@ TABLES: Mapping[str, Trials] = {
     ),
     "paper_recipe": partial(comparison, PAPER, models=("CLCR", PLAIN, "late fusion")),
     **{f"world_{name.replace(' ', '_')}": partial(world, name) for name in _WORLDS},
+    "narrow_worlds": narrow,
     **{f"readings_{name.replace(' ', '_')}": partial(readings, SETUPS[name]) for name in _READ},
     "budget_digits": partial(budgets, SETUPS["digits"]),
     **{f"sweep_{name.replace(' ', '_')}": partial(sweep, SETUPS["digits"], SWEEPS[name]) for name in SWEEPS},

@@ -49,7 +49,8 @@ PLAIN = "plain reading"
 NOISE = (0.5, 1.0, 2.0)  # strengths of `robustness.gaussian_noise`
 GAMMAS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
 PIECE = 100  # samples traced at a time: a trace keeps all attention
-_LATER = (("monitor", "score"), ("warmup", 0.3))  # settings that older keys lack: their defaults are what was done
+# settings that older keys lack: these are what was done
+_LATER = (("monitor", "score"), ("warmup", 0.3), ("normed", True))
 _OF_THE_DATA = ("task", "label_names", "class_weights")
 DEFAULTS = {f.name: f.default for f in fields(CLCRConfig) if f.default is not MISSING and f.name not in _OF_THE_DATA}
 _TURN = threading.Lock()  # a process has one random state of torch: trials in threads must take turns
@@ -114,10 +115,11 @@ class Trial:
         encoders = {m: encoder.described for m, encoder in setup.encoders.items()}
         later = (*_LATER, *([] if encoders else [("pretrained_rate", self.training.pretrained_rate)]))
         settings = {name: x.item() if hasattr(x, "item") else x for name, x in settings.items()}  # numpy's numbers
+        settings = {**DEFAULTS, **ranks(settings), **settings}
         return {
             "data": setup.data if isinstance(setup.data, str) else _digest(setup.split(self.seed)),
             "data_settings": dict(setup.data_settings),
-            "settings": {**DEFAULTS, **ranks(settings), **settings},
+            "settings": {k: v for k, v in settings.items() if (k, v) not in later},
             "training": {k: v for k, v in asdict(self.training).items() if (k, v) not in later},
             "model": self.model,
             "seed": self.seed,
