@@ -32,6 +32,8 @@ MECHANISMS = {  # by world: the ablation of the mechanism that is needed there
     "level gates": "no InterCAD",
     "modality gates": "no InterCAD",
     "no leak": "no regularisers",
+    "narrow modality gates": "no InterCAD",
+    "narrow private gates": "no InterCAD",
 }
 Differences = dict[str, tuple[Float[ndarray, "seed"], Float[ndarray, "seed"]]]  # by what is compared: first, second
 

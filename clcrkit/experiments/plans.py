@@ -211,7 +211,7 @@ def narrow(seeds: Iterable[int] = SEEDS) -> list[Trial]:
         for gates, ranks in NARROW.items():
             world = {needed: _world("modality gates", needed, (3000, 300, 600), 15) for needed in (True, False)}
             bare = {
-                needed: replace(x, name=f"narrow world: {gates}", settings={**SMALL, **ranks, "normed": False})
+                needed: replace(x, name=f"world: narrow {gates}", settings={**SMALL, **ranks, "normed": False})
                 for needed, x in world.items()
             }
             bare[False] = replace(bare[False], name=f"{bare[True].name}, idle")
