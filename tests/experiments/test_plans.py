@@ -50,6 +50,18 @@ def test_every_stored_sweep_is_possible(name: str):
         Trial(TINY, settings={**plans.SMALL, **change}).build(split)
 
 
+def test_the_narrow_worlds_leave_the_claims_room_in_one_space_only_and_their_twins_differ_in_one_thing():
+    split, room = TINY.split(0), {"modality": [], "private": []}
+    for trial in plans.narrow((0,)):
+        config = Trial(TINY, trial.model, settings={**trial.setup.settings, **trial.settings}).build(split).config
+        assert config.intercad == (trial.model == "CLCR")
+        room[trial.setup.name.split()[2]].append((config.rank, config.private_rank))
+        asked = (trial.setup.data_settings["needed"], config.normed)
+        assert asked in {(True, False), (True, True), (False, False)}
+    assert {name: set(ranks) for name, ranks in room.items()} == {"modality": {(4, 2)}, "private": {(2, 4)}}
+    assert len(plans.narrow(range(plans.FEW + 1))) == 12 * plans.FEW + 4
+
+
 @pytest.mark.parametrize(
     "name", ["comparison_asynchrony_redundant", "budget_digits", "sweep_levels", "sweep_rank_split"]
 )
