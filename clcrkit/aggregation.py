@@ -79,6 +79,10 @@ class InterCAD(nn.Module):
             nn.Linear(private_rank, 1),
         )
 
+    def gate_parameters(self) -> list[nn.Parameter]:
+        """What decides the gates alone: all but the scales and shifts of the summaries."""
+        return [p for name, p in self.named_parameters() if name.split(".")[0] not in ("shared_norm", "private_norm")]
+
     def forward(
         self,
         exchanged: dict[str, Float[Tensor, "batch level _ rank"]],

@@ -50,7 +50,7 @@ NOISE = (0.5, 1.0, 2.0)  # strengths of `robustness.gaussian_noise`
 GAMMAS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
 PIECE = 100  # samples traced at a time: a trace keeps all attention
 # settings that older keys lack: these are what was done
-_LATER = (("monitor", "score"), ("warmup", 0.3), ("normed", True))
+_LATER = (("monitor", "score"), ("warmup", 0.3), ("gate_rate", 1.0), ("normed", True))
 _OF_THE_DATA = ("task", "label_names", "class_weights")
 DEFAULTS = {f.name: f.default for f in fields(CLCRConfig) if f.default is not MISSING and f.name not in _OF_THE_DATA}
 _TURN = threading.Lock()  # a process has one random state of torch: trials in threads must take turns

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from clcrkit.aggregation import InterCAD
 from clcrkit.errors import ConfigError
 from clcrkit.ops import as_device
 from clcrkit.settings import make_plain
@@ -27,6 +28,8 @@ class TrainConfig:
     learning_rate           the peak, > 0
     pretrained_rate         the rate of a pretrained encoder's weights as a share of the learning rate, above 0, up to
                             1; by default 6e-5 at the peak, near what BERT is usually fine-tuned with [ours]
+    gate_rate               the rate of InterCAD's gates as a share of the learning rate, above 0; at 5 level gates wake
+                            up more often where they are needed (`data/results/sweep_gate_rate.csv`) [ours]
     schedule                'onecycle' (rise over the share `warmup`, then fall to 0 along a cosine) or 'constant'
     clip                    largest norm of the gradient; 0 clips nothing
     patience                epochs without a better validation score before stopping; 0 never stops early
@@ -43,6 +46,7 @@ class TrainConfig:
     optimizer: str = "adamw"
     learning_rate: float = 3e-3
     pretrained_rate: float = 0.02
+    gate_rate: float = 1.0
     weight_decay: float = 1e-2
     decay_all: bool = False
     momentum: float = 0.9
@@ -64,6 +68,7 @@ class TrainConfig:
             ("optimizer", self.optimizer, self.optimizer in ("adamw", "sgd"), "adamw or sgd"),
             ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0"),
             ("pretrained_rate", self.pretrained_rate, 0 < self.pretrained_rate <= 1, "above 0 and up to 1"),
+            ("gate_rate", self.gate_rate, 0 < self.gate_rate < math.inf, "above 0"),
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
             ("momentum", self.momentum, 0 <= self.momentum < 1, "from 0 up to, not including, 1"),
             ("schedule", self.schedule, self.schedule in ("onecycle", "constant"), "onecycle or constant"),
@@ -106,11 +111,13 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     Each group's `share` is that of the learning rate which its weights get; `fit` multiplies by it at each step."""
     trained = [p for p in model.parameters() if p.requires_grad]
     encoders = [module for module in model.modules() if getattr(module, "pretrained", None) is True]
-    pretrained = {p for encoder in encoders for p in encoder.parameters()}
+    gates = [p for module in model.modules() if isinstance(module, InterCAD) for p in module.gate_parameters()]
+    shares = dict.fromkeys(gates, config.gate_rate)
+    shares |= {p: config.pretrained_rate for encoder in encoders for p in encoder.parameters()}
     groups = []
-    for share, inside in ((1.0, False), (config.pretrained_rate, True)) if pretrained else ((1.0, False),):
+    for share in dict.fromkeys([1.0, *shares.values()]):
         for matrices, decay in ((True, 1), (False, config.decay_all)):
-            chosen = [p for p in trained if (p in pretrained) == inside and (p.ndim >= 2) == matrices]
+            chosen = [p for p in trained if shares.get(p, 1.0) == share and (p.ndim >= 2) == matrices]
             rate, decay_rate = config.learning_rate * share, config.weight_decay * decay
             groups.append({"params": chosen, "lr": rate, "weight_decay": decay_rate, "share": share})
     if config.optimizer == "sgd":
