@@ -194,6 +194,22 @@ def test_paper_recipe_decays_all_weights_and_clips_nothing(model):
     assert {g["weight_decay"] for g in make_optimizer(model, paper).param_groups} == {1e-4}
 
 
+def test_gates_move_at_their_own_rate_and_nothing_else_does(make_model, parts):
+    train, valid = parts
+    once = TrainConfig(1, len(train), "sgd", 0.01, weight_decay=0, momentum=0, schedule="constant", clip=0)
+    before, moved = dict(fresh(make_model, train).named_parameters()), {}
+    for rate in (1.0, 5.0):
+        model = fresh(make_model, train)
+        fit(model, train, valid, replace(once, gate_rate=rate), progress=False)
+        moved[rate] = {name: p.detach() - before[name].detach() for name, p in model.named_parameters()}
+    gates = ("anchors", "level_mlp", "modality_", "private_mlp")
+    told = {name for name in before if name.startswith(tuple(f"intercad.{gate}" for gate in gates))}
+    assert len(told) == 12
+    for name, step in moved[1.0].items():
+        torch.testing.assert_close(moved[5.0][name], step * (5 if name in told else 1), atol=1e-6, rtol=1e-3)
+    assert max(float(moved[1.0][name].abs().max()) for name in told) > 1e-4
+
+
 def test_stated_recipe_and_decay_only_on_matrices(model):
     paper = TrainConfig.paper(decay_all=False)
     stated = (paper.optimizer, paper.momentum, paper.learning_rate, paper.weight_decay, paper.batch_size, paper.epochs)
@@ -210,6 +226,7 @@ def test_stated_recipe_and_decay_only_on_matrices(model):
         ({"epochs": 0}, "1 or more"),
         ({"learning_rate": 0.0}, "above 0"),
         ({"learning_rate": float("nan")}, "above 0"),
+        ({"gate_rate": 0.0}, "above 0"),
         ({"optimizer": "adam"}, "adamw or sgd"),
         ({"schedule": "linear"}, "onecycle or constant"),
         ({"precision": "float16"}, "float32 or bfloat16"),
