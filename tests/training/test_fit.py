@@ -196,7 +196,7 @@ def test_paper_recipe_decays_all_weights_and_clips_nothing(model):
 
 def test_gates_move_at_their_own_rate_and_nothing_else_does(make_model, parts):
     train, valid = parts
-    once = TrainConfig(1, len(train), "sgd", 0.01, weight_decay=0, momentum=0, schedule="constant", clip=0)
+    once = TrainConfig(1, len(train), "sgd", 0.01, weight_decay=0.0, momentum=0.0, schedule="constant", clip=0.0)
     before, moved = dict(fresh(make_model, train).named_parameters()), {}
     for rate in (1.0, 5.0):
         model = fresh(make_model, train)
