@@ -12,7 +12,8 @@ modalities leave every mean and softmax; and level gates that start uniform: fro
 first level that helped, and a long-range factor was learned late or not at all.
 
 The LayerNorm is a gate of its own: all summaries leave it with one length, so that a loud mark makes a claim beside it
-small. Without it modality and private gates are needed, with it hardly (`data/results/narrow_worlds.csv`).
+small. In narrow codes modality and private gates are needed without it, with it hardly
+(`data/results/narrow_worlds.csv`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ modality gates each of three modalities claims one of 4 classes at one of its en
                reach of the encoder, says whether its claim is the truth or a lie: a coin for each, with at least one
                truth; a lie is any of 4 classes. Whoever ignores the marks reaches 0.65, by a vote. Modality or private
                gates can heed them, but so can a LayerNorm on the summaries, which makes a claim small beside a
-               loud mark: only without it are the gates needed (`data/results`). Idle: all tell the truth.
+               loud mark: only without it, and in a narrow code, are they needed (`data/results`). Idle: all tell the
+               truth.
 no leak        both modalities show the label, one of 4 classes, faintly (in a half of the samples each); in training
                and validation a private token of one names it too, in 90 of 100 samples, but in the test it names any
                class. Whoever trusts that token alone has 0.25 in the test; whoever ignores it reaches 0.81. Idle: it

@@ -185,11 +185,17 @@ _WORLDS: Mapping[str, tuple[Sequence[int], int, Sequence[str]]] = {
 FEW = 5  # seeds for these others
 
 
+def _made(mechanism: str, needed: bool = True) -> Setup:
+    """The world of this mechanism as its tables have it."""
+    samples, epochs, _ = _WORLDS[mechanism]
+    return _world(mechanism, needed, samples, epochs)
+
+
 def world(mechanism: str, seeds: Iterable[int] = SEEDS) -> list[Trial]:
     """CLCR and the model without the mechanism, in the world that needs it and in the idle one; in the first FEW
     seeds also the plain reading and others."""
-    samples, epochs, models = _WORLDS[mechanism]
-    setups = [_world(mechanism, needed, samples, epochs) for needed in (True, False)]
+    models = _WORLDS[mechanism][2]
+    setups = [_made(mechanism, needed) for needed in (True, False)]
     own, all_ = ("CLCR", models[0]), ("CLCR", PLAIN, *models)
     return [
         Trial(setup, model, seed=seed)
@@ -209,22 +215,24 @@ def narrow(seeds: Iterable[int] = SEEDS) -> list[Trial]:
     trials = []
     for at, seed in enumerate(seeds):
         for gates, ranks in NARROW.items():
-            world = {needed: _world("modality gates", needed, (3000, 300, 600), 15) for needed in (True, False)}
-            bare = {
-                needed: replace(x, name=f"world: narrow {gates}", settings={**SMALL, **ranks, "normed": False})
-                for needed, x in world.items()
-            }
-            bare[False] = replace(bare[False], name=f"{bare[True].name}, idle")
+            needed, idle = (
+                replace(
+                    _made("modality gates", lies),
+                    name=f"world: narrow {gates}{'' if lies else ', idle'}",
+                    settings={**SMALL, **ranks, "normed": False},
+                )
+                for lies in (True, False)
+            )
             for model in ("CLCR", "no InterCAD"):
-                trials += [Trial(bare[True], model, seed)]
+                trials += [Trial(needed, model, seed)]
                 if at < FEW:
-                    trials += [Trial(bare[True], model, seed, {"normed": True}), Trial(bare[False], model, seed)]
+                    trials += [Trial(needed, model, seed, {"normed": True}), Trial(idle, model, seed)]
     return trials
 
 
 def gate_rates(seeds: Iterable[int], rates: Sequence[float] = (1.0, 5.0)) -> list[Trial]:
     """CLCR in the world of the level gates, with the gates at these shares of the learning rate, and without them."""
-    world = _world("level gates", True, (3000, 300, 600), 15)
+    world = _made("level gates")
     faster = [replace(world, training=replace(world.training, gate_rate=rate)) for rate in rates]
     named = [replace(x, name=f"{x.name}, gate rate {x.training.gate_rate:g}") for x in faster]
     return _over(seeds, [*(Trial(x) for x in named), Trial(named[0], "no InterCAD")])
@@ -283,7 +291,7 @@ TABLES: Mapping[str, Trials] = {
     "comparison_asynchrony_complementary": partial(comparison, _LONG, models=_FEW),
     # after a look at seeds 0 to 4, of which three never learn at the chosen rate: of these no evidence
     "sweep_rate_complementary": partial(tuning, _LONG, rates=(2.5e-3,), models=("CLCR", "no IntraCED")),
-    "sweep_rate_rivals": lambda seeds: rivals(_LONG, seeds),
+    "sweep_rate_rivals": partial(rivals, _LONG),
     # after a look at seeds 8 and 9 of that world, which CLCR hardly learns
     "sweep_samples_level_gates": partial(
         comparison, _world("level gates", True, (6000, 300, 600), 15), models=("CLCR", "no InterCAD")
